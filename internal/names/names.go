@@ -1,0 +1,289 @@
+// Package names owns the host names that the server answers to: which surface a
+// host belongs to, which URLs a client should be told, and which token
+// audiences mean one of our own surfaces. It opens no connection.
+package names
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Surface is one of the four faces of the server.
+type Surface uint8
+
+// The surfaces. Discovery is the token service's instance-discovery answer
+// alone, served under Microsoft's name so that clients with a private authority
+// find it (see Config.Discovery).
+const (
+	None Surface = iota
+	Login
+	Management
+	Graph
+	Vault
+	Discovery
+)
+
+var surfaceNames = [...]string{"none", "login", "management", "graph", "vault", "discovery"}
+
+// String is the surface's name, fit for a metric label.
+func (s Surface) String() string { return surfaceNames[s] }
+
+// Set is one family of names: our own domain's, or Microsoft's public ones.
+// What a client is told (issuer, challenge, ids) always stays within the family
+// that it asked.
+type Set struct {
+	Azure      bool   // Microsoft's public names
+	Login      string // host without port, lower case
+	Management string
+	Graph      string
+	VaultZone  string // vaults are NAME.VaultZone
+	Port       int    // the public port; 443 is left out of URLs
+
+	armAudiences []string // besides the management URL
+}
+
+// LoginURL is the authority, without a trailing slash: https://login.D[:port].
+func (s *Set) LoginURL() string { return s.url(s.Login) }
+
+// ManagementURL is Resource Manager's endpoint, without a trailing slash.
+func (s *Set) ManagementURL() string { return s.url(s.Management) }
+
+// GraphURL is Microsoft Graph's endpoint, without a trailing slash.
+func (s *Set) GraphURL() string { return s.url(s.Graph) }
+
+// VaultURL is a vault's endpoint, without a trailing slash.
+func (s *Set) VaultURL(vault string) string { return s.url(vault + "." + s.VaultZone) }
+
+// VaultResource is the audience of vault tokens, without a trailing slash. Its
+// host and port are a parent of every vault's, as the SDKs check.
+func (s *Set) VaultResource() string { return s.url(s.VaultZone) }
+
+// HostPort is host with the public port, as clients compare it; no port when it is 443.
+func (s *Set) HostPort(host string) string {
+	if s.Port == 443 {
+		return host
+	}
+	return net.JoinHostPort(host, strconv.Itoa(s.Port))
+}
+
+func (s *Set) url(host string) string { return "https://" + s.HostPort(host) }
+
+// Config says which names to answer to.
+type Config struct {
+	// Address is the public address, DOMAIN or DOMAIN:PORT: all URLs that the
+	// server gives out are made from it. Default "lanyard.localhost".
+	Address string
+	// Azure also answers for Microsoft's public names (names mode).
+	Azure bool
+	// Discovery answers instance discovery on login.microsoftonline.com even
+	// when Azure is off: SDKs ask there about any authority they do not know.
+	Discovery bool
+	// Aliases are further hosts of a surface: "login=sts.example.org". A vault
+	// alias is a zone: "vault=vaults.example.org" answers NAME.vaults.example.org.
+	Aliases []string
+}
+
+// Names routes hosts to surfaces. It is immutable.
+type Names struct {
+	own   *Set
+	azure *Set // nil unless names mode
+	hosts map[string]route
+	zones map[string]*Set // vault zones, without the leading dot
+}
+
+type route struct {
+	surface Surface
+	set     *Set
+}
+
+const (
+	publicLogin = "login.microsoftonline.com"
+	publicVault = "vault.azure.net"
+)
+
+// Microsoft's public authorities, besides login.microsoftonline.com.
+var publicLogins = []string{"login.windows.net", "login.microsoft.com", "sts.windows.net"}
+
+// New checks the configuration and builds the tables.
+func New(c Config) (*Names, error) {
+	if c.Address == "" {
+		c.Address = "lanyard.localhost"
+	}
+	domain, port, err := splitAddress(c.Address)
+	if err != nil {
+		return nil, err
+	}
+	n := &Names{hosts: map[string]route{}, zones: map[string]*Set{}}
+	n.own = &Set{
+		Login: "login." + domain, Management: "management." + domain, Graph: "graph." + domain,
+		VaultZone: "vault." + domain, Port: port,
+	}
+	n.add(n.own)
+	switch {
+	case c.Azure:
+		n.azure = &Set{
+			Azure: true, Login: publicLogin, Management: "management.azure.com",
+			Graph: "graph.microsoft.com", VaultZone: publicVault, Port: 443,
+			armAudiences: []string{"https://management.core.windows.net"},
+		}
+		n.add(n.azure)
+		for _, h := range publicLogins {
+			n.hosts[h] = route{Login, n.azure}
+		}
+	case c.Discovery:
+		n.hosts[publicLogin] = route{Discovery, n.own}
+	}
+	for _, a := range c.Aliases {
+		if err := n.addAlias(a); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+func splitAddress(address string) (domain string, port int, err error) {
+	domain, port = strings.ToLower(address), 443
+	if host, p, splitErr := net.SplitHostPort(domain); splitErr == nil {
+		domain = host
+		port, err = strconv.Atoi(p)
+		if err != nil || port < 1 || port > 65535 {
+			return "", 0, fmt.Errorf("public address %q: bad port", address)
+		}
+	}
+	if !validDomain(domain) || net.ParseIP(domain) != nil {
+		return "", 0, fmt.Errorf("public address %q: want a domain name such as lanyard.example.org, with :PORT if it is not 443", address)
+	}
+	return domain, port, nil
+}
+
+func validDomain(d string) bool {
+	if d == "" || len(d) > 200 {
+		return false
+	}
+	for label := range strings.SplitSeq(d, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range label {
+			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (n *Names) add(s *Set) {
+	n.hosts[s.Login] = route{Login, s}
+	n.hosts[s.Management] = route{Management, s}
+	n.hosts[s.Graph] = route{Graph, s}
+	n.zones[s.VaultZone] = s
+}
+
+func (n *Names) addAlias(alias string) error {
+	kind, host, ok := strings.Cut(strings.ToLower(alias), "=")
+	if !ok || !validDomain(host) {
+		return fmt.Errorf("alias %q: want SURFACE=HOST, such as login=sts.example.org", alias)
+	}
+	set := *n.own // a family of its own: answers keep the name that was asked
+	switch kind {
+	case "login":
+		set.Login = host
+		n.hosts[host] = route{Login, &set}
+	case "management":
+		set.Management = host
+		n.hosts[host] = route{Management, &set}
+	case "graph":
+		set.Graph = host
+		n.hosts[host] = route{Graph, &set}
+	case "vault":
+		set.VaultZone = host
+		n.zones[host] = &set
+	default:
+		return fmt.Errorf("alias %q: no surface %q; want login, management, graph or vault", alias, kind)
+	}
+	return nil
+}
+
+// Own is our own domain's family.
+func (n *Names) Own() *Set { return n.own }
+
+// Azure is Microsoft's family; nil unless names mode is on.
+func (n *Names) Azure() *Set { return n.azure }
+
+// Route finds the surface and family of a Host header or a CONNECT target; the
+// port, if any, is ignored. For a vault it also gives the vault's name, lower case.
+func (n *Names) Route(hostport string) (surface Surface, set *Set, vault string) {
+	host := hostport
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if r, ok := n.hosts[host]; ok {
+		return r.surface, r.set, ""
+	}
+	if name, zone, ok := strings.Cut(host, "."); ok && name != "" {
+		if s, ok := n.zones[zone]; ok {
+			return Vault, s, name
+		}
+	}
+	return None, nil, ""
+}
+
+// Audience tells which of our surfaces a token audience or a scope's resource
+// names, in any family; one trailing slash more or less does not matter.
+func (n *Names) Audience(aud string) Surface {
+	for _, s := range n.sets() {
+		if surface := s.Audience(aud); surface != None {
+			return surface
+		}
+	}
+	return None
+}
+
+// Audience is Names.Audience for one family.
+func (s *Set) Audience(aud string) Surface {
+	aud = strings.TrimSuffix(aud, "/")
+	switch {
+	case aud == s.VaultResource():
+		return Vault
+	case aud == s.ManagementURL(), slices.Contains(s.armAudiences, aud):
+		return Management
+	case aud == s.GraphURL():
+		return Graph
+	}
+	return None
+}
+
+func (n *Names) sets() []*Set {
+	sets := []*Set{n.own}
+	add := func(s *Set) {
+		if !slices.Contains(sets, s) {
+			sets = append(sets, s)
+		}
+	}
+	for _, r := range n.hosts {
+		add(r.set)
+	}
+	for _, s := range n.zones {
+		add(s)
+	}
+	return sets
+}
+
+// Certificate lists the DNS names that the server's certificate must carry,
+// sorted; vault zones as wildcards.
+func (n *Names) Certificate() []string {
+	var dns []string
+	for h := range n.hosts {
+		dns = append(dns, h)
+	}
+	for z := range n.zones {
+		dns = append(dns, "*."+z)
+	}
+	slices.Sort(dns)
+	return dns
+}
