@@ -1,0 +1,134 @@
+package access
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
+)
+
+// Claims is the payload of an access token, in the shape of Entra's v1.0
+// tokens: what every Azure resource gets, whichever endpoint was asked.
+// https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
+type Claims struct {
+	Audience   string `json:"aud"`
+	Issuer     string `json:"iss"`
+	IssuedAt   int64  `json:"iat"`
+	NotBefore  int64  `json:"nbf"`
+	Expires    int64  `json:"exp"`
+	AppID      string `json:"appid"`
+	AppIDACR   string `json:"appidacr"` // how the client proved itself: 0 not, 1 secret, 2 certificate or assertion
+	IDP        string `json:"idp"`
+	Type       string `json:"idtyp"` // app or user
+	ObjectID   string `json:"oid"`
+	Subject    string `json:"sub"`
+	TenantID   string `json:"tid"`
+	TokenID    string `json:"uti"`
+	Version    string `json:"ver"`
+	IdentityID string `json:"xms_mirid,omitempty"`
+	Name       string `json:"unique_name,omitempty"`
+}
+
+// TokenReason says why a request's access token was not accepted.
+type TokenReason string
+
+// The reasons.
+const (
+	TokenMissing   TokenReason = "missing"   // no Authorization: Bearer header
+	TokenMalformed TokenReason = "malformed" // not a token of ours
+	TokenSignature TokenReason = "signature" // no published key of ours signed it
+	TokenForeign   TokenReason = "issuer"    // another tenant's, or another server's
+	TokenAudience  TokenReason = "audience"  // meant for another surface
+	TokenExpired   TokenReason = "expired"
+	TokenNotYet    TokenReason = "not_yet"
+)
+
+// TokenError is in the chain of an Authenticate error, of kind apierr.Unauthenticated.
+type TokenError struct {
+	Reason    TokenReason
+	Presented string // the offending value, when there is one; never the token
+	Expected  string
+}
+
+func (e *TokenError) Error() string { return "access token refused: " + string(e.Reason) }
+
+// TokenIssuer is the iss claim of the tokens that a name family's login host
+// issues. Microsoft's is the fixed https://sts.windows.net/TENANT/.
+func TokenIssuer(set *names.Set, tenantID string) string {
+	if set.Azure {
+		return "https://sts.windows.net/" + tenantID + "/"
+	}
+	return set.LoginURL() + "/" + tenantID + "/"
+}
+
+// Verifier checks a signature and gives the claims as JSON: signing.Keys.Verify.
+type Verifier func(token string) (claims []byte, err error)
+
+// Authenticator verifies the access tokens that our own token service issued.
+type Authenticator struct {
+	Verify   Verifier
+	Names    *names.Names
+	TenantID string
+	Now      func() time.Time
+}
+
+// tokenSkew is how far this replica's clock may differ from the one that issued.
+const tokenSkew = time.Minute
+
+// Authenticate finds who calls a surface: it checks the bearer token's
+// signature, issuer, times and that its audience names the surface. The error
+// is of kind apierr.Unauthenticated with a *TokenError in its chain.
+func (a *Authenticator) Authenticate(r *http.Request, surface names.Surface) (model.Caller, error) {
+	token, ok := bearer(r)
+	if !ok {
+		return model.Caller{}, tokenError(TokenMissing, "", "")
+	}
+	payload, err := a.Verify(token)
+	if apierr.KindOf(err) == apierr.Unavailable {
+		return model.Caller{}, err
+	}
+	if err != nil {
+		return model.Caller{}, tokenError(TokenSignature, "", "")
+	}
+	var c Claims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return model.Caller{}, tokenError(TokenMalformed, "", "")
+	}
+	if err := a.check(&c, surface); err != nil {
+		return model.Caller{}, err
+	}
+	return model.Caller{
+		ObjectID: c.ObjectID, AppID: c.AppID, TenantID: c.TenantID, Issuer: c.Issuer,
+		Type: c.Type, IdentityID: c.IdentityID, Name: c.Name, TokenID: c.TokenID,
+	}, nil
+}
+
+func (a *Authenticator) check(c *Claims, surface names.Surface) error {
+	now := a.Now()
+	switch {
+	case c.TenantID != a.TenantID || !strings.HasSuffix(c.Issuer, "/"+a.TenantID+"/"):
+		return tokenError(TokenForeign, c.Issuer, TokenIssuer(a.Names.Own(), a.TenantID))
+	case a.Names.Audience(c.Audience) != surface:
+		return tokenError(TokenAudience, c.Audience, "")
+	case now.Unix() >= c.Expires:
+		return tokenError(TokenExpired, time.Unix(c.Expires, 0).UTC().Format(time.RFC3339), "")
+	case now.Add(tokenSkew).Unix() < c.NotBefore:
+		return tokenError(TokenNotYet, time.Unix(c.NotBefore, 0).UTC().Format(time.RFC3339), "")
+	}
+	return nil
+}
+
+func bearer(r *http.Request) (string, bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
+}
+
+func tokenError(reason TokenReason, presented, expected string) error {
+	err := &TokenError{Reason: reason, Presented: presented, Expected: expected}
+	return apierr.Wrap(err, apierr.Unauthenticated, "the access token was not accepted: %s", reason)
+}
