@@ -1,15 +1,17 @@
-// Package httpx is the one edge: routes as data, limits on every route, request
-// ids, recovery, one log event and one metric observation per request. Handlers
-// return errors; only the edge writes them, in the surface's own words.
 package httpx
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 )
@@ -56,38 +58,210 @@ type Config struct {
 	MaxInFlight int
 }
 
+const (
+	defaultMaxInFlight      = 4096
+	defaultRouteMaxInFlight = 1000
+	throttleRetry           = time.Second
+)
+
 // Edge is the handler of the main listener.
-type Edge struct{ _ int }
+type Edge struct {
+	names       *names.Names
+	log         *slog.Logger
+	now         func() time.Time
+	metrics     *metrics
+	maxInFlight int64
+	inFlight    atomic.Int64
+	nowhere     *surface // answers hosts that are not ours
+	surfaces    map[names.Surface]*surface
+}
+
+type surface struct {
+	Surface
+	mux *http.ServeMux
+}
+
+// route is a Route as the mux holds it.
+type route struct {
+	Route
+	surface  *surface
+	inFlight atomic.Int64
+}
 
 // New checks every route and builds the muxes, one per surface.
-func New(c Config) (*Edge, error) { panic("todo") }
+func New(c Config) (*Edge, error) {
+	if c.Names == nil || c.Log == nil || c.Now == nil {
+		return nil, errors.New("edge: Names, Log and Now must be set")
+	}
+	e := &Edge{
+		names: c.Names, log: c.Log, now: c.Now, maxInFlight: int64(c.MaxInFlight),
+		nowhere: newNowhere(c.Names), surfaces: map[names.Surface]*surface{},
+	}
+	if e.maxInFlight <= 0 {
+		e.maxInFlight = defaultMaxInFlight
+	}
+	for id, s := range c.Surfaces {
+		built, err := newSurface(s)
+		if err != nil {
+			return nil, fmt.Errorf("surface %s: %w", id, err)
+		}
+		e.surfaces[id] = built
+	}
+	m, err := newMetrics(c.Metrics, func() float64 { return float64(e.inFlight.Load()) })
+	if err != nil {
+		return nil, err
+	}
+	e.metrics = m
+	return e, nil
+}
+
+func newSurface(s Surface) (*surface, error) {
+	if s.Name == "" || s.WriteError == nil {
+		return nil, errors.New("Name and WriteError must be set")
+	}
+	built := &surface{Surface: s, mux: http.NewServeMux()}
+	for _, r := range s.Routes {
+		if err := built.add(r); err != nil {
+			return nil, fmt.Errorf("route %q: %w", r.Pattern, err)
+		}
+	}
+	return built, nil
+}
+
+func (s *surface) add(r Route) (err error) {
+	switch {
+	case r.Op == "":
+		return errors.New("no Op")
+	case r.MaxBody == 0 || r.MaxBody < NoBody:
+		return errors.New("no MaxBody: set a limit in bytes, or NoBody")
+	case r.Timeout <= 0:
+		return errors.New("no Timeout")
+	case r.Handle == nil:
+		return errors.New("no Handle")
+	case r.Auth && s.Authenticate == nil:
+		return errors.New("Auth without the surface's Authenticate")
+	}
+	if r.MaxInFlight <= 0 {
+		r.MaxInFlight = defaultRouteMaxInFlight
+	}
+	// ServeMux reports a malformed or conflicting pattern by a panic.
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%v", v)
+		}
+	}()
+	s.mux.Handle(r.Pattern, &route{Route: r, surface: s})
+	return nil
+}
+
+// newNowhere is the surface of every host that is not ours: no routes, and a
+// plain text that says which names are served.
+// https://www.rfc-editor.org/rfc/rfc9110#name-421-misdirected-request
+func newNowhere(n *names.Names) *surface {
+	own := n.Own()
+	text := fmt.Sprintf("This server answers to %s, %s, %s and NAME.%s only.\n",
+		own.HostPort(own.Login), own.HostPort(own.Management), own.HostPort(own.Graph), own.HostPort(own.VaultZone))
+	return &surface{mux: http.NewServeMux(), Surface: Surface{
+		Name: "none",
+		WriteError: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			http.Error(w, text[:len(text)-1], http.StatusMisdirectedRequest)
+		},
+	}}
+}
 
 // ServeHTTP implements http.Handler.
-func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) { panic("todo") }
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{ResponseWriter: w, edge: e, start: e.now(), op: opOther, routing: true}
+	busy := e.inFlight.Add(1) > e.maxInFlight
+	defer e.inFlight.Add(-1)
 
-// Target is where the request was sent: the name family and, on the vault
-// surface, the vault's name. Handlers make their URLs from it.
-func Target(r *http.Request) (set *names.Set, vault string) { panic("todo") }
+	surfaceID, set, vault := e.names.Route(r.Host)
+	x.set, x.vault, x.surface = set, vault, e.surfaces[surfaceID]
+	if x.surface == nil {
+		x.surface = e.nowhere
+	}
+	x.path = r.URL.Path
+	r = x.attach(r)
 
-// Caller is who the surface's Authenticate found; the zero Caller on routes without Auth.
-func Caller(r *http.Request) model.Caller { panic("todo") }
+	x.run(r, busy)
+	if x.err != nil {
+		x.fail(r)
+	}
+	e.observe(x, r)
+	if x.abort {
+		panic(http.ErrAbortHandler)
+	}
+}
 
-// SetOp names the operation more precisely than the route could (ARM has one
-// route for all types). op must come from our own tables.
-func SetOp(r *http.Request, op string) { panic("todo") }
+// run routes the request and calls its handler; what went wrong is in x.err.
+func (x *exchange) run(r *http.Request, busy bool) {
+	defer x.recover()
+	if x.surface.Header != nil {
+		x.surface.Header(x.ResponseWriter.Header(), r)
+	}
+	if busy {
+		x.err = &apierr.Error{Kind: apierr.Throttled, Detail: "The server is busy. Try again.", RetryAfter: throttleRetry}
+		return
+	}
+	if x.err = normalise(r); x.err != nil {
+		return
+	}
+	x.surface.mux.ServeHTTP(x, r)
+	if x.routing {
+		x.err = x.unrouted()
+	}
+}
 
-// SetCaller is for handlers that learn the caller from the body (the token
-// endpoint), so that the log event has it.
-func SetCaller(r *http.Request, c model.Caller) { panic("todo") }
+// ServeHTTP runs the route: limits first, then the caller, then the handler.
+func (rt *route) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	x := exchangeOf(r)
+	x.routing, x.op = false, rt.Op
+	x.err = rt.serve(x, r)
+}
 
-// SetCode is the wire code of the answer ("AADSTS700213"), for the log event; the
-// surfaces' error writers call it. code must come from our own tables.
-func SetCode(r *http.Request, code string) { panic("todo") }
+func (rt *route) serve(x *exchange, r *http.Request) error {
+	defer rt.inFlight.Add(-1)
+	if rt.inFlight.Add(1) > int64(rt.MaxInFlight) {
+		return &apierr.Error{Kind: apierr.Throttled, Detail: "Too many requests of this kind. Try again.", RetryAfter: throttleRetry}
+	}
 
-// ReadJSON decodes a body strictly into dst: one value, bounded depth, no
-// trailing bytes, no duplicate keys; unknown members are ignored. The error is
-// apierr.Invalid, TooLarge or Timeout with a detail fit for callers.
-func ReadJSON(r *http.Request, dst any) error { panic("todo") }
+	ctx, cancel := context.WithTimeout(r.Context(), rt.Timeout)
+	defer cancel()
+	x.setDeadlines(r, rt.Timeout)
+	r = r.WithContext(ctx)
 
-// WriteJSON answers with a status and a JSON body, no HTML escaping.
-func WriteJSON(w http.ResponseWriter, status int, body any) error { panic("todo") }
+	if rt.Auth {
+		caller, err := rt.surface.Authenticate(r)
+		if err != nil {
+			return err
+		}
+		x.caller = caller
+	}
+
+	switch {
+	case rt.MaxBody == NoBody:
+		r.Body = http.NoBody
+	case r.ContentLength > rt.MaxBody:
+		return tooLarge(rt.MaxBody, nil)
+	case r.ContentLength != 0:
+		// The inner writer: MaxBytesReader tells it to close the connection.
+		r.Body = http.MaxBytesReader(x.ResponseWriter, r.Body, rt.MaxBody)
+	}
+	return classify(ctx, rt.Handle(x, r))
+}
+
+// classify gives a kind to the errors of the body and of the deadline that a
+// handler passed on as they were.
+func classify(ctx context.Context, err error) error {
+	if err == nil || apierr.KindOf(err) != apierr.Internal {
+		return err
+	}
+	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge(e.Limit, err)
+	}
+	ended := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	if ended && ctx.Err() != nil || isTimeout(err) {
+		return apierr.Wrap(err, apierr.Timeout, "The request did not end in time.")
+	}
+	return err
+}

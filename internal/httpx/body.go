@@ -1,0 +1,186 @@
+package httpx
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/lanyard-io/lanyard/internal/apierr"
+)
+
+// ReadJSON decodes a body strictly into dst: one value, bounded depth, no
+// trailing bytes, no duplicate keys; unknown members are ignored. The error is
+// apierr.Invalid, TooLarge or Timeout with a detail fit for callers.
+func ReadJSON(r *http.Request, dst any) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return apierr.New(apierr.Invalid, "the body is empty; it must be JSON")
+	}
+	if err := scanJSON(body); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, dst); err != nil {
+		return jsonError(err)
+	}
+	return nil
+}
+
+// jsonError words a decoding error. Errors of other types may quote the body,
+// which may hold a secret: only their type is kept.
+func jsonError(err error) error {
+	if _, ok := errors.AsType[*apierr.Error](err); ok {
+		return err
+	}
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return apierr.New(apierr.Invalid, "the body is not JSON: %s at byte %d", e.Error(), e.Offset)
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		what := "the body"
+		if e.Field != "" {
+			what = "member " + strconv.Quote(e.Field)
+		}
+		got, _, _ := strings.Cut(e.Value, " ") // "number 12": the number stays out
+		return apierr.New(apierr.Invalid, "%s must be %s, not %s", what, jsonType(e.Type), article(got))
+	}
+	if _, ok := errors.AsType[*json.InvalidUnmarshalError](err); ok {
+		return fmt.Errorf("reading a body: %w", err)
+	}
+	return apierr.Wrap(fmt.Errorf("decoding a member: %T", err), apierr.Invalid, "a member of the body has a value that does not fit")
+}
+
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "a boolean"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Map, reflect.Struct:
+		return "an object"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Pointer:
+		return jsonType(t.Elem())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "an integer in range"
+	default:
+		return "another type"
+	}
+}
+
+func article(jsonType string) string {
+	switch jsonType {
+	case "bool":
+		return "a boolean"
+	case "object", "array":
+		return "an " + jsonType
+	default:
+		return "a " + jsonType
+	}
+}
+
+// maxParameters is how many parameters a form may have: the largest token
+// request of any client has about twenty.
+const maxParameters = 64
+
+// ReadForm reads an application/x-www-form-urlencoded body. A parameter that
+// comes twice is refused, because two readers could take different ones:
+// https://www.rfc-editor.org/rfc/rfc6749#section-3.2
+func ReadForm(r *http.Request) (url.Values, error) {
+	if mt, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mt != "application/x-www-form-urlencoded" {
+		return nil, apierr.New(apierr.Invalid, "the body must be application/x-www-form-urlencoded")
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Count(body, []byte{'&'}) >= maxParameters {
+		return nil, apierr.New(apierr.Invalid, "the body has more than %d parameters", maxParameters)
+	}
+	form := url.Values{}
+	for pair := range strings.SplitSeq(string(body), "&") {
+		if pair == "" {
+			continue
+		}
+		k, v, _ := strings.Cut(pair, "=")
+		key, keyErr := url.QueryUnescape(k)
+		value, valueErr := url.QueryUnescape(v)
+		switch {
+		case keyErr != nil || valueErr != nil:
+			return nil, apierr.New(apierr.Invalid, "the body has a broken percent escape")
+		case !utf8.ValidString(key) || !utf8.ValidString(value):
+			return nil, apierr.New(apierr.Invalid, "the body is not UTF-8")
+		case form.Has(key):
+			return nil, apierr.New(apierr.Invalid, "the body has the parameter %q twice", key[:min(len(key), 64)])
+		}
+		form[key] = []string{value}
+	}
+	return form, nil
+}
+
+// readBody reads all of a body that the route has limited.
+func readBody(r *http.Request) ([]byte, error) {
+	var b bytes.Buffer
+	if n := r.ContentLength; n > 0 && n <= 1<<20 {
+		b.Grow(int(n) + bytes.MinRead) // ReadFrom asks for MinRead free bytes before it sees the end
+	}
+	if r.Body == nil {
+		return nil, nil
+	}
+	_, err := b.ReadFrom(r.Body)
+	if err == nil {
+		return b.Bytes(), nil
+	}
+	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, tooLarge(e.Limit, err)
+	}
+	if isTimeout(err) || r.Context().Err() != nil {
+		return nil, apierr.Wrap(err, apierr.Timeout, "the body did not arrive in time")
+	}
+	return nil, apierr.Wrap(err, apierr.Invalid, "the body ended early")
+}
+
+func tooLarge(limit int64, cause error) error {
+	return apierr.Wrap(cause, apierr.TooLarge, "the body is larger than %d bytes", limit)
+}
+
+func isTimeout(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// WriteJSON answers with a status and a JSON body, no HTML escaping.
+func WriteJSON(w http.ResponseWriter, status int, body any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(body); err != nil {
+		return fmt.Errorf("encoding an answer: %w", err)
+	}
+	b.Truncate(b.Len() - 1) // Encode's newline
+	h := w.Header()
+	if len(h["Content-Type"]) == 0 {
+		h.Set("Content-Type", "application/json; charset=utf-8")
+	}
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(status)
+	if _, err := io.Copy(w, &b); err != nil {
+		return fmt.Errorf("writing an answer: %w", err)
+	}
+	return nil
+}
