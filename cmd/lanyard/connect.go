@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/server"
+)
+
+// connect signs in: to the data directory's server, or to --server.
+func (a *app) connect() (*client.Client, error) {
+	c := client.Config{}
+	address, caFile := a.server, a.caFile
+	if address == "" {
+		state, err := a.state()
+		if err != nil {
+			return nil, err
+		}
+		address, c.Dial = state.Address, state.Listen
+		if state.OwnCA && caFile == "" {
+			caFile = server.Dir(a.dataDir).CA()
+		}
+	}
+	n, err := names.New(names.Config{Address: address})
+	if err != nil {
+		return nil, err
+	}
+	c.Names = n.Own()
+	if caFile != "" {
+		if c.Roots, err = readRoots(caFile); err != nil {
+			return nil, err
+		}
+	}
+	path := a.credentials
+	if path == "" {
+		path = server.Dir(a.dataDir).AdminFile()
+	}
+	adm, err := server.ReadAdmin(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(fmt.Errorf("no credentials in %s", path), "name a file with --credentials, or start the server once with `lanyard up --new-admin`")
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.TenantID, c.SubscriptionID = adm.TenantID, adm.SubscriptionID
+	c.ClientID, c.ClientSecret = adm.ClientID, adm.ClientSecret
+	return client.New(c)
+}
+
+func readRoots(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: no PEM certificate in it", path)
+	}
+	return pool, nil
+}
+
+// API versions that the command line speaks.
+const (
+	groupsVersion   = "2021-04-01"
+	identityVersion = "2025-01-31-preview"
+	vaultVersion    = "2023-07-01"
+	roleVersion     = "2022-04-01"
+	lanyardVersion  = "2026-11-01"
+)
+
+// defaultGroup is made when it is missing, so that a first use needs no group.
+const (
+	defaultGroup    = "lanyard"
+	defaultLocation = "local"
+)
+
+// target is where an ARM resource goes: the flags that its commands share.
+type target struct {
+	group    string
+	location string
+}
+
+func (t target) groupID(c *client.Client) string {
+	return "/subscriptions/" + c.Subscription + "/resourceGroups/" + t.group
+}
+
+func (t target) identityID(c *client.Client, name string) string {
+	return t.groupID(c) + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/" + name
+}
+
+func (t target) vaultID(c *client.Client, name string) string {
+	return t.groupID(c) + "/providers/Microsoft.KeyVault/vaults/" + name
+}
+
+// ensure makes the default group; a group that the user named must exist.
+func (t target) ensure(ctx context.Context, c *client.Client) error {
+	err := c.ARM(ctx, "GET", t.groupID(c), groupsVersion, nil, nil)
+	if !client.IsNotFound(err) || t.group != defaultGroup {
+		return err
+	}
+	return c.ARM(ctx, "PUT", t.groupID(c), groupsVersion, map[string]string{"location": t.location}, nil)
+}

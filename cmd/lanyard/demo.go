@@ -1,0 +1,33 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/lanyard-io/lanyard/internal/demo"
+)
+
+func newDemoCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "Show the whole chain in seconds: a workload gets its secret with no stored secret",
+		Long: `Start a server in a temporary directory, play a cluster, make an identity, a vault
+and a federated credential, and run the sample workload in a process of its own.
+Then show three refusals. Nothing is left behind.`,
+		Example: `  lanyard demo`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			out, isFile := a.Out.(*os.File)
+			return demo.Run(cmd.Context(), demo.Config{
+				Out: a.Out, Color: isFile && term.IsTerminal(int(out.Fd())) && a.Getenv("NO_COLOR") == "",
+				Workload: []string{self, "quickstart", "--once"},
+			})
+		},
+	}
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/server"
+)
+
+func newEnvCmd(a *app) *cobra.Command {
+	var shell string
+	var admin, unset bool
+	cmd := &cobra.Command{
+		Use:   "env",
+		Short: "Print the shell lines that make clients find and trust the server",
+		Long: `Print the lines that point this shell's Azure clients at the server: the proxy
+through which they find its names, and its CA in every runtime's own variable.
+NO_PROXY is set so that private addresses are still reached directly.`,
+		Example: `  eval "$(lanyard env)"
+  eval "$(lanyard env --admin)"      # also sign the SDKs in as the admin
+  lanyard env --shell fish | source
+  eval "$(lanyard env --unset)"      # back to before`,
+		Args: cobra.NoArgs,
+		RunE: func(_ *cobra.Command, _ []string) error {
+			line, err := lineFor(shell, unset)
+			if err != nil {
+				return err
+			}
+			vars, err := a.env(admin)
+			if err != nil {
+				return err
+			}
+			for _, v := range vars {
+				fmt.Fprintln(a.Out, line(v.name, v.value))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&shell, "shell", "sh", "sh, fish or powershell")
+	cmd.Flags().BoolVar(&admin, "admin", false, "also set AZURE_CLIENT_ID and AZURE_CLIENT_SECRET to the admin's")
+	cmd.Flags().BoolVar(&unset, "unset", false, "print the lines that take the variables away again")
+	return cmd
+}
+
+// variable is one line of `lanyard env`.
+type variable struct{ name, value string }
+
+// privateRanges are reached without the proxy, which knows only Lanyard's names.
+// "localhost" must not be among them: clients take it for every *.localhost.
+const privateRanges = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+
+func (a *app) env(admin bool) ([]variable, error) {
+	dir := server.Dir(a.dataDir)
+	state, err := a.state()
+	if err != nil {
+		return nil, err
+	}
+	n, err := names.New(names.Config{Address: state.Address, Azure: state.AzureNames})
+	if err != nil {
+		return nil, err
+	}
+	set := n.Own()
+	if state.AzureNames {
+		set = n.Azure()
+	}
+	var vars []variable
+	add := func(name, value string) { vars = append(vars, variable{name, value}) }
+	if state.Proxy != "" {
+		for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
+			add(name, "http://"+state.Proxy)
+		}
+		for _, name := range []string{"NO_PROXY", "no_proxy"} {
+			add(name, privateRanges)
+		}
+	}
+	if state.OwnCA {
+		for _, name := range []string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} {
+			add(name, dir.Bundle())
+		}
+		add("NODE_EXTRA_CA_CERTS", dir.CA())
+	}
+	add("AZURE_AUTHORITY_HOST", set.LoginURL()+"/")
+	tenant := state.TenantID
+	if state.ADFS {
+		tenant = "adfs"
+	}
+	add("AZURE_TENANT_ID", tenant)
+	if admin {
+		adm, err := server.ReadAdmin(dir.AdminFile())
+		if err != nil {
+			return nil, err
+		}
+		add("AZURE_CLIENT_ID", adm.ClientID)
+		add("AZURE_CLIENT_SECRET", adm.ClientSecret)
+	}
+	return vars, nil
+}
+
+// state is where the data directory's server listens.
+func (a *app) state() (*server.State, error) {
+	s, err := server.Dir(a.dataDir).State()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, withHint(fmt.Errorf("no server has run in %s", a.dataDir), "start one with `lanyard up`, or name its directory with --data-dir")
+	}
+	return s, err
+}
+
+// lineFor formats one variable for a shell.
+func lineFor(shell string, unset bool) (func(name, value string) string, error) {
+	type syntax struct {
+		set, unset func(name, value string) string
+	}
+	syntaxes := map[string]syntax{
+		"sh": {
+			func(n, v string) string { return "export " + n + "=" + shellQuote(v) },
+			func(n, _ string) string { return "unset " + n },
+		},
+		"fish": {
+			func(n, v string) string { return "set -gx " + n + " " + shellQuote(v) },
+			func(n, _ string) string { return "set -e " + n },
+		},
+		"powershell": {
+			func(n, v string) string { return "$env:" + n + " = '" + strings.ReplaceAll(v, "'", "''") + "'" },
+			func(n, _ string) string { return "Remove-Item Env:" + n },
+		},
+	}
+	s, ok := syntaxes[shell]
+	if !ok {
+		return nil, fmt.Errorf("shell %q: want sh, fish or powershell", shell)
+	}
+	if unset {
+		return s.unset, nil
+	}
+	return s.set, nil
+}
+
+// shellQuote makes one word of s for sh and fish.
+func shellQuote(s string) string {
+	plain := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_./:,@%+", c)
+	}
+	if s != "" && !strings.ContainsFunc(s, func(c rune) bool { return !plain(c) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func newHostsCmd(a *app) *cobra.Command {
+	var ip string
+	cmd := &cobra.Command{
+		Use:   "hosts [VAULT...]",
+		Short: "Print the lines for a hosts file, or the names that DNS must serve",
+		Long: `Print hosts-file lines for the server's names and the given vaults. A hosts file
+has no wildcards, so every vault is listed by name; with DNS, point *.vault.DOMAIN
+at the server instead.`,
+		Example: `  lanyard hosts kv-dev kv-test | sudo tee -a /etc/hosts
+  lanyard hosts --ip 10.0.0.5 kv-prod`,
+		RunE: func(_ *cobra.Command, vaults []string) error {
+			state, err := a.state()
+			if err != nil {
+				return err
+			}
+			if net.ParseIP(ip) == nil {
+				return fmt.Errorf("ip %q: want an address", ip)
+			}
+			n, err := names.New(names.Config{Address: state.Address, Azure: state.AzureNames})
+			if err != nil {
+				return err
+			}
+			var hosts []string
+			for _, h := range n.Certificate() {
+				zone, wildcard := strings.CutPrefix(h, "*.")
+				if !wildcard {
+					hosts = append(hosts, h)
+					continue
+				}
+				for _, v := range vaults {
+					hosts = append(hosts, v+"."+zone)
+				}
+			}
+			slices.Sort(hosts)
+			for _, h := range hosts {
+				fmt.Fprintf(a.Out, "%s\t%s\n", ip, h)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&ip, "ip", "127.0.0.1", "the server's `address`")
+	return cmd
+}

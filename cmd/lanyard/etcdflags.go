@@ -1,0 +1,18 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/lanyard-io/lanyard/internal/server"
+)
+
+// addEtcdFlags are for every command that opens the store itself.
+func addEtcdFlags(f *pflag.FlagSet, c *server.Config) {
+	f.StringSliceVar(&c.Etcd.Endpoints, "etcd-endpoints", nil, "external etcd, `URLS` (default: etcd inside the process)")
+	f.StringVar(&c.Etcd.CAFile, "etcd-ca", "", "PEM `file` with etcd's CA")
+	f.StringVar(&c.Etcd.CertFile, "etcd-cert", "", "PEM `file` with the client certificate for etcd")
+	f.StringVar(&c.Etcd.KeyFile, "etcd-key", "", "PEM `file` with its key")
+	f.StringVar(&c.Etcd.Username, "etcd-user", "", "etcd user `name`")
+	f.StringVar(&c.Etcd.PasswordFile, "etcd-password-file", "", "`file` with that user's password")
+	f.StringVar(&c.Prefix, "etcd-prefix", "", "prefix of all keys (default /lanyard)")
+}

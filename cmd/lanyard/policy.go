@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lanyard-io/lanyard/internal/access"
+	"github.com/lanyard-io/lanyard/internal/client"
+)
+
+// accessPolicy is what one principal may do in a vault, as ARM shows it.
+type accessPolicy struct {
+	TenantID    string      `json:"tenantId"`
+	ObjectID    string      `json:"objectId"`
+	Permissions permissions `json:"permissions"`
+}
+
+type permissions struct {
+	Secrets []string `json:"secrets"`
+}
+
+func policyTable(policies []accessPolicy) table {
+	t := table{head: []string{"OBJECT ID", "SECRETS"}}
+	for _, p := range policies {
+		t.rows = append(t.rows, []string{p.ObjectID, strings.Join(p.Permissions.Secrets, ",")})
+	}
+	return t
+}
+
+func newPolicyCmd(a *app) *cobra.Command {
+	var t target
+	var owner, objectID string
+	cmd := noun("policy", "Access policies: who may do what in a vault", []string{"policies"})
+	addTarget(cmd.PersistentFlags(), &t)
+
+	change := func(cmd *cobra.Command, verb, vault string, secrets []string) error {
+		c, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if owner != "" {
+			i, err := a.identity(cmd, t, owner)
+			if err != nil {
+				return err
+			}
+			objectID = i.Properties.PrincipalID
+		}
+		policy := accessPolicy{TenantID: c.Tenant, ObjectID: objectID, Permissions: permissions{Secrets: secrets}}
+		body := map[string]any{"properties": map[string]any{"accessPolicies": []accessPolicy{policy}}}
+		if err := c.ARM(cmd.Context(), "PUT", t.vaultID(c, vault)+"/accessPolicies/"+verb, vaultVersion, body, nil); err != nil {
+			return err
+		}
+		return a.printPolicies(cmd.Context(), c, t, vault)
+	}
+	who := func(cmd *cobra.Command) *cobra.Command {
+		cmd.Flags().StringVarP(&owner, "identity", "i", "", "`name` of a managed identity")
+		cmd.Flags().StringVar(&objectID, "object-id", "", "object id of any principal")
+		cmd.MarkFlagsOneRequired("identity", "object-id")
+		cmd.MarkFlagsMutuallyExclusive("identity", "object-id")
+		return cmd
+	}
+
+	var secrets []string
+	set := who(&cobra.Command{
+		Use: "set VAULT", Short: "Give a principal permissions, in place of those it had",
+		Example: `  lanyard policy set kv-dev --identity workshop-identity --secrets get`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return change(cmd, "replace", args[0], secrets)
+		},
+	})
+	set.Flags().StringSliceVar(&secrets, "secrets", []string{"get"}, "`permissions`: get, list, set, delete, recover, backup, restore, purge or all")
+	remove := who(&cobra.Command{
+		Use: "delete VAULT", Short: "Take a principal's permissions away", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return change(cmd, "remove", args[0], []string{})
+		},
+	})
+	list := &cobra.Command{
+		Use: "list VAULT", Short: "List a vault's access policies", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			return a.printPolicies(cmd.Context(), c, t, args[0])
+		},
+	}
+	cmd.AddCommand(set, remove, list)
+	return cmd
+}
+
+func (a *app) printPolicies(ctx context.Context, c *client.Client, t target, vault string) error {
+	var v keyVault
+	if err := c.ARM(ctx, "GET", t.vaultID(c, vault), vaultVersion, nil, &v); err != nil {
+		return err
+	}
+	return a.print(v.Properties.Policies, policyTable(v.Properties.Policies))
+}
+
+// principal is the object id of whoever is signed in, from their own token.
+func (a *app) principal(ctx context.Context, c *client.Client) (string, error) {
+	token, err := c.ManagementToken(ctx)
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return "", fmt.Errorf("reading the access token: %w", err)
+	}
+	var claims access.Claims
+	if err := json.Unmarshal(raw, &claims); err != nil {
+		return "", fmt.Errorf("reading the access token: %w", err)
+	}
+	if claims.ObjectID == "" {
+		return "", errors.New("the access token has no object id")
+	}
+	return claims.ObjectID, nil
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// secret is what the commands show of one; the value only where it was asked for.
+type secret struct {
+	ID      string     `json:"id"`
+	Name    string     `json:"name"`
+	Version string     `json:"version,omitempty"`
+	Value   string     `json:"value,omitempty"`
+	Enabled bool       `json:"enabled"`
+	Updated *time.Time `json:"updated,omitempty"`
+}
+
+func describe(id *azsecrets.ID, attr *azsecrets.SecretAttributes) secret {
+	s := secret{ID: string(*id), Name: id.Name(), Version: id.Version()}
+	if attr != nil && attr.Enabled != nil {
+		s.Enabled, s.Updated = *attr.Enabled, attr.Updated
+	}
+	return s
+}
+
+func secretTable(all ...secret) table {
+	t := table{head: []string{"NAME", "VERSION", "ENABLED", "UPDATED"}}
+	for _, s := range all {
+		updated := ""
+		if s.Updated != nil {
+			updated = s.Updated.Local().Format(time.DateTime)
+		}
+		t.rows = append(t.rows, []string{s.Name, s.Version, fmt.Sprint(s.Enabled), updated})
+	}
+	return t
+}
+
+func newSecretCmd(a *app) *cobra.Command {
+	return noun("secret", "Secrets in a vault", []string{"secrets"},
+		a.secretSet(), a.secretGet(), a.secretList(), a.secretDelete(), a.secretRecover(), a.secretPurge())
+}
+
+func (a *app) vaultClient(vault string) (*azsecrets.Client, error) {
+	c, err := a.connect()
+	if err != nil {
+		return nil, err
+	}
+	return c.Secrets(vault)
+}
+
+func (a *app) secretSet() *cobra.Command {
+	var file, contentType string
+	cmd := &cobra.Command{
+		Use: "set VAULT NAME", Short: "Store a new version of a secret; the value comes from a file, standard input or a prompt",
+		Long: `Store a new version of a secret. The value is read from --file, from standard
+input, or, at a terminal, from a prompt that does not show it. It is never an
+argument: other users can read those in the list of processes.`,
+		Example: `  printf %s "$VALUE" | lanyard secret set kv-dev db-password
+  lanyard secret set kv-dev tls-key --file tls.key
+  lanyard secret set kv-dev db-password          # asks`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			value, err := a.readValue(file)
+			if err != nil {
+				return err
+			}
+			vault, err := a.vaultClient(args[0])
+			if err != nil {
+				return err
+			}
+			p := azsecrets.SetSecretParameters{Value: &value}
+			if contentType != "" {
+				p.ContentType = &contentType
+			}
+			got, err := vault.SetSecret(cmd.Context(), args[1], p, nil)
+			if err != nil {
+				return secretError(err, args[0])
+			}
+			s := describe(got.ID, got.Attributes)
+			return a.print(s, secretTable(s))
+		},
+	}
+	cmd.Flags().StringVar(&file, "file", "", "`file` with the value, byte for byte; - for standard input")
+	cmd.Flags().StringVar(&contentType, "content-type", "", "a note on what the value is")
+	return cmd
+}
+
+// maxValue is Key Vault's limit on a secret's value, in bytes.
+const maxValue = 25600
+
+func (a *app) readValue(file string) (string, error) {
+	in := a.In
+	terminal, isFile := a.In.(*os.File)
+	switch {
+	case file != "" && file != "-":
+		f, err := os.Open(file)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		in = f
+	case file == "" && isFile && term.IsTerminal(int(terminal.Fd())):
+		fmt.Fprint(a.Err, "value: ")
+		b, err := term.ReadPassword(int(terminal.Fd()))
+		fmt.Fprintln(a.Err)
+		return string(b), err
+	}
+	b, err := io.ReadAll(io.LimitReader(in, maxValue+1))
+	if err != nil {
+		return "", fmt.Errorf("reading the value: %w", err)
+	}
+	if len(b) > maxValue {
+		return "", fmt.Errorf("the value is longer than %d bytes", maxValue)
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return "", withHint(errors.New("the value is empty"), `printf %s "$VALUE" | lanyard secret set VAULT NAME`)
+	}
+	return string(b), nil
+}
+
+func (a *app) secretGet() *cobra.Command {
+	var version string
+	cmd := &cobra.Command{
+		Use: "get VAULT NAME", Short: "Print a secret's value, and nothing else", Aliases: []string{"show"},
+		Example: `  lanyard secret get kv-dev db-password
+  lanyard secret get kv-dev db-password -o json`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			vault, err := a.vaultClient(args[0])
+			if err != nil {
+				return err
+			}
+			got, err := vault.GetSecret(cmd.Context(), args[1], version, nil)
+			if err != nil {
+				return secretError(err, args[0])
+			}
+			if a.output == "json" {
+				s := describe(got.ID, got.Attributes)
+				s.Value = *got.Value
+				return a.print(s, table{})
+			}
+			_, err = fmt.Fprintln(a.Out, *got.Value)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&version, "version", "", "`id` of an older version (default the latest)")
+	return cmd
+}
+
+func (a *app) secretList() *cobra.Command {
+	var deleted bool
+	cmd := &cobra.Command{
+		Use: "list VAULT", Short: "List a vault's secrets, without their values", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			vault, err := a.vaultClient(args[0])
+			if err != nil {
+				return err
+			}
+			all := []secret{}
+			if deleted {
+				for pages := vault.NewListDeletedSecretPropertiesPager(nil); pages.More(); {
+					page, err := pages.NextPage(cmd.Context())
+					if err != nil {
+						return secretError(err, args[0])
+					}
+					for _, p := range page.Value {
+						all = append(all, describe(p.ID, p.Attributes))
+					}
+				}
+				return a.print(all, secretTable(all...))
+			}
+			for pages := vault.NewListSecretPropertiesPager(nil); pages.More(); {
+				page, err := pages.NextPage(cmd.Context())
+				if err != nil {
+					return secretError(err, args[0])
+				}
+				for _, p := range page.Value {
+					all = append(all, describe(p.ID, p.Attributes))
+				}
+			}
+			return a.print(all, secretTable(all...))
+		},
+	}
+	cmd.Flags().BoolVar(&deleted, "deleted", false, "list deleted secrets that can be recovered")
+	return cmd
+}
+
+// secretVerb is a command that does one thing to one secret and prints nothing.
+func (a *app) secretVerb(use, short string, do func(*cobra.Command, *azsecrets.Client, string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " VAULT NAME", Short: short, Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			vault, err := a.vaultClient(args[0])
+			if err != nil {
+				return err
+			}
+			return secretError(do(cmd, vault, args[1]), args[0])
+		},
+	}
+}
+
+func (a *app) secretDelete() *cobra.Command {
+	return a.secretVerb("delete", "Delete a secret; it can be recovered until its retention ends",
+		func(cmd *cobra.Command, v *azsecrets.Client, name string) error {
+			_, err := v.DeleteSecret(cmd.Context(), name, nil)
+			return err
+		})
+}
+
+func (a *app) secretRecover() *cobra.Command {
+	return a.secretVerb("recover", "Bring a deleted secret back",
+		func(cmd *cobra.Command, v *azsecrets.Client, name string) error {
+			_, err := v.RecoverDeletedSecret(cmd.Context(), name, nil)
+			return err
+		})
+}
+
+func (a *app) secretPurge() *cobra.Command {
+	return a.secretVerb("purge", "Destroy a deleted secret, all versions, for good",
+		func(cmd *cobra.Command, v *azsecrets.Client, name string) error {
+			_, err := v.PurgeDeletedSecret(cmd.Context(), name, nil)
+			return err
+		})
+}
+
+// secretError adds the next step to the vault's refusals.
+func secretError(err error, vault string) error {
+	e, ok := errors.AsType[*azcore.ResponseError](err)
+	if !ok {
+		return err
+	}
+	switch e.ErrorCode {
+	case "SecretNotFound":
+		return withHint(err, "lanyard secret list "+vault)
+	case "Forbidden":
+		return withHint(err, "lanyard policy list "+vault+", or lanyard explain with the answer's x-ms-request-id")
+	case "Conflict":
+		return withHint(err, "a deleted secret has this name: lanyard secret recover or purge it")
+	}
+	return err
+}

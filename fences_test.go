@@ -1,0 +1,163 @@
+// Package lanyard_test keeps the repository's own rules: who may import whom,
+// and what no source file may do.
+package lanyard_test
+
+import (
+	"bytes"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/lanyard-io/lanyard/"
+
+// std marks a package that may import the standard library only.
+var std = []string{}
+
+// mayImport lists, for the packages that have a fence, which of our own packages
+// their non-test code may import. The surfaces never import each other.
+var mayImport = map[string][]string{
+	"internal/model":          std,
+	"internal/resid":          std,
+	"internal/apierr":         std,
+	"internal/names":          std,
+	"internal/obs":            std,
+	"internal/seal":           std,
+	"internal/store":          {"internal/model", "internal/apierr"},
+	"internal/signing":        {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
+	"internal/trust":          {"internal/apierr"},
+	"internal/audit":          {"internal/model", "internal/apierr", "internal/obs"},
+	"internal/access":         {"internal/model", "internal/apierr", "internal/audit", "internal/names", "internal/obs", "internal/store"},
+	"internal/httpx":          {"internal/model", "internal/apierr", "internal/names", "internal/obs"},
+	"internal/pki":            std,
+	"internal/proxy":          {"internal/names"},
+	"internal/sts":            surface,
+	"internal/arm":            surface,
+	"internal/vault":          surface,
+	"internal/client":         {"internal/names"},
+	"internal/devissuer":      {"internal/model"},
+	"internal/quickstart":     std,
+	"internal/store/embedded": {"internal/store", "internal/apierr"},
+}
+
+var surface = []string{
+	"internal/access", "internal/apierr", "internal/audit", "internal/httpx", "internal/model", "internal/names",
+	"internal/obs", "internal/resid", "internal/seal", "internal/signing", "internal/store", "internal/trust",
+}
+
+// onlyImporter lists outside modules that one package alone may import.
+var onlyImporter = map[string][]string{
+	"go.etcd.io/etcd/server":  {"internal/store/embedded"},
+	"go.etcd.io/etcd/client":  {"internal/store", "internal/store/embedded"},
+	"go.etcd.io/etcd/api":     {"internal/store", "internal/store/embedded"},
+	"go.etcd.io/etcd/etcdutl": {"internal/store/embedded"},
+	"k8s.io/utils":            {"internal/store"},
+	"github.com/tink-crypto":  {"internal/seal"},
+	"github.com/spf13":        {"cmd/lanyard"},
+	"github.com/go-jose":      {"internal/trust", "internal/devissuer"},
+	"github.com/Azure":        {"internal/client", "internal/quickstart", "internal/demo", "cmd/lanyard", "lanyardtest"},
+	"k8s.io/klog":             {"internal/quickstart"},
+	"github.com/prometheus":   {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit"},
+	"k8s.io/client-go":        {"internal/kube"},
+}
+
+// stdOnly packages import no outside module at all.
+var stdOnly = []string{"internal/model", "internal/resid", "internal/apierr", "internal/names"}
+
+type source struct {
+	dir     string // slash-separated, from the root
+	name    string
+	imports []string
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || path == filepath.FromSlash("test/clients")) {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		s := source{dir: filepath.ToSlash(filepath.Dir(path)), name: filepath.ToSlash(path)}
+		for _, i := range f.Imports {
+			p, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			s.imports = append(s.imports, p)
+		}
+		all = append(all, s)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 50 {
+		t.Fatalf("found only %d source files: is the test looking in the right place?", len(all))
+	}
+	return all
+}
+
+func TestImportFences(t *testing.T) {
+	for _, s := range sources(t) {
+		allowed, fenced := mayImport[s.dir]
+		for _, imp := range s.imports {
+			own, isOwn := strings.CutPrefix(imp, module)
+			if isOwn && fenced && !slices.Contains(allowed, own) {
+				t.Errorf("%s imports %s, which is outside %s's fence", s.name, own, s.dir)
+			}
+			if isOwn && (own == "cmd/lanyard" || strings.HasPrefix(s.dir, "internal/") && own == "lanyardtest") {
+				t.Errorf("%s imports %s: nothing inside may", s.name, own)
+			}
+			if !isOwn && slices.Contains(stdOnly, s.dir) && strings.Contains(strings.Split(imp, "/")[0], ".") {
+				t.Errorf("%s imports %s: %s uses the standard library only", s.name, imp, s.dir)
+			}
+			for outside, importers := range onlyImporter {
+				if strings.HasPrefix(imp, outside) && !slices.Contains(importers, s.dir) && !strings.HasPrefix(s.dir, "test/") {
+					t.Errorf("%s imports %s: only %v may", s.name, imp, importers)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	documented := map[string]bool{}
+	for _, s := range sources(t) {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.FromSlash(s.name), nil, parser.ParseComments|parser.PackageClauseOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documented[s.dir] = documented[s.dir] || f.Doc.Text() != ""
+	}
+	for dir, ok := range documented {
+		if !ok {
+			t.Errorf("package %s has no doc comment", dir)
+		}
+	}
+}
+
+func TestMainIsShort(t *testing.T) {
+	b, err := os.ReadFile("cmd/lanyard/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(b, []byte("\n")); n > 60 {
+		t.Errorf("cmd/lanyard/main.go has %d lines, want at most 60", n)
+	}
+}

@@ -1,0 +1,211 @@
+// Package client is how the command line talks to a running server: over the
+// same HTTP APIs that az and the SDKs use, signed in as the admin or as the
+// holder of another credentials file. It has no way in of its own.
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/lanyard-io/lanyard/internal/names"
+)
+
+// Config for New.
+type Config struct {
+	Names *names.Set
+	// Roots to trust; nil for the system's.
+	Roots *x509.CertPool
+	// Dial, if set, is the HOST:PORT that all of the set's names are reached
+	// at; empty resolves them.
+	Dial           string
+	TenantID       string
+	SubscriptionID string
+	ClientID       string
+	ClientSecret   string
+}
+
+// Client is signed in as one service principal.
+type Client struct {
+	names        *names.Set
+	http         *http.Client
+	credential   azcore.TokenCredential
+	options      azcore.ClientOptions
+	Subscription string // of the resource ids that it is asked for
+	Tenant       string
+}
+
+// timeout of one request, its answer included.
+const timeout = 30 * time.Second
+
+// maxAnswer is the most that is read of one answer.
+const maxAnswer = 16 << 20
+
+// New makes a client. It asks nothing yet.
+func New(c Config) (*Client, error) {
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if c.Dial != "" {
+				addr = c.Dial
+			}
+			return dialer.DialContext(ctx, network, addr)
+		},
+		ForceAttemptHTTP2: true,
+	}
+	hc := &http.Client{Transport: transport, Timeout: timeout}
+	options := azcore.ClientOptions{
+		Transport: hc,
+		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: c.Names.LoginURL() + "/"},
+		Retry:     policy.RetryOptions{MaxRetries: -1}, // a person waits: say what is wrong at once
+		Telemetry: policy.TelemetryOptions{ApplicationID: "lanyard-cli"},
+	}
+	credential, err := azidentity.NewClientSecretCredential(c.TenantID, c.ClientID, c.ClientSecret,
+		&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
+	if err != nil {
+		return nil, fmt.Errorf("making the credential: %w", err)
+	}
+	return &Client{
+		names: c.Names, http: hc, credential: credential, options: options,
+		Subscription: c.SubscriptionID, Tenant: c.TenantID,
+	}, nil
+}
+
+// Secrets is the public SDK's client of one vault.
+func (c *Client) Secrets(vault string) (*azsecrets.Client, error) {
+	return azsecrets.NewClient(c.names.VaultURL(vault), c.credential, &azsecrets.ClientOptions{ClientOptions: c.options})
+}
+
+// ManagementToken is an access token for the management API.
+func (c *Client) ManagementToken(ctx context.Context) (string, error) {
+	return c.Token(ctx, c.names.ManagementURL())
+}
+
+// Token gets an access token for any resource, such as api://my-app.
+func (c *Client) Token(ctx context.Context, resource string) (string, error) {
+	t, err := c.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{resource + "/.default"}})
+	return t.Token, err
+}
+
+// Error is an answer that is not a success, in ARM's or Key Vault's format.
+type Error struct {
+	Status  int
+	Code    string
+	Message string
+}
+
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return fmt.Sprintf("%s (HTTP %d)", e.Code, e.Status)
+	}
+	return e.Message
+}
+
+// IsNotFound says whether err is the server's 404.
+func IsNotFound(err error) bool {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Status == http.StatusNotFound
+	}
+	return false
+}
+
+// ARM calls the management API. id is a resource id or collection path; query
+// may be nil. body and answer are JSON, either may be nil.
+func (c *Client) ARM(ctx context.Context, method, id, apiVersion string, body, answer any) error {
+	token, err := c.ManagementToken(ctx)
+	if err != nil {
+		return err
+	}
+	u := c.names.ManagementURL() + id + "?" + url.Values{"api-version": {apiVersion}}.Encode()
+	return c.do(ctx, method, u, token, body, answer)
+}
+
+// List calls the management API for a collection and follows its pages.
+func (c *Client) List(ctx context.Context, path, apiVersion string, each func(json.RawMessage) error) error {
+	token, err := c.ManagementToken(ctx)
+	if err != nil {
+		return err
+	}
+	next := c.names.ManagementURL() + path + "?" + url.Values{"api-version": {apiVersion}}.Encode()
+	for next != "" {
+		var page struct {
+			Value    []json.RawMessage `json:"value"`
+			NextLink string            `json:"nextLink"`
+		}
+		if err := c.do(ctx, http.MethodGet, next, token, nil, &page); err != nil {
+			return err
+		}
+		for _, item := range page.Value {
+			if err := each(item); err != nil {
+				return err
+			}
+		}
+		next = page.NextLink
+	}
+	return nil
+}
+
+func (c *Client) do(ctx context.Context, method, u, token string, body, answer any) error {
+	var sent io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u, sent)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if res.StatusCode >= 300 {
+		return parseError(res, b)
+	}
+	if answer == nil || len(b) == 0 {
+		return nil
+	}
+	return json.Unmarshal(b, answer)
+}
+
+func parseError(res *http.Response, body []byte) error {
+	e := &Error{Status: res.StatusCode, Code: http.StatusText(res.StatusCode)}
+	var doc struct {
+		Error struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &doc) == nil && doc.Error.Code != "" {
+		e.Code, e.Message = doc.Error.Code, doc.Error.Message
+	}
+	return e
+}

@@ -1,0 +1,197 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// Config is everything that an operator decides. The zero value with a DataDir
+// is a laptop's server; every other field has a default that is safe there.
+type Config struct {
+	// DataDir holds the embedded etcd, the audit log, the key file, the CA
+	// certificate and the admin's credentials. It is made 0700.
+	DataDir string
+	// Address is the public address, DOMAIN or DOMAIN:PORT; every URL is made
+	// from it. It cannot change once the store exists. Default lanyard.localhost.
+	Address string
+	// Listen is the HTTPS listener. Default 127.0.0.1:7443.
+	Listen string
+	// Proxy is the loopback CONNECT proxy's listener; "off" for none. Default 127.0.0.1:7480.
+	Proxy string
+	// Debug is the listener of metrics, health, readiness and pprof; "off" for
+	// none. It has no authentication. Default 127.0.0.1:7490.
+	Debug string
+
+	// AzureNames also answers for Microsoft's public names (names mode).
+	AzureNames bool
+	// Aliases are further host names: login=HOST, management=HOST, graph=HOST, vault=ZONE.
+	Aliases []string
+	// ADFS makes vault challenges name https://login.DOMAIN/adfs, for clients
+	// that run with AZURE_TENANT_ID=adfs.
+	ADFS bool
+
+	// KeyFile is the key-encryption key. Default DataDir/seal.key, made at the
+	// first start of a new store and never again.
+	KeyFile string
+	// TLSCert and TLSKey are the operator's own certificate, PEM files that are
+	// read again when they change. Default: a certificate of Lanyard's own CA.
+	TLSCert, TLSKey string
+	// Etcd names an external etcd. Without endpoints, etcd runs in the process.
+	Etcd store.DialConfig
+	// Prefix of all keys in etcd, for an etcd that is shared. Default /lanyard.
+	Prefix string
+
+	// TenantID and SubscriptionID of a new store. Default random; they cannot
+	// change once the store exists.
+	TenantID, SubscriptionID string
+
+	// MaxCredentials is how many federated credentials an identity may have;
+	// negative = no limit. Default 20.
+	MaxCredentials int
+	// RS256 signs every access token with RSA, as Entra does. By default tokens
+	// for Lanyard's own surfaces are ES256, which signs 30 times faster.
+	RS256 bool
+	// Audiences are further resources that tokens may be asked for, such as api://my-app.
+	Audiences []string
+	// AppLifetime and IdentityLifetime of access tokens. Defaults 1 h and 24 h, at most 24 h.
+	AppLifetime, IdentityLifetime time.Duration
+
+	// IssuerRoots is a PEM file of CAs to trust for foreign issuers, in place of the system's.
+	IssuerRoots string
+	// IssuerMaxAge is how long an issuer's keys are used before they are read
+	// again: the time within which a withdrawn key stops working. Default 5 min.
+	IssuerMaxAge time.Duration
+	// IssuerMinRefetch is the least time between two reads of one issuer's keys. Default 30 s.
+	IssuerMinRefetch time.Duration
+
+	// AuditSync waits for the disk before each answer, not only for the system.
+	AuditSync bool
+	// AuditKeep is how many audit files of 128 MiB are kept; negative = all. Default 32.
+	AuditKeep int
+
+	// NewAdmin makes a new secret for the admin at start, and writes its file again.
+	NewAdmin bool
+
+	Log *slog.Logger     // default: none
+	Now func() time.Time // default time.Now
+}
+
+// off is a listener's address when it is not wanted.
+const off = "off"
+
+// Files of the data directory.
+const (
+	keyFileName   = "seal.key"
+	caFileName    = "ca.pem"
+	bundleName    = "ca-bundle.pem"
+	adminFileName = "admin.json"
+	stateFileName = "server.json"
+	etcdDirName   = "etcd"
+	auditDirName  = "audit"
+)
+
+func (c Config) withDefaults() Config {
+	set := func(s *string, value string) {
+		if *s == "" {
+			*s = value
+		}
+	}
+	set(&c.Address, "lanyard.localhost")
+	set(&c.Listen, "127.0.0.1:7443")
+	set(&c.Proxy, "127.0.0.1:7480")
+	set(&c.Debug, "127.0.0.1:7490")
+	set(&c.KeyFile, c.path(keyFileName))
+	if c.MaxCredentials == 0 {
+		c.MaxCredentials = 20
+	}
+	if c.MaxCredentials < 0 {
+		c.MaxCredentials = 0 // arm's "no limit"
+	}
+	if c.AppLifetime == 0 {
+		c.AppLifetime = time.Hour
+	}
+	if c.IdentityLifetime == 0 {
+		c.IdentityLifetime = 24 * time.Hour
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) path(name string) string { return filepath.Join(c.DataDir, name) }
+
+// maxLifetime is the longest that an access token may live: retired signing keys
+// are kept just beyond it.
+const maxLifetime = 24 * time.Hour
+
+// Validate reports every fault at once.
+func (c Config) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+
+	c = c.withDefaults()
+	if c.DataDir == "" {
+		fault("the data directory is not set")
+	}
+	if _, err := c.names(); err != nil {
+		faults = append(faults, err)
+	}
+	for _, l := range []struct{ name, addr string }{{"listen", c.Listen}, {"proxy", c.Proxy}, {"debug", c.Debug}} {
+		if l.addr == off && l.name != "listen" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(l.addr); err != nil {
+			fault("%s address %q: want HOST:PORT", l.name, l.addr)
+		}
+	}
+	if host, _, err := net.SplitHostPort(c.Proxy); err == nil && !loopback(host) {
+		fault("proxy address %q: it has no authentication, so it may listen on loopback only", c.Proxy)
+	}
+	if host, _, err := net.SplitHostPort(c.Debug); err == nil && !loopback(host) {
+		fault("debug address %q: it has no authentication, so it may listen on loopback only", c.Debug)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		fault("a TLS certificate and its key go together: set both or neither")
+	}
+	for _, id := range []struct{ name, value string }{{"tenant", c.TenantID}, {"subscription", c.SubscriptionID}} {
+		if id.value != "" && !model.ValidUUID(id.value) {
+			fault("%s id %q: want a UUID", id.name, id.value)
+		}
+	}
+	for _, l := range []struct {
+		name  string
+		value time.Duration
+	}{{"application", c.AppLifetime}, {"identity", c.IdentityLifetime}} {
+		if l.value < time.Minute || l.value > maxLifetime {
+			fault("%s token lifetime %s: want 1m to %s", l.name, l.value, maxLifetime)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func (c Config) names() (*names.Names, error) {
+	return names.New(names.Config{
+		Address: c.Address, Azure: c.AzureNames, Discovery: c.Proxy != off, Aliases: c.Aliases,
+	})
+}
