@@ -1,0 +1,101 @@
+package obs
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func get(t *testing.T, h http.Handler, path string) (int, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	return w.Code, w.Body.String()
+}
+
+func TestDebugPages(t *testing.T) {
+	h := Debug(DebugConfig{Registry: NewRegistry()})
+	tests := []struct{ path, mention string }{
+		{"/metrics", "lanyard_build_info{"},
+		{"/metrics", "go_goroutines "},
+		{"/metrics", "process_open_fds "},
+		{"/healthz", `{"ok":true}`},
+		{"/readyz", `{"ok":true}`},
+		{"/debug/pprof/", "goroutine"},
+		{"/debug/pprof/goroutine?debug=1", "goroutine profile"},
+		{"/debug/pprof/cmdline", "obs.test"},
+	}
+	for _, tt := range tests {
+		if code, body := get(t, h, tt.path); code != 200 || !strings.Contains(body, tt.mention) {
+			t.Errorf("%s = %d, lacks %q: %.200s", tt.path, code, tt.mention, body)
+		}
+	}
+	if code, _ := get(t, h, "/"); code != 404 {
+		t.Errorf("/ = %d, want 404", code)
+	}
+}
+
+func TestReadyNamesWhatFails(t *testing.T) {
+	fine := Check{"store", func(context.Context) error { return nil }}
+	h := Debug(DebugConfig{Registry: NewRegistry(), Checks: []Check{
+		fine, {"keys", func(context.Context) error { return errors.New(`no "active" key`) }}, fine,
+	}})
+	code, body := get(t, h, "/readyz")
+	want := `{"ok":false,"failed":[{"name":"keys","error":"no \"active\" key"}]}` + "\n"
+	if code != 503 || body != want {
+		t.Errorf("/readyz = %d %s, want 503 %s", code, body, want)
+	}
+	if code, _ := get(t, h, "/healthz"); code != 200 {
+		t.Errorf("/healthz = %d while not ready, want 200", code)
+	}
+}
+
+func TestReadyDoesNotWaitForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := Debug(DebugConfig{Registry: NewRegistry(), Checks: []Check{
+			{"stuck", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+		}})
+		if code, body := get(t, h, "/readyz"); code != 503 || !strings.Contains(body, `"stuck"`) {
+			t.Errorf("/readyz = %d %s", code, body)
+		}
+	})
+}
+
+func TestBuild(t *testing.T) {
+	tests := []struct {
+		name string
+		info debug.BuildInfo
+		want BuildInfo
+	}{
+		{"release", debug.BuildInfo{GoVersion: "go1.26", Main: debug.Module{Version: "v1.2.3"},
+			Settings: []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "false"}}},
+			BuildInfo{"v1.2.3", "abc", "go1.26"}},
+		{"changed-tree", debug.BuildInfo{GoVersion: "go1.26", Main: debug.Module{Version: "(devel)"},
+			Settings: []debug.BuildSetting{{Key: "vcs.modified", Value: "true"}, {Key: "vcs.revision", Value: "abc"}}},
+			BuildInfo{"(devel)", "abc-dirty", "go1.26"}},
+		{"no-repository", debug.BuildInfo{GoVersion: "go1.26"}, BuildInfo{"(devel)", "", "go1.26"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, buildInfo(&tt.info)); diff != "" {
+				t.Errorf("build (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if Build().Go == "" {
+		t.Error("the running program has no Go version")
+	}
+}
+
+func TestRequestFromNothing(t *testing.T) {
+	if diff := cmp.Diff(&Request{}, RequestFrom(context.Background())); diff != "" {
+		t.Errorf("request (-want +got):\n%s", diff)
+	}
+}
