@@ -1,0 +1,226 @@
+package signing
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/apierr"
+)
+
+const (
+	maxToken  = 32 << 10
+	maxHeader = 1 << 10
+)
+
+// Sign makes a compact JWT of the claims, which are JSON, with the active key
+// of alg; its header is typ, alg, kid and x5t (the same value as kid).
+func (k *Keys) Sign(alg Alg, claims []byte) (string, error) {
+	r, err := k.current()
+	if err != nil {
+		return "", fmt.Errorf("signing a token: %w", err)
+	}
+	key := r.signers[alg]
+	if key == nil {
+		return "", fmt.Errorf("signing a token: unknown algorithm %q", alg)
+	}
+	if key.fault != nil {
+		return "", fmt.Errorf("signing a token: %w", unavailable(key.fault))
+	}
+	b64 := base64.RawURLEncoding
+	length := len(key.header) + b64.EncodedLen(len(claims)) + 1 + b64.EncodedLen(key.signatureLength())
+	if length > maxToken {
+		return "", fmt.Errorf("signing a token: %d bytes are more than the most that is accepted, %d", length, maxToken)
+	}
+
+	token := make([]byte, 0, length)
+	token = append(token, key.header...)
+	token = b64.AppendEncode(token, claims)
+	digest := sha256.Sum256(token)
+	signature, err := key.sign(digest[:])
+	if err != nil {
+		return "", fmt.Errorf("signing a token: %w", err)
+	}
+	token = append(token, '.')
+	token = b64.AppendEncode(token, signature)
+	return string(token), nil
+}
+
+// Verify checks a compact JWT that one of our published keys signed, and
+// returns its claims as JSON. It checks the signature only, not the times. The
+// error is apierr.Unauthenticated, or apierr.Unavailable when the store is out
+// of touch.
+func (k *Keys) Verify(token string) (claims []byte, err error) {
+	r, err := k.current()
+	if err != nil {
+		return nil, fmt.Errorf("verifying a token: %w", err)
+	}
+	if len(token) > maxToken {
+		return nil, refuse("it is too long")
+	}
+	sum := sha256.Sum256([]byte(token))
+	if key := r.verified.find(sum); key != nil && key.accepted(k.c.Now()) {
+		return payload(token)
+	}
+
+	t, err := parse(token)
+	if err != nil {
+		return nil, err
+	}
+	key := r.keys[t.kid]
+	if key == nil {
+		if r, err = k.reload(t.kid); err != nil {
+			return nil, err
+		}
+		if key = r.keys[t.kid]; key == nil {
+			return nil, refuse("no published key has its key id")
+		}
+	}
+	switch {
+	case !key.accepted(k.c.Now()):
+		return nil, refuse("its key is no longer published")
+	case key.alg != t.alg:
+		return nil, refuse("its algorithm is not its key's")
+	case !key.verify(t.digest[:], t.signature):
+		return nil, refuse("its signature is wrong")
+	}
+	r.verified.add(sum, key)
+	return t.claims, nil
+}
+
+// reload looks for a key that another replica has just made. What cannot be a
+// key id of ours is not worth a look.
+func (k *Keys) reload(kid string) (*ring, error) {
+	if len(kid) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
+		return nil, refuse("its key id is none of ours")
+	}
+	if err := k.refresh(); err != nil {
+		return nil, fmt.Errorf("verifying a token: %w", err)
+	}
+	return k.current()
+}
+
+// compact is a JWT whose form is right; nothing about it is verified.
+type compact struct {
+	alg       Alg
+	kid       string
+	claims    []byte
+	signature []byte
+	digest    [sha256.Size]byte // of what the signature is about
+}
+
+// parse reads the JWS compact serialization, in its one canonical form.
+// https://www.rfc-editor.org/rfc/rfc7515#section-7.1
+func parse(token string) (*compact, error) {
+	head, rest, ok := strings.Cut(token, ".")
+	body, tail, ok2 := strings.Cut(rest, ".")
+	if !ok || !ok2 || strings.Contains(tail, ".") {
+		return nil, refuse("it has not three parts")
+	}
+	if base64.RawURLEncoding.DecodedLen(len(head)) > maxHeader {
+		return nil, refuse("its header is too long")
+	}
+	header, err := decode(head)
+	if err != nil {
+		return nil, err
+	}
+	t := &compact{digest: sha256.Sum256([]byte(token[:len(head)+1+len(body)]))}
+	if t.alg, t.kid, err = parseHeader(header); err != nil {
+		return nil, err
+	}
+	if t.claims, err = decode(body); err != nil {
+		return nil, err
+	}
+	if t.signature, err = decode(tail); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// payload decodes the claims of a token that was verified before.
+func payload(token string) ([]byte, error) {
+	_, rest, _ := strings.Cut(token, ".")
+	body, _, _ := strings.Cut(rest, ".")
+	return decode(body)
+}
+
+// decode reads unpadded base64url without the freedoms that the library allows:
+// line breaks, and bits that are not used.
+func decode(part string) ([]byte, error) {
+	if strings.ContainsAny(part, "\r\n") {
+		return nil, refuse("it is not in base64url")
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	if err != nil {
+		return nil, refuse("it is not in base64url")
+	}
+	return b, nil
+}
+
+// parseHeader takes what it knows of a header and ignores the rest, but for
+// crit, which asks to refuse what one does not know.
+// https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11
+func parseHeader(header []byte) (alg Alg, kid string, err error) {
+	members, err := parseObject(header)
+	if err != nil {
+		return "", "", refuse("its header is not a JSON object")
+	}
+	text := func(name string) string {
+		s, _ := members[name].(string)
+		return s
+	}
+	if _, ok := members["crit"]; ok {
+		return "", "", refuse("its header has critical extensions")
+	}
+	if _, ok := members["typ"]; ok && text("typ") != "JWT" {
+		return "", "", refuse("its type is not JWT")
+	}
+	alg, kid = Alg(text("alg")), text("kid")
+	if alg != ES256 && alg != RS256 {
+		return "", "", refuse("its algorithm is none of ours")
+	}
+	if kid == "" {
+		return "", "", refuse("it names no key")
+	}
+	return alg, kid, nil
+}
+
+// parseObject reads one JSON object. Unlike Unmarshal into a struct it minds
+// letter case, and refuses a name that comes twice.
+func parseObject(b []byte) (map[string]any, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return nil, errors.New("not an object")
+	}
+	members := map[string]any{}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value any
+		if err := dec.Decode(&value); err != nil {
+			return nil, err
+		}
+		if _, ok := members[name.(string)]; ok {
+			return nil, errors.New("a name comes twice")
+		}
+		members[name.(string)] = value
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more after the object")
+	}
+	return members, nil
+}
+
+func refuse(why string) error {
+	return apierr.New(apierr.Unauthenticated, "the token was not accepted: %s", why)
+}
