@@ -40,6 +40,8 @@ var kinds = map[Kind]func() Object{
 	"Vault":               func() Object { return &Vault{} },
 	"Secret":              func() Object { return &Secret{} },
 	"SecretVersion":       func() Object { return &SecretVersion{} },
+	"VaultName":           func() Object { return &VaultName{} },
+	"Registration":        func() Object { return &Registration{} },
 }
 
 // envelope is stored JSON: the version and kind, then the object's own fields.

@@ -1,0 +1,185 @@
+package arm
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/resid"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// call is one request, after the front has done what every type needs.
+type call struct {
+	s       *Server
+	w       http.ResponseWriter
+	r       *http.Request
+	row     *row
+	op      operation
+	id      resid.ID // as asked
+	query   url.Values
+	version string // api-version
+	view    *store.View
+	caller  model.Caller
+	set     *names.Set // the name family that was asked: answers stay in it
+	// holder is what the resource hangs on: its parent resource, its scope or
+	// its resource group; nil at subscription level and above.
+	holder *store.Entry
+}
+
+// serve is every route's handler: version, path, type, subscription,
+// permission, existence of what holds it; then the type's own part. Whether
+// the caller may ask comes before whether a thing exists.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
+	c := &call{s: s, w: w, r: r, caller: httpx.Caller(r)}
+	c.set, _ = httpx.Target(r)
+	if err := c.parse(); err != nil {
+		return err
+	}
+
+	view, err := s.c.Store.Fresh(r.Context())
+	if err != nil {
+		return err
+	}
+	c.view = view
+
+	if !c.op.open {
+		if err := s.c.Gate.Check(r.Context(), view, c.caller, c.op.action, c.op.scope.String()); err != nil {
+			return err
+		}
+	}
+
+	if err := c.findHolder(); err != nil {
+		return err
+	}
+	return c.op.do(c)
+}
+
+func (c *call) parse() error {
+	query, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return fail(invalidRequestURI, "The query string has a broken percent-encoding.")
+	}
+	c.query = query
+	c.version = parameter(query, "api-version")
+	if err := checkVersion(c.version); err != nil {
+		return err
+	}
+
+	if c.id, err = resid.ParseEscaped(c.r.URL.EscapedPath()); err != nil {
+		return fail(invalidRequestURI, "The request's path is invalid: %s.", err)
+	}
+	if c.row, c.op, err = c.s.find(c.r.Method, c.id); err != nil {
+		return err
+	}
+	httpx.SetOp(c.r, c.op.op)
+	if c.version < c.row.oldest() {
+		return fail(noRegisteredProvider, "No registered resource provider found for API version '%s' for type '%s'. "+
+			"The supported api-versions are '%s' and later.", c.version, c.row.typ, c.row.oldest())
+	}
+
+	sub := c.id.Subscription()
+	if sub != "" && !strings.EqualFold(sub, c.s.c.SubscriptionID) {
+		return fail(subscriptionNotFound, "The subscription '%s' could not be found.", sub)
+	}
+	return nil
+}
+
+// parameter reads a query parameter whose name may come in any letter case.
+func parameter(q url.Values, name string) string {
+	if v, ok := q[name]; ok {
+		return v[0]
+	}
+	for k, v := range q {
+		if strings.EqualFold(k, name) {
+			return v[0]
+		}
+	}
+	return ""
+}
+
+// checkVersion wants YYYY-MM-DD, perhaps with a word such as -preview.
+func checkVersion(v string) error {
+	if v == "" {
+		return fail(missingAPIVersion, "The api-version query parameter (?api-version=) is required for all requests.")
+	}
+	date, suffix, has := v, "", false
+	if len(v) > len(time.DateOnly) {
+		date = v[:len(time.DateOnly)]
+		suffix, has = strings.CutPrefix(v[len(date):], "-")
+		if !has || suffix == "" || len(suffix) > 32 || strings.Trim(suffix, "abcdefghijklmnopqrstuvwxyz0123456789.") != "" {
+			date = ""
+		}
+	}
+	if _, err := time.Parse(time.DateOnly, date); err != nil {
+		return fail(invalidAPIVersion, "The api-version is invalid. It must be of the form YYYY-MM-DD, perhaps followed by -preview.")
+	}
+	return nil
+}
+
+// findHolder loads what the resource hangs on, and refuses when it is missing.
+func (c *call) findHolder() error {
+	if g := c.id.GroupID(); !g.IsRoot() && !c.id.Equal(g) {
+		c.holder = c.view.Get(g.Key())
+		if c.holder == nil {
+			return groupNotFound(c.id.Group())
+		}
+	}
+	for at := c.id.Parent(); !at.IsRoot(); at = at.Parent() {
+		r := c.s.table[at.TypeKey()]
+		if r == nil || !r.stored() || at.Equal(at.GroupID()) {
+			continue
+		}
+		e := c.view.Get(at.Key())
+		if e == nil {
+			return fail(parentNotFound, "Failed to perform '%s' on resource(s) of type '%s', because the parent resource '%s' could not be found.",
+				strings.ToLower(c.op.op[strings.LastIndexByte(c.op.op, '.')+1:]), strings.TrimPrefix(c.row.typ, c.id.Namespace()+"/"), at)
+		}
+		c.holder = e
+		return nil
+	}
+	return nil
+}
+
+// group is the resource group's object; nil outside one.
+func (c *call) group() *model.ResourceGroup {
+	g, _, _ := store.Get[*model.ResourceGroup](c.view, c.id.GroupID().Key())
+	return g
+}
+
+// entry is the resource that the call names, or its not-found error.
+func (c *call) entry() (*store.Entry, error) {
+	if e := c.view.Get(c.id.Key()); e != nil {
+		return e, nil
+	}
+	return nil, c.notFound(c.id)
+}
+
+func (c *call) notFound(id resid.ID) error {
+	switch {
+	case id.Equal(id.GroupID()):
+		return groupNotFound(id.Group())
+	case id.Group() == "":
+		return fail(resourceNotFound, "The Resource '%s/%s' was not found.", c.row.typ, strings.Join(id.Names(), "/"))
+	}
+	return fail(resourceNotFound, "The Resource '%s/%s' under resource group '%s' was not found. "+
+		"For more details please go to https://aka.ms/ARMResourceNotFoundFix", c.row.typ, strings.Join(id.Names(), "/"), id.Group())
+}
+
+func groupNotFound(name string) error {
+	return fail(resourceGroupNotFound, "Resource group '%s' could not be found.", name)
+}
+
+// url is an absolute URL of this surface, with the call's api-version.
+func (c *call) url(path string, q url.Values) string {
+	if q == nil {
+		q = url.Values{}
+	}
+	q.Set("api-version", c.version)
+	u := url.URL{Path: path, RawQuery: q.Encode()}
+	return c.set.ManagementURL() + u.String()
+}

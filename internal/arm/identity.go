@@ -1,0 +1,198 @@
+package arm
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// identityRows is Microsoft.ManagedIdentity.
+func identityRows() []*row {
+	return []*row{
+		{
+			name: "identity", typ: "Microsoft.ManagedIdentity/userAssignedIdentities",
+			versions: []string{"2024-11-30", "2023-01-31", "2022-01-31-preview", "2018-11-30"},
+			in:       inGroup, listed: inGroup | inSubscription, tracked: true, lowerGroup: true, patch: true,
+			checkName: checkIdentityName, put: putIdentity, shape: shapeIdentity, remove: removeIdentity,
+		},
+		{
+			name: "credential", typ: "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials",
+			versions: []string{"2024-11-30", "2023-01-31", "2022-01-31-preview"},
+			in:       inGroup, listed: inGroup, lowerGroup: true,
+			checkName: checkCredentialName, put: putCredential, shape: shapeCredential,
+		},
+	}
+}
+
+func checkIdentityName(name string) error {
+	if !model.ValidIdentityName(name) {
+		return fail(invalidResourceName, "The identity name '%s' is invalid: it must have 3 to 128 letters, digits, '-' and '_', "+
+			"and begin with a letter or digit.", name)
+	}
+	return nil
+}
+
+func putIdentity(c *call, in *input) (*change, error) {
+	i := &model.Identity{Resource: in.common, TenantID: c.s.c.TenantID}
+	if old, ok := in.old.(*model.Identity); ok {
+		i.ClientID, i.PrincipalID = old.ClientID, old.PrincipalID
+	} else {
+		i.ClientID, i.PrincipalID = model.NewUUID(), model.NewUUID()
+	}
+	return &change{object: i}, nil
+}
+
+type identityProperties struct {
+	TenantID    string `json:"tenantId"`
+	PrincipalID string `json:"principalId"`
+	ClientID    string `json:"clientId"`
+}
+
+func shapeIdentity(_ *call, o model.Object, out *resource) {
+	if i, ok := o.(*model.Identity); ok {
+		out.Properties = identityProperties{i.TenantID, i.PrincipalID, i.ClientID}
+	}
+}
+
+// removeIdentity deletes the identity first, so that its tokens stop, with all
+// that hangs on it and, wherever they are, its role assignments.
+func removeIdentity(_ *Server, v *store.View, e *store.Entry) []store.Op {
+	ops := []store.Op{{Key: e.Key, Rev: e.Rev}, {Key: e.Key + "/", Rev: store.Any, Tree: true}}
+	if i, ok := e.Value.(*model.Identity); ok {
+		for a := range v.Lookup(model.RoleIndex(i.PrincipalID)) {
+			if !strings.HasPrefix(a.Key, e.Key+"/") {
+				ops = append(ops, store.Op{Key: a.Key, Rev: store.Any})
+			}
+		}
+	}
+	return ops
+}
+
+// Limits of a federated credential.
+// https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations
+const maxClaim = 600
+
+func checkCredentialName(name string) error {
+	if !model.ValidCredentialName(name) {
+		return fail(badRequest, "The federated identity credential name '%s' is invalid: it must have 3 to 120 letters, digits, "+
+			"'-' and '_', and begin with a letter or digit.", name)
+	}
+	return nil
+}
+
+type credentialProperties struct {
+	Issuer    string            `json:"issuer"`
+	Subject   string            `json:"subject,omitempty"`
+	Audiences []string          `json:"audiences"`
+	Matching  *model.Expression `json:"claimsMatchingExpression,omitempty"`
+}
+
+func putCredential(c *call, in *input) (*change, error) {
+	var p *credentialProperties
+	if err := decode(in.Properties, "properties", &p); err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, fail(badRequest, "A federated identity credential must not have empty properties.")
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+
+	parent, ok := c.holder.Value.(*model.Identity)
+	if !ok {
+		return nil, c.notFound(c.id.Parent())
+	}
+	if err := c.checkOthers(in, p); err != nil {
+		return nil, err
+	}
+	f := &model.FederatedCredential{
+		Resource: in.common, ParentKey: c.holder.Key,
+		Issuer: p.Issuer, Subject: p.Subject, Audiences: p.Audiences, Matching: p.Matching,
+	}
+	// The identity is written with it, unchanged: of two credentials written at
+	// once, each checked against the same others, one loses.
+	return &change{
+		object: f,
+		more:   []store.Op{{Value: parent, Rev: c.holder.Rev}},
+		lost: func(*store.View) error {
+			return fail(concurrentCredentials, "Too many federated identity credentials are written concurrently for the managed identity '%s'. "+
+				"Concurrent writes under one identity are not supported.", parent.Name)
+		},
+	}, nil
+}
+
+func (p *credentialProperties) check() error {
+	if err := checkIssuer(p.Issuer); err != nil {
+		return fail(badRequest, "The federated identity credential's issuer is invalid: %s.", err)
+	}
+	switch {
+	case len(p.Audiences) != 1:
+		return fail(badRequest, "A federated identity credential must have exactly one audience, such as api://AzureADTokenExchange; it has %d.", len(p.Audiences))
+	case !soundClaim(p.Audiences[0]):
+		return fail(badRequest, "The federated identity credential's audience must have 1 to %d printable characters.", maxClaim)
+	case p.Matching == nil && !soundClaim(p.Subject):
+		return fail(badRequest, "The federated identity credential's subject must have 1 to %d printable characters.", maxClaim)
+	case p.Matching != nil && p.Subject != "":
+		return fail(badRequest, "A federated identity credential has either a subject or a claimsMatchingExpression, not both.")
+	case p.Matching != nil && p.Matching.LanguageVersion != model.ExpressionVersion:
+		return fail(badRequest, "The languageVersion of claimsMatchingExpression must be %d.", model.ExpressionVersion)
+	case p.Matching != nil:
+		if _, err := model.ParseExpression(p.Matching.Value); err != nil {
+			return fail(badRequest, "The claimsMatchingExpression is invalid: %s.", err)
+		}
+	}
+	return nil
+}
+
+func soundClaim(s string) bool {
+	return s != "" && len(s) <= maxClaim && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
+}
+
+// checkIssuer wants an https URL whose discovery document can be found.
+// https://openid.net/specs/openid-connect-core-1_0.html#IDToken
+func checkIssuer(s string) error {
+	if !soundClaim(s) || strings.Contains(s, " ") {
+		return errors.New("it must have 1 to 600 printable characters and no spaces")
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "":
+		return errors.New("it must be an https URL")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#"):
+		return errors.New("it must have no user, query or fragment")
+	}
+	return nil
+}
+
+// checkOthers keeps the rules over all credentials of one identity.
+func (c *call) checkOthers(in *input, p *credentialProperties) error {
+	others := 0
+	for e := range c.view.Prefix(c.holder.Key+model.FederatedCredentialSegment, "") {
+		f, ok := e.Value.(*model.FederatedCredential)
+		if !ok || e.Key == strings.ToLower(in.common.ID) {
+			continue
+		}
+		others++
+		if f.Issuer != p.Issuer || f.Subject != p.Subject {
+			continue
+		}
+		if f.Matching == nil && p.Matching == nil || f.Matching != nil && p.Matching != nil && *f.Matching == *p.Matching {
+			return fail(badRequest, "Issuer and subject combination already exists for this Managed Identity, in the credential '%s'.", f.Name)
+		}
+	}
+	if limit := c.s.c.MaxCredentials; limit > 0 && others >= limit {
+		return fail(badRequest, "A managed identity may have at most %d federated identity credentials; this one has %d.", limit, others)
+	}
+	return nil
+}
+
+func shapeCredential(_ *call, o model.Object, out *resource) {
+	if f, ok := o.(*model.FederatedCredential); ok {
+		out.Properties = credentialProperties{f.Issuer, f.Subject, f.Audiences, f.Matching}
+	}
+}

@@ -1,0 +1,122 @@
+package arm
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/access"
+	"github.com/lanyard-io/lanyard/internal/audit"
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// Config for New. All of it is needed unless it says otherwise.
+type Config struct {
+	Store *store.Store
+	Gate  *access.Gate
+	Names *names.Names
+	// TenantID and SubscriptionID are GUIDs in lower case: the one tenant, and
+	// its one subscription.
+	TenantID         string
+	SubscriptionID   string
+	SubscriptionName string // default "Lanyard"
+	// Authenticate finds who calls. Its errors are of kind
+	// apierr.Unauthenticated, with a *access.TokenError in the chain.
+	Authenticate func(r *http.Request, s names.Surface) (model.Caller, error)
+	// MaxCredentials is how many federated credentials one identity may have;
+	// 0 = no limit. Azure's limit is 20.
+	MaxCredentials int
+	// Explain finds recorded decisions by request or correlation id, for
+	// /providers/Lanyard.Access/decisions/{id}; nil: that type does not exist.
+	Explain func(ctx context.Context, id string) ([]audit.Record, error)
+	Now     func() time.Time // default time.Now
+	Log     *slog.Logger     // default: discard
+}
+
+// Server answers Resource Manager's requests.
+type Server struct {
+	c     Config
+	table map[string]*row // by lower-case type
+	rows  []*row          // in the order of the table, for lists of types
+	sub   string          // the subscription's id: /subscriptions/…
+}
+
+// New checks the configuration and builds the type table.
+func New(c Config) (*Server, error) {
+	switch {
+	case c.Store == nil || c.Gate == nil || c.Names == nil || c.Authenticate == nil:
+		return nil, errors.New("arm: Store, Gate, Names and Authenticate are needed")
+	case !model.ValidUUID(c.TenantID) || strings.ToLower(c.TenantID) != c.TenantID:
+		return nil, errors.New("arm: TenantID must be a GUID in lower case")
+	case !model.ValidUUID(c.SubscriptionID) || strings.ToLower(c.SubscriptionID) != c.SubscriptionID:
+		return nil, errors.New("arm: SubscriptionID must be a GUID in lower case")
+	case c.MaxCredentials < 0:
+		return nil, errors.New("arm: MaxCredentials must not be negative")
+	}
+	if c.SubscriptionName == "" {
+		c.SubscriptionName = "Lanyard"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{c: c, sub: "/subscriptions/" + c.SubscriptionID}
+	return s, s.fillTable()
+}
+
+// Limits of every route. A resource group with all that it holds is deleted
+// within one request, hence the time.
+const (
+	maxBody     = 4 << 20 // Resource Manager's own limit
+	readTimeout = 30 * time.Second
+	timeout     = 2 * time.Minute
+)
+
+// Surface is the routes, for the edge. Types are matched by the table and not by
+// patterns: a ServeMux is case-sensitive, resource ids are not.
+func (s *Server) Surface() httpx.Surface {
+	return httpx.Surface{
+		Name: "arm",
+		Routes: []httpx.Route{
+			{Pattern: "GET /metadata/endpoints", Op: "metadata.get", MaxBody: httpx.NoBody, Timeout: readTimeout, Handle: s.metadata},
+			{Pattern: "GET /", Op: "resource.get", Auth: true, MaxBody: httpx.NoBody, Timeout: readTimeout, Handle: s.serve},
+			{Pattern: "PUT /", Op: "resource.put", Auth: true, MaxBody: maxBody, Timeout: timeout, Handle: s.serve},
+			{Pattern: "PATCH /", Op: "resource.patch", Auth: true, MaxBody: maxBody, Timeout: timeout, Handle: s.serve},
+			{Pattern: "POST /", Op: "resource.post", Auth: true, MaxBody: maxBody, Timeout: timeout, Handle: s.serve},
+			{Pattern: "DELETE /", Op: "resource.delete", Auth: true, MaxBody: httpx.NoBody, Timeout: timeout, Handle: s.serve},
+		},
+		Authenticate: func(r *http.Request) (model.Caller, error) { return s.c.Authenticate(r, names.Management) },
+		WriteError:   s.writeError,
+		Header:       s.header,
+	}
+}
+
+// header sets what every answer carries.
+// https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+func (s *Server) header(h http.Header, r *http.Request) {
+	q := obs.RequestFrom(r.Context())
+	correlation := q.ID
+	if model.ValidUUID(q.Correlation) {
+		correlation = q.Correlation
+	}
+	h.Set("x-ms-request-id", q.ID)
+	h.Set("x-ms-correlation-request-id", correlation)
+	h.Set("x-ms-routing-request-id", "LANYARD:"+s.c.Now().UTC().Format("20060102T150405Z")+":"+q.ID)
+	if sent := r.Header.Get("x-ms-client-request-id"); sent != "" && sent == q.Correlation {
+		h.Set("x-ms-client-request-id", sent)
+	}
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Pragma", "no-cache")
+	h.Set("Expires", "-1")
+	h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
