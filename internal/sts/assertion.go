@@ -1,0 +1,93 @@
+package sts
+
+import (
+	"errors"
+
+	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/trust"
+)
+
+// federationCodes are the codes of a federated assertion's refusals.
+var federationCodes = map[trust.Reason]code{
+	trust.Malformed:   codeAssertionMalformed,
+	trust.Header:      codeAssertionMalformed,
+	trust.Algorithm:   codeAlgorithm,
+	trust.Issuer:      codeFederatedIssuer,
+	trust.Audience:    codeFederatedAudience,
+	trust.NoExpiry:    codeTime,
+	trust.Expired:     codeTime,
+	trust.NotYet:      codeTime,
+	trust.UnknownKey:  codeKey,
+	trust.Signature:   codeSignature,
+	trust.Unreachable: codeUnreachable,
+}
+
+// certificateCodes are those of an assertion that the client itself signed.
+var certificateCodes = map[trust.Reason]code{
+	trust.Malformed:  codeAssertionMalformed,
+	trust.Header:     codeAssertionMalformed,
+	trust.Algorithm:  codeAlgorithm,
+	trust.Issuer:     codeAssertionClient,
+	trust.Audience:   codeAssertionAudience,
+	trust.NoExpiry:   codeTime,
+	trust.Expired:    codeTime,
+	trust.NotYet:     codeTime,
+	trust.UnknownKey: codeSignature,
+	trust.Signature:  codeSignature,
+}
+
+// reasonNotes say in the record what differed, and the likely mend.
+var reasonNotes = map[trust.Reason]struct{ differed, hint string }{
+	trust.Malformed:   {"", "Send the token itself, a compact JWT, as client_assertion."},
+	trust.Header:      {"key", "Sign the assertion with a published key, named by kid only."},
+	trust.Algorithm:   {"key", "Sign the assertion with the algorithm of the issuer's key, such as RS256."},
+	trust.Issuer:      {"issuer", ""},
+	trust.Audience:    {"audience", ""},
+	trust.NoExpiry:    {"time", "Give the assertion an exp claim that is a number of seconds within the next year."},
+	trust.Expired:     {"time", "Read the token file again: the kubelet renews it before it expires. If the token is new, compare the clocks of issuer and server."},
+	trust.NotYet:      {"time", "Compare the clocks of issuer and server: the issuer's is ahead."},
+	trust.UnknownKey:  {"key", "The issuer has withdrawn or rotated the key: get a new token. If the issuer's keys were uploaded, upload its present ones."},
+	trust.Signature:   {"signature", "The assertion was changed after it was signed, or another issuer uses the same key id."},
+	trust.Unreachable: {"", "If this server cannot reach the issuer, upload the issuer's keys or its CA certificate."},
+}
+
+// untrusted words a refusal of package trust, and notes it in the record.
+func (a *attempt) untrusted(err error, codes map[trust.Reason]code) error {
+	e, ok := errors.AsType[*trust.Error](err)
+	if !ok {
+		return err
+	}
+	c, ok := codes[e.Reason]
+	if !ok {
+		return err
+	}
+	note := reasonNotes[e.Reason]
+	if note.differed != "" {
+		a.record.Differed = []string{note.differed}
+	}
+	a.record.Hint = note.hint
+	return apierr.Wrap(errors.Join(&refusal{code: c}, err), catalogue[c].kind, "%s", a.explain(c, e))
+}
+
+// explain puts what clients know a code by before trust's own sentence.
+func (a *attempt) explain(c code, e *trust.Error) string {
+	switch c {
+	case codeKey:
+		return "The certificate with identifier " + quote(a.assertion.KeyID) + " used to sign the federated credential could not be found in the metadata of identity provider " + quote(a.assertion.Issuer) + ". " + e.Detail
+	case codeTime:
+		return "Client assertion is not within its valid time range. " + e.Detail
+	case codeSignature:
+		return "Client assertion failed signature validation. " + e.Detail
+	case codeUnreachable:
+		return "Request to External OIDC endpoint failed. " + e.Detail
+	case codeAssertionMalformed:
+		return "JWT token is invalid or malformed. " + e.Detail
+	case codeAlgorithm:
+		return "Invalid JWT token. Unsupported key for the signing algorithm. " + e.Detail
+	case codeAssertionAudience:
+		return "Client assertion audience claim does not match Realm issuer. " + e.Detail
+	case codeAssertionClient:
+		return "Client assertion application identifier doesn't match 'client_id' parameter. " + e.Detail
+	}
+	return e.Detail
+}

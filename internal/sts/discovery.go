@@ -1,0 +1,221 @@
+package sts
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/access"
+	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/names"
+)
+
+// documentKey says what a discovery document depends on.
+type documentKey struct {
+	set  *names.Set
+	form tenantForm
+	v2   bool
+}
+
+// openID is the discovery document.
+// https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata
+type openID struct {
+	TokenEndpoint         string   `json:"token_endpoint"`
+	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
+	JWKS                  string   `json:"jwks_uri"`
+	ResponseModes         []string `json:"response_modes_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	SigningAlgs           []string `json:"id_token_signing_alg_values_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	GrantTypes            []string `json:"grant_types_supported"`
+	Scopes                []string `json:"scopes_supported"`
+	Issuer                string   `json:"issuer"`
+	RequestURISupported   bool     `json:"request_uri_parameter_supported"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	Claims                []string `json:"claims_supported"`
+	CloudInstance         string   `json:"cloud_instance_name"`
+	CloudGraphHost        string   `json:"cloud_graph_host_name"`
+	GraphHost             string   `json:"msgraph_host"`
+}
+
+func (s *Server) openIDv2(w http.ResponseWriter, r *http.Request) error { return s.openID(w, r, true) }
+func (s *Server) openIDv1(w http.ResponseWriter, r *http.Request) error { return s.openID(w, r, false) }
+
+func (s *Server) openID(w http.ResponseWriter, r *http.Request, v2 bool) error {
+	form, err := s.tenant(r.PathValue("tenant"))
+	if c, _ := refusalOf(err); c == codeTenantUnknown {
+		// Here, unlike at the token endpoint, this has an error of its own.
+		return refuseWrap(&refusal{code: c, oauth: "invalid_tenant"}, "%s", apierr.Detail(err))
+	}
+	if err != nil {
+		return err
+	}
+	set, _ := httpx.Target(r)
+	body, err := s.document(documentKey{set, form, v2})
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "max-age=3600, private")
+	return writeBody(w, body)
+}
+
+// document renders a document at its first use: there is one for each name
+// family and way to name the tenant.
+func (s *Server) document(key documentKey) ([]byte, error) {
+	if b, ok := s.documents.Load(key); ok {
+		return b.([]byte), nil
+	}
+	b, err := json.Marshal(s.describe(key))
+	if err != nil {
+		return nil, fmt.Errorf("encoding the discovery document: %w", err)
+	}
+	s.documents.Store(key, b)
+	return b, nil
+}
+
+func (s *Server) describe(key documentKey) *openID {
+	base := key.set.LoginURL() + "/" + s.segment(key.form)
+	d := &openID{
+		AuthMethods:   []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
+		ResponseModes: []string{"query", "fragment", "form_post"},
+		SubjectTypes:  []string{"pairwise"}, SigningAlgs: []string{"RS256"},
+		ResponseTypes: []string{"code", "id_token", "code id_token", "id_token token"},
+		GrantTypes:    []string{"client_credentials"},
+		Scopes:        []string{"openid", "profile", "email", "offline_access"},
+		Claims:        []string{"sub", "iss", "aud", "exp", "iat", "nbf", "appid", "appidacr", "idp", "idtyp", "oid", "tid", "uti", "ver"},
+		CloudInstance: key.set.HostPort(key.set.Login), CloudGraphHost: key.set.HostPort(key.set.Graph), GraphHost: key.set.HostPort(key.set.Graph),
+
+		TokenEndpoint: base + "/oauth2/token", JWKS: base + "/discovery/keys",
+		AuthorizationEndpoint: base + "/oauth2/authorize",
+		Issuer:                access.TokenIssuer(key.set, s.tenantID),
+	}
+	if key.v2 && key.form != tenantADFS {
+		d.TokenEndpoint, d.JWKS = base+"/oauth2/v2.0/token", base+"/discovery/v2.0/keys"
+		d.AuthorizationEndpoint = base + "/oauth2/v2.0/authorize"
+		d.Issuer = base + "/v2.0"
+	}
+	switch key.form {
+	case tenantADFS:
+		d.Issuer = base
+	case tenantCommon, tenantOrganizations:
+		// The placeholder is literal: the issuer depends on who signs in.
+		d.Issuer = strings.Replace(d.Issuer, s.tenantID, "{tenantid}", 1)
+		d.Issuer = strings.Replace(d.Issuer, "/"+s.segment(key.form)+"/", "/{tenantid}/", 1)
+	case tenantOwn:
+	}
+	return d
+}
+
+// jwks serves our public keys; every tenant form has the same ones.
+func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.tenant(r.PathValue("tenant")); err != nil {
+		return err
+	}
+	doc := s.keys.JWKS()
+	h := w.Header()
+	h.Set("ETag", doc.ETag)
+	// A new key is published for longer than this before it signs.
+	h.Set("Cache-Control", "max-age=3600, public")
+	if etagMatches(r.Header.Get("If-None-Match"), doc.ETag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	return writeBody(w, doc.Body)
+}
+
+// etagMatches reads If-None-Match. https://www.rfc-editor.org/rfc/rfc9110#name-if-none-match
+func etagMatches(header, etag string) bool {
+	for tag := range strings.SplitSeq(header, ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			return true
+		}
+	}
+	return false
+}
+
+func writeBody(w http.ResponseWriter, body []byte) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if _, err := w.Write(body); err != nil {
+		return fmt.Errorf("writing an answer: %w", err)
+	}
+	return nil
+}
+
+// instanceBody answers instance discovery.
+type instanceBody struct {
+	Endpoint string          `json:"tenant_discovery_endpoint"`
+	Version  string          `json:"api-version"`
+	Metadata []instanceEntry `json:"metadata"`
+}
+
+type instanceEntry struct {
+	Network string   `json:"preferred_network"`
+	Cache   string   `json:"preferred_cache"`
+	Aliases []string `json:"aliases"`
+}
+
+// instance tells a client whether an authority that it does not know is one.
+// The answer is made of our own names, never of the query: MSAL for Python
+// leaves the port out of authorization_endpoint.
+func (s *Server) instance(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	asked := query.Get("authorization_endpoint")
+	if asked == "" {
+		return refuse(codeParameter, "The request must contain the following parameter: 'authorization_endpoint'.")
+	}
+	set, tenant, ok := s.authority(asked)
+	if !ok {
+		return refuse(codeInstance, "Unknown or invalid instance. The authority %s is not one of this server's.", quote(asked))
+	}
+	body := instanceBody{
+		Endpoint: set.LoginURL() + "/" + tenant + "/v2.0/.well-known/openid-configuration",
+		Version:  "1.1",
+		Metadata: []instanceEntry{entryOf(set)},
+	}
+	if query.Get("api-version") == "1.0" {
+		body.Version = "1.0"
+	}
+	w.Header().Set("Cache-Control", "max-age=3600, private")
+	return httpx.WriteJSON(w, http.StatusOK, body)
+}
+
+// authority finds the name family of an authority's URL, and how it names the tenant.
+func (s *Server) authority(raw string) (set *names.Set, tenant string, ok bool) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return nil, "", false
+	}
+	surface, set, _ := s.names.Route(u.Host)
+	if surface != names.Login || u.Port() != "" && u.Port() != strconv.Itoa(set.Port) {
+		return nil, "", false
+	}
+	segment, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	if segment == "" {
+		return set, s.tenantID, true
+	}
+	form, err := s.tenant(segment)
+	if err != nil {
+		// A tenant that is not ours is refused by its discovery document.
+		return set, url.PathEscape(shorten(segment, maxShown)), true
+	}
+	return set, s.segment(form), true
+}
+
+// azureAliases are the hosts that clients take for one authority.
+var azureAliases = []string{"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"}
+
+func entryOf(set *names.Set) instanceEntry {
+	host := set.HostPort(set.Login)
+	if set.Azure {
+		return instanceEntry{Network: host, Cache: "login.windows.net", Aliases: azureAliases}
+	}
+	return instanceEntry{Network: host, Cache: host, Aliases: []string{host}}
+}

@@ -1,0 +1,155 @@
+package sts
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/audit"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/trust"
+)
+
+// byFederation finds the credential for an assertion's issuer, subject and
+// audience. Until one is found, nothing that the assertion says is acted on.
+// https://learn.microsoft.com/entra/workload-id/workload-identity-federation
+func (s *Server) byFederation(a *attempt) error {
+	var match *model.FederatedCredential
+	for f := range matching(a) {
+		match = f
+		if slices.Contains(a.assertion.Audiences, audienceOf(f)) {
+			break
+		}
+	}
+	if match == nil || !slices.Contains(a.assertion.Audiences, audienceOf(match)) {
+		return s.noCredential(a, match)
+	}
+	a.record.Registered = []audit.Registered{registered(match)}
+	source := trust.Source{Issuer: match.Issuer}
+	if i, _, ok := store.Get[*model.Issuer](a.view, model.IssuerKey(match.Issuer)); ok && i.URL == match.Issuer {
+		source.Keys, source.Roots = i.Keys, i.Roots
+	}
+	a.verify = func(ctx context.Context) error {
+		if err := s.trust.Verify(ctx, a.assertion, source, audienceOf(match)); err != nil {
+			return a.untrusted(err, federationCodes)
+		}
+		return nil
+	}
+	return nil
+}
+
+// matching walks the client's credentials whose issuer and subject, or
+// expression, fit the assertion: exact ones first.
+func matching(a *attempt) func(yield func(*model.FederatedCredential) bool) {
+	issuer, subject := a.assertion.Issuer, a.assertion.Subject
+	return func(yield func(*model.FederatedCredential) bool) {
+		if subject != "" {
+			for f := range credentials(a.view, model.FederationIndex(a.client.key, issuer, subject)) {
+				// The index joins its parts; only the fields say which is which.
+				if f.Matching == nil && f.Issuer == issuer && f.Subject == subject && !yield(f) {
+					return
+				}
+			}
+		}
+		for f := range credentials(a.view, model.FederationIndex(a.client.key, issuer, "")) {
+			if f.Matching != nil && f.Issuer == issuer && fits(f.Matching, a.assertion.Claims) && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+func credentials(view *store.View, index string) func(yield func(*model.FederatedCredential) bool) {
+	return func(yield func(*model.FederatedCredential) bool) {
+		for e := range view.Lookup(index) {
+			if f, ok := e.Value.(*model.FederatedCredential); ok && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// fits evaluates an expression; one that cannot be read matches nothing.
+func fits(x *model.Expression, claims map[string]any) bool {
+	if x.LanguageVersion != model.ExpressionVersion {
+		return false
+	}
+	m, err := model.ParseExpression(x.Value)
+	return err == nil && m.Match(claims)
+}
+
+// audienceOf is a credential's one audience; empty matches none.
+func audienceOf(f *model.FederatedCredential) string {
+	if len(f.Audiences) != 1 {
+		return ""
+	}
+	return f.Audiences[0]
+}
+
+func registered(f *model.FederatedCredential) audit.Registered {
+	r := audit.Registered{Name: f.Name, Issuer: f.Issuer, Subject: f.Subject, Audience: audienceOf(f)}
+	if f.Matching != nil {
+		r.Expression = f.Matching.Value
+	}
+	return r
+}
+
+// noCredential says which of issuer, subject and audience no credential of the
+// client has. match is one that differs in its audience only, if there is one.
+func (s *Server) noCredential(a *attempt, match *model.FederatedCredential) error {
+	all := clientCredentials(a.view, a.client.key)
+	for _, f := range all[:min(len(all), maxRegistered)] {
+		a.record.Registered = append(a.record.Registered, registered(f))
+	}
+	d := s.compare(a, all, match)
+	a.record.Differed, a.record.Hint = d.differed, elsewhere(a, d.hint)
+	return refuse(d.code, "%s", d.sentence())
+}
+
+// maxRegistered is how many credentials a record lists.
+const maxRegistered = 20
+
+// clientCredentials are all federated credentials of a client.
+func clientCredentials(view *store.View, parentKey string) []*model.FederatedCredential {
+	var all []*model.FederatedCredential
+	for e := range view.Prefix(parentKey+model.FederatedCredentialSegment, "") {
+		if f, ok := e.Value.(*model.FederatedCredential); ok && f.ParentKey == parentKey {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// maxElsewhere is how many credentials of other clients are looked at for a hint.
+const maxElsewhere = 256
+
+// elsewhere looks for another client that has a credential for exactly this
+// issuer and subject: then the client id is what is wrong. Only the record says so.
+func elsewhere(a *attempt, otherwise string) string {
+	seen := 0
+	for f := range credentials(a.view, model.IssuerIndex(a.assertion.Issuer)) {
+		if seen++; seen > maxElsewhere {
+			break
+		}
+		if f.Issuer == a.assertion.Issuer && f.Matching == nil && f.Subject == a.assertion.Subject && f.ParentKey != a.client.key {
+			return "Another client has a credential for this issuer and subject, " + f.ParentKey + ": check the client id (AZURE_CLIENT_ID, or the service account's azure.workload.identity/client-id)."
+		}
+	}
+	return otherwise
+}
+
+// firstOf lists up to three different values, for an answer that anyone may read.
+func firstOf(values []string) string {
+	const shown = 3
+	var list []string
+	for _, v := range values {
+		if q := quote(v); !slices.Contains(list, q) {
+			list = append(list, q)
+		}
+	}
+	if more := len(list) - shown; more > 0 {
+		list = append(list[:shown], "and others")
+	}
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,54 @@
+package sts
+
+import "strings"
+
+const (
+	defaultScope = "/.default"
+	maxScope     = 2048
+)
+
+// oidcScopes are about users. MSAL for Go sends them with every grant, so a
+// client-credentials request may carry them without meaning anything.
+var oidcScopes = map[string]bool{"openid": true, "offline_access": true, "profile": true, "email": true}
+
+// resourceOf finds the one resource in a client-credentials scope. A resource
+// that ends with a slash makes a double slash before .default, and keeps its own.
+func resourceOf(scope string) (string, error) {
+	if len(scope) > maxScope {
+		return "", refuse(codeScope, "The scope has %d bytes, at most %d are allowed.", len(scope), maxScope)
+	}
+	resource, seen := "", false
+	for word := range strings.SplitSeq(scope, " ") {
+		if word == "" || oidcScopes[word] {
+			continue
+		}
+		if !scopeToken(word) {
+			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s holds a character that a scope cannot have.", quote(word))
+		}
+		r, ok := strings.CutSuffix(word, defaultScope)
+		if !ok {
+			return "", refuse(codeScopeDefault, "The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", quote(word))
+		}
+		if strings.Trim(r, "/") == "" {
+			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s names no resource before /.default.", quote(word))
+		}
+		if seen && r != resource {
+			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: it names more than one resource, %s and %s.", quote(resource), quote(r))
+		}
+		resource, seen = r, true
+	}
+	if !seen {
+		return "", refuse(codeScopeDefault, "The scope %s names no resource. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", quote(scope))
+	}
+	return resource, nil
+}
+
+// scopeToken checks the characters: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
+func scopeToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,169 @@
+package sts
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/access"
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/signing"
+	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/trust"
+)
+
+// Config for New. Fields without a stated default are required.
+type Config struct {
+	Store    *store.Store
+	Keys     *signing.Keys
+	Trust    *trust.Verifier
+	Gate     *access.Gate
+	Names    *names.Names
+	TenantID string // the one tenant, a GUID
+
+	// RS256 signs every token with RSA, as Entra does. By default tokens for our
+	// own surfaces, which alone verify them, are ES256.
+	RS256 bool
+	// AppLifetime of an application's tokens. Default 1 h.
+	AppLifetime time.Duration
+	// IdentityLifetime of a managed identity's tokens. Default 24 h.
+	IdentityLifetime time.Duration
+	// Audiences are resources besides our own surfaces and the registered
+	// applications, such as api://my-app. A trailing slash does not matter.
+	Audiences []string
+
+	Now func() time.Time // default time.Now
+	Log *slog.Logger     // default none
+}
+
+// Server is the token service's surface.
+type Server struct {
+	store            *store.Store
+	keys             *signing.Keys
+	trust            *trust.Verifier
+	gate             *access.Gate
+	names            *names.Names
+	tenantID         string // lower case
+	domain           string // our domain, which is a name of the tenant too
+	rs256            bool
+	appLifetime      time.Duration
+	identityLifetime time.Duration
+	audiences        map[string]bool // without trailing slash
+	now              func() time.Time
+	log              *slog.Logger
+	misses           *limiter
+	documents        sync.Map // documentKey → []byte; one for each name family and tenant form
+}
+
+// Routes' limits. A token request is mostly its assertion, which trust limits to
+// 64 KiB; percent-encoding may make it longer.
+const (
+	tokenMaxBody     = 128 << 10
+	tokenTimeout     = 15 * time.Second
+	discoveryTimeout = 5 * time.Second
+)
+
+// New checks the configuration.
+func New(c Config) (*Server, error) {
+	switch {
+	case c.Store == nil || c.Keys == nil || c.Trust == nil || c.Gate == nil || c.Names == nil:
+		return nil, errors.New("sts: Store, Keys, Trust, Gate and Names are required")
+	case !model.ValidUUID(c.TenantID):
+		return nil, errors.New("sts: TenantID must be a GUID")
+	}
+	if c.AppLifetime <= 0 {
+		c.AppLifetime = time.Hour
+	}
+	if c.IdentityLifetime <= 0 {
+		c.IdentityLifetime = 24 * time.Hour
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		store: c.Store, keys: c.Keys, trust: c.Trust, gate: c.Gate, names: c.Names,
+		tenantID: strings.ToLower(c.TenantID),
+		domain:   strings.TrimPrefix(c.Names.Own().Login, "login."),
+		rs256:    c.RS256, appLifetime: c.AppLifetime, identityLifetime: c.IdentityLifetime,
+		audiences: map[string]bool{}, now: c.Now, log: c.Log,
+		misses: newLimiter(missesPerSecond),
+	}
+	for _, aud := range c.Audiences {
+		s.audiences[strings.TrimSuffix(aud, "/")] = true
+	}
+	return s, nil
+}
+
+// Surface is what the edge serves on login hosts.
+func (s *Server) Surface() httpx.Surface {
+	get := func(pattern, op string, handle func(http.ResponseWriter, *http.Request) error) httpx.Route {
+		return httpx.Route{Pattern: "GET " + pattern, Op: op, MaxBody: httpx.NoBody, Timeout: discoveryTimeout, Handle: handle}
+	}
+	post := func(pattern, op string, handle func(http.ResponseWriter, *http.Request) error) httpx.Route {
+		return httpx.Route{Pattern: "POST " + pattern, Op: op, MaxBody: tokenMaxBody, Timeout: tokenTimeout, Handle: handle}
+	}
+	return httpx.Surface{
+		Name: "sts",
+		Routes: []httpx.Route{
+			s.instanceRoute(),
+			get("/{tenant}/v2.0/.well-known/openid-configuration", "openid.v2", s.openIDv2),
+			get("/{tenant}/.well-known/openid-configuration", "openid.v1", s.openIDv1),
+			get("/{tenant}/discovery/v2.0/keys", "keys", s.jwks),
+			get("/{tenant}/discovery/keys", "keys", s.jwks),
+			post("/{tenant}/oauth2/v2.0/token", "token.v2", s.tokenV2),
+			post("/{tenant}/oauth2/token", "token.v1", s.tokenV1),
+		},
+		WriteError: s.writeError,
+		Header:     setHeader,
+	}
+}
+
+// DiscoverySurface is what the edge serves on Microsoft's own login host when
+// that is answered for instance discovery alone.
+func (s *Server) DiscoverySurface() httpx.Surface {
+	return httpx.Surface{
+		Name:       "discovery",
+		Routes:     []httpx.Route{s.instanceRoute()},
+		WriteError: s.writeDiscoveryError,
+		Header:     setHeader,
+	}
+}
+
+func (s *Server) instanceRoute() httpx.Route {
+	return httpx.Route{
+		Pattern: "GET /common/discovery/instance", Op: "instance",
+		MaxBody: httpx.NoBody, Timeout: discoveryTimeout, Handle: s.instance,
+	}
+}
+
+// Values shared by all answers: net/http only reads them.
+var (
+	headerHSTS    = []string{"max-age=31536000; includeSubDomains"}
+	headerNoSniff = []string{"nosniff"}
+	headerNoStore = []string{"no-store, no-cache"}
+	headerPragma  = []string{"no-cache"}
+)
+
+func setHeader(h http.Header, r *http.Request) {
+	q := obs.RequestFrom(r.Context())
+	h["Strict-Transport-Security"] = headerHSTS
+	h["X-Content-Type-Options"] = headerNoSniff
+	h["X-Ms-Request-Id"] = []string{q.ID}
+	if strings.EqualFold(r.Header.Get("Return-Client-Request-Id"), "true") {
+		h["Client-Request-Id"] = []string{q.Correlation}
+	}
+}
+
+func setNoStore(h http.Header) {
+	h["Cache-Control"] = headerNoStore
+	h["Pragma"] = headerPragma
+}
