@@ -1,0 +1,30 @@
+package trust
+
+import "net/netip"
+
+// SetScope replaces the address rules' view of an address, because a test has
+// only loopback: "public", "private", "forbidden", or "" for the real one.
+func (v *Verifier) SetScope(of func(netip.Addr) string) {
+	v.scope = func(a netip.Addr) scope {
+		for s, name := range scopeNames {
+			if of(a) == name {
+				return s
+			}
+		}
+		return scopeOf(a)
+	}
+}
+
+// ScopeOf is the real view of an address.
+func ScopeOf(a netip.Addr) string { return scopeNames[scopeOf(a)] }
+
+var scopeNames = map[scope]string{public: "public", private: "private", forbidden: "forbidden"}
+
+// ReadObject lets tests compare the JSON reader with encoding/json.
+var ReadObject = readObject
+
+// ReadDiscovery lets a fuzz target reach the parser of discovery documents.
+var ReadDiscovery = readDiscovery
+
+// IssuersCached counts the issuers in the cache.
+func (v *Verifier) IssuersCached() int { return v.issuers.order.Len() }
