@@ -14,6 +14,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/signing"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -33,9 +34,11 @@ type Config struct {
 	// MaxCredentials is how many federated credentials one identity may have;
 	// 0 = no limit. Azure's limit is 20.
 	MaxCredentials int
-	// Explain finds recorded decisions by request or correlation id, for
-	// /providers/Lanyard.Access/decisions/{id}; nil: that type does not exist.
+	// Explain finds recorded decisions by request or correlation id, and Keys are
+	// the token service's own: they serve the types decisions and signingKeys of
+	// Lanyard.Trust. A type whose field is nil does not exist.
 	Explain func(ctx context.Context, id string) ([]audit.Record, error)
+	Keys    *signing.Keys
 	Now     func() time.Time // default time.Now
 	Log     *slog.Logger     // default: discard
 }

@@ -47,6 +47,8 @@ type row struct {
 	verbs map[string]verb
 	// actions are POSTs below a resource, by lower-case name.
 	actions map[string]verb
+	// onAll are POSTs below the collection as a whole.
+	onAll map[string]verb
 }
 
 // verb is one operation of a type.
@@ -82,7 +84,7 @@ func placeOf(scope resid.ID) place {
 
 func (s *Server) fillTable() error {
 	s.table = map[string]*row{}
-	for _, rows := range [][]*row{resourceRows(), providerRows(), identityRows(), keyVaultRows(), s.explainRows()} {
+	for _, rows := range [][]*row{resourceRows(), providerRows(), identityRows(), keyVaultRows(), s.lanyardRows()} {
 		for _, r := range rows {
 			key := strings.ToLower(r.typ)
 			if s.table[key] != nil || r.name == "" || len(r.versions) == 0 {
@@ -152,7 +154,7 @@ func (s *Server) find(method string, id resid.ID) (*row, operation, error) {
 // findPost matches an action: on a resource, or on a provider as a whole.
 func (s *Server) findPost(id resid.ID) (*row, operation, error) {
 	if !id.IsCollection() {
-		return nil, operation{}, wrongMethod("POST")
+		return s.findOnAll(id)
 	}
 	on, name := id.Parent(), strings.ToLower(id.LastType())
 	if strings.Count(id.TypeKey(), "/") == 1 && id.Namespace() != "Microsoft.Resources" {
@@ -174,6 +176,20 @@ func (s *Server) findPost(id resid.ID) (*row, operation, error) {
 		return nil, operation{}, fail(invalidResourceType, "The resource type '%s' has no action '%s'.", r.typ, id.LastType())
 	}
 	return r, operation{verb: v, op: r.name + "." + name, action: v.action(r.typ + "/" + name + "/action"), scope: on}, nil
+}
+
+// findOnAll matches an action on a collection as a whole.
+func (s *Server) findOnAll(id resid.ID) (*row, operation, error) {
+	r, err := s.rowOf(id.TypeKey(), id)
+	if err != nil {
+		return nil, operation{}, err
+	}
+	name := strings.ToLower(id.Name())
+	v, ok := r.onAll[name]
+	if !ok || r.listed&placeOf(id.Scope()) == 0 {
+		return nil, operation{}, wrongMethod("POST")
+	}
+	return r, operation{verb: v, op: r.name + "." + name, action: v.action(r.typ + "/" + name + "/action"), scope: id.Scope()}, nil
 }
 
 func (r *row) verb(method string) (verb, bool) {
