@@ -1,12 +1,14 @@
-// Package audit keeps an append-only record of every decision. A request whose
-// record cannot be written must fail; callers return Append's error.
 package audit
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
+	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
@@ -65,18 +67,140 @@ type Config struct {
 }
 
 // Log is an open audit log: JSON lines in 0600 files.
-type Log struct{ _ int }
+type Log struct {
+	now    func() time.Time
+	recent *recent
+	dir    string
+	scan   chan struct{} // holds one token while files are searched
 
-// Open makes the directory and continues the newest file.
-func Open(c Config) (*Log, error) { panic("todo") }
+	mu   sync.Mutex
+	next *batch // the batch that may be joined; nil when there is none; guarded by mu
+
+	writing sync.Mutex
+	files   *files // guarded by writing
+}
+
+// batch is the records that one write(2) puts into the file.
+type batch struct {
+	data *[]byte       // pooled; guarded by Log.mu until the batch is taken
+	done chan struct{} // closed when err is final
+	err  error
+}
+
+func (b *batch) wait(ctx context.Context) error {
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-b.done: // both were ready
+		return nil
+	default:
+		return ctx.Err()
+	}
+}
+
+var errClosed = errors.New("the audit log is closed")
+
+// Open makes the directory and continues the newest file. If a crash left half
+// a line there, it is ended, and readers pass it over.
+func Open(c Config) (*Log, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.MaxFile <= 0 {
+		c.MaxFile = 128 << 20
+	}
+	if c.Keep == 0 {
+		c.Keep = 32
+	}
+	if c.Recent <= 0 {
+		c.Recent = 10_000
+	}
+	f := &files{dir: c.Dir, max: c.MaxFile, keep: c.Keep, sync: c.Sync, log: c.Log}
+	if err := f.open(); err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
+	}
+	f.prune()
+	return &Log{
+		now: c.Now, recent: newRecent(c.Recent), dir: c.Dir,
+		scan: make(chan struct{}, 1), files: f,
+	}, nil
+}
 
 // Append writes one record; it has reached the operating system (with
-// Config.Sync, the disk) when Append returns nil. Concurrent calls share a write.
-func (l *Log) Append(ctx context.Context, r *Record) error { panic("todo") }
+// Config.Sync, the disk) when Append returns nil. Concurrent calls share a
+// write. After an error, of kind apierr.Unavailable, the record may be in the
+// file nevertheless; the next Append starts afresh. The end of ctx ends the
+// waiting, but does not take the record back.
+func (l *Log) Append(ctx context.Context, r *Record) error {
+	buf := buffers.Get().(*[]byte)
+	defer release(buf)
+	at := r.Time
+	if at.IsZero() {
+		at = l.now()
+	}
+	*buf = appendRecord((*buf)[:0], r, at)
 
-// Find gives the records with this id or correlation id, oldest first: from
-// memory if they are recent refusals, else from the files.
-func (l *Log) Find(ctx context.Context, id string) ([]Record, error) { panic("todo") }
+	b, first := l.join(*buf)
+	if first {
+		l.commit(b)
+	} else if err := b.wait(ctx); err != nil {
+		return apierr.Wrap(err, apierr.Unavailable, "the audit log did not answer in time")
+	}
+	if b.err != nil {
+		return apierr.Wrap(b.err, apierr.Unavailable, "the audit log cannot be written")
+	}
+	if !r.Granted {
+		l.recent.add(r.ID, r.Correlation, *buf)
+	}
+	return nil
+}
+
+// join puts a line into the next batch. Whoever comes first must commit it.
+func (l *Log) join(line []byte) (b *batch, first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first = l.next == nil
+	if first {
+		l.next = &batch{data: buffers.Get().(*[]byte), done: make(chan struct{})}
+		*l.next.data = (*l.next.data)[:0]
+	}
+	*l.next.data = append(*l.next.data, line...)
+	return l.next, first
+}
+
+// commit writes the batch. While it waits for the one before, others join.
+func (l *Log) commit(b *batch) {
+	l.writing.Lock()
+	l.mu.Lock()
+	l.next = nil
+	l.mu.Unlock()
+	b.err = l.files.write(*b.data)
+	l.writing.Unlock()
+	release(b.data)
+	close(b.done)
+}
 
 // Close ends the log; later Appends fail.
-func (l *Log) Close() error { panic("todo") }
+func (l *Log) Close() error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.files.close()
+}
+
+// buffers hold one line, or one batch of them.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// maxPooled keeps a rare large buffer from being held for ever.
+const maxPooled = 256 << 10
+
+func release(b *[]byte) {
+	if cap(*b) <= maxPooled {
+		buffers.Put(b)
+	}
+}
