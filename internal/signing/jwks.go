@@ -19,12 +19,13 @@ type Document struct {
 	ETag string // quoted
 }
 
-// jwk is a public key as published. https://www.rfc-editor.org/rfc/rfc7517#section-4
+// jwk is a public key as published. There is no x5t: it is the SHA-1 of a
+// certificate, which our keys have not, and libraries refuse a document whose
+// x5t is anything else. https://www.rfc-editor.org/rfc/rfc7517#section-4.8
 type jwk struct {
 	Type      string `json:"kty"`
 	Use       string `json:"use"`
 	ID        string `json:"kid"`
-	X5T       string `json:"x5t"` // the kid again, as in Entra's documents
 	Algorithm Alg    `json:"alg"`
 	N         string `json:"n,omitempty"`
 	E         string `json:"e,omitempty"`

@@ -85,7 +85,7 @@ func open(s model.SigningKey, until time.Time) (*key, jwk, error) {
 	if j.Algorithm != Alg(s.Algorithm) || j.thumbprint() != s.ID {
 		return nil, jwk{}, fmt.Errorf("signing key %s: its public part is not that of this %s key", s.ID, s.Algorithm)
 	}
-	j.Use, j.ID, j.X5T = "sig", s.ID, s.ID
+	j.Use, j.ID = "sig", s.ID
 	header := fmt.Sprintf(`{"typ":"JWT","alg":%q,"kid":%q,"x5t":%q}`, j.Algorithm, s.ID, s.ID)
 	return &key{
 		id: s.ID, alg: j.Algorithm, public: public, until: until,
