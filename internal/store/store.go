@@ -6,12 +6,14 @@ package store
 import (
 	"context"
 	"errors"
-	"iter"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
@@ -31,7 +33,13 @@ type Config struct {
 	// MaxStale is how long a replica that lost etcd goes on answering from its
 	// View. Default 30 s; then View's readers get apierr.Unavailable.
 	MaxStale time.Duration
+	// Compact lets Run compact etcd's history every hour. Set it for an etcd
+	// that is ours alone; an external one is its operator's to compact.
+	Compact bool
 }
+
+// Client is etcd's client, so that others can hold one without importing it.
+type Client = clientv3.Client
 
 // Entry is a stored object with its revisions. It is immutable: clone the
 // Value before changing it.
@@ -52,78 +60,110 @@ type Op struct {
 	// Blob, if not nil, is stored beside the object under the same key, outside
 	// the View (a secret's sealed value). Deleting an object deletes its blob.
 	Blob []byte
-	// Tree, in a delete, deletes everything whose key starts with Key, and its blobs.
+	// Tree, in a delete, deletes everything whose key starts with Key, and its
+	// blobs. End the Key with a slash, or siblings with longer names go too.
 	Tree bool
 }
+
+// MaxOps is how many Ops one Commit takes: each is up to two of the 128
+// operations that etcd allows in a transaction by default.
+const MaxOps = 60
 
 // Any is an Op's Rev that sets no condition.
 const Any int64 = -1
 
 // Store is a handle on one etcd.
-type Store struct{ _ int }
+type Store struct {
+	c       Config
+	objects string // etcd prefix of objects
+	blobs   string // etcd prefix of blobs
+	view    atomic.Pointer[View]
+	touch   atomic.Int64 // Unix nanoseconds of the last sign of life from etcd
+	fresh   rounds
+	cache   *blobCache
+
+	mu      sync.Mutex    // guards changed and serialises publish
+	changed chan struct{} // closed and replaced at each new View
+}
+
+const (
+	defaultPrefix   = "/lanyard"
+	defaultMaxStale = 30 * time.Second
+)
 
 // Open loads everything and returns a Store whose View is current. Run must be
 // running for the View to follow.
-func Open(ctx context.Context, c Config) (*Store, error) { panic("todo") }
-
-// Run follows etcd until ctx ends: it watches, and after a compaction or a lost
-// watch it lists again, without ever showing a View that goes back in time.
-func (s *Store) Run(ctx context.Context) error { panic("todo") }
-
-// Commit makes all the writes, or none of them: in one etcd transaction (at
-// most 100 ops). It returns the new revision once this replica's View shows it.
-// A condition that does not hold gives ErrConflict.
-func (s *Store) Commit(ctx context.Context, ops ...Op) (rev int64, err error) { panic("todo") }
-
-// Put is Commit of one object.
-func (s *Store) Put(ctx context.Context, o model.Object, rev int64) (int64, error) {
-	return s.Commit(ctx, Op{Value: o, Rev: rev})
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if c.Prefix == "" {
+		c.Prefix = defaultPrefix
+	}
+	if c.MaxStale == 0 {
+		c.MaxStale = defaultMaxStale
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{
+		c: c, objects: c.Prefix + "/o", blobs: c.Prefix + "/b",
+		cache: newBlobCache(cacheBytes), changed: make(chan struct{}),
+	}
+	if err := s.checkFormat(ctx); err != nil {
+		return nil, err
+	}
+	v, err := s.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.publish(v)
+	return s, nil
 }
 
-// Delete is Commit of one deletion.
-func (s *Store) Delete(ctx context.Context, key string, rev int64) error {
-	_, err := s.Commit(ctx, Op{Key: key, Rev: rev})
-	return err
+// publish shows a newer View; an older one is dropped, so that time never goes back.
+func (s *Store) publish(v *View) {
+	s.touched()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.view.Load(); old != nil && v.rev <= old.rev {
+		return
+	}
+	s.view.Store(v)
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
+
+func (s *Store) touched() { s.touch.Store(s.c.Now().UnixNano()) }
 
 // View is what this replica knows now: no I/O. It fails with
 // apierr.Unavailable when the replica has been out of touch for MaxStale.
-func (s *Store) View() (*View, error) { panic("todo") }
-
-// Fresh is a View that shows every write that had finished, on any replica,
-// when Fresh was called. Calls that wait at the same time share one round.
-func (s *Store) Fresh(ctx context.Context) (*View, error) { panic("todo") }
-
-// Blob reads a blob as of its last write; nil when there is none. Blobs of
-// secret versions never change, so recently read ones come from a bounded memory.
-func (s *Store) Blob(ctx context.Context, key string) ([]byte, error) { panic("todo") }
-
-// View is all objects at one revision, immutable and indexed.
-type View struct{ _ int }
-
-// Rev is the revision that the View shows.
-func (v *View) Rev() int64 { panic("todo") }
-
-// Get finds an object by its key; nil when there is none.
-func (v *View) Get(key string) *Entry { panic("todo") }
-
-// Prefix walks the objects whose key starts with prefix, in key order, from the
-// first key > after (pass "" to start at the beginning).
-func (v *View) Prefix(prefix, after string) iter.Seq[*Entry] { panic("todo") }
-
-// Lookup walks the objects that carry an index entry (model.Object.Index), in key order.
-func (v *View) Lookup(index string) iter.Seq[*Entry] { panic("todo") }
-
-// First is the first object that carries an index entry; nil when there is none.
-func (v *View) First(index string) *Entry {
-	for e := range v.Lookup(index) {
-		return e
+func (s *Store) View() (*View, error) {
+	if s.c.Now().UnixNano()-s.touch.Load() > int64(s.c.MaxStale) {
+		return nil, apierr.New(apierr.Unavailable, "this server has lost touch with its store; try again")
 	}
-	return nil
+	return s.view.Load(), nil
 }
 
-// Len is how many objects there are.
-func (v *View) Len() int { panic("todo") }
+// wait returns the first View at or past rev.
+func (s *Store) wait(ctx context.Context, rev int64) (*View, error) {
+	for {
+		if v := s.view.Load(); v.rev >= rev {
+			return v, nil
+		}
+		s.mu.Lock()
+		changed := s.changed
+		s.mu.Unlock()
+		if v := s.view.Load(); v.rev >= rev {
+			return v, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, apierr.Wrap(ctx.Err(), apierr.Unavailable, "the store did not answer in time")
+		}
+	}
+}
 
 // Get finds an object of a known type by its key; ok is false when it is not
 // there or of another type.
