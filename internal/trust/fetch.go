@@ -163,6 +163,10 @@ func (v *Verifier) get(ctx context.Context, client *http.Client, url string) ([]
 		return nil, fail(outcomeInvalid, fmt.Errorf("answered in content encoding %s", quote(enc)))
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, v.c.MaxDocument+1))
+	if err == nil {
+		// A server that is told of our giving up may still end its answer cleanly.
+		err = ctx.Err()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading answer: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"encoding/json"
 	"encoding/pem"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -45,7 +46,10 @@ type key struct {
 func New(t testing.TB) *Issuer {
 	t.Helper()
 	i := &Issuer{t: t}
-	server := httptest.NewTLSServer(http.HandlerFunc(i.serve))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(i.serve))
+	// Clients that refuse its certificate are part of many tests.
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
 	t.Cleanup(server.Close)
 	i.URL = server.URL
 	i.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})

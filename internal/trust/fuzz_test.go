@@ -1,0 +1,137 @@
+package trust_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lanyard-io/lanyard/internal/trust"
+	"github.com/lanyard-io/lanyard/internal/trust/trusttest"
+)
+
+// FuzzParse checks that Parse gives an assertion within its limits or an *Error.
+func FuzzParse(f *testing.F) {
+	issuer := trusttest.New(f)
+	f.Add(issuer.KubernetesToken("demo", "app", audience, time.Hour))
+	f.Add(compact(`{"alg":"none"}`, `{}`, nil))
+	f.Add(compact(`{"alg":"RS256","kid":"\u00e9"}`, `{"exp":1.5e9,"aud":["a"],"x":[[{}]]}`, []byte("x")) + "\n")
+	f.Fuzz(func(t *testing.T, token string) {
+		a, err := trust.Parse(token)
+		if err != nil {
+			if _, ok := errors.AsType[*trust.Error](err); !ok || a != nil {
+				t.Fatalf("Parse = %v, %v, want an *Error alone", a, err)
+			}
+			return
+		}
+		for name, at := range map[string]time.Time{"exp": a.Expires, "nbf": a.NotBefore, "iat": a.IssuedAt} {
+			if _, there := a.Claims[name]; there == at.IsZero() || at.Year() > 9999 {
+				t.Errorf("%s = %v, claim there: %t", name, at, there)
+			}
+		}
+		switch a.Alg {
+		case "RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA":
+		default:
+			t.Errorf("algorithm %q was accepted", a.Alg)
+		}
+	})
+}
+
+// FuzzReadObject checks the JSON reader against encoding/json: what it reads
+// is the same, and what it alone refuses, it refuses for being ambiguous.
+func FuzzReadObject(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, ` {"a" : [1, -0.5e+7, true, false, null, "\u00e9\n\"", {"b":{}}] } `, `{"a":1,"a":2}`, `{"a":01}`, `{"a":1.}`, `{"a":-}`, `{"a":1e}`,
+		`{"a":"\ud83d\ude00"}`, `{"a":"\ud83d"}`, "{\"\xff\":1}", `{"a":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}`, `{"a":nul}`, `{,}`, `{"a":[1,]}`, `{"a"}`, "{\"a\":\"\x01\"}",
+		"{}\x00", "{\x00}", `{"a":"\`, `{"a":"\x"}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := trust.ReadObject(text)
+		d := json.NewDecoder(strings.NewReader(text))
+		d.UseNumber()
+		var want map[string]any
+		wantErr := d.Decode(&want)
+		if _, more := d.Token(); wantErr == nil && more != io.EOF {
+			wantErr = errors.New("more than one value")
+		}
+		switch {
+		case err == nil && wantErr != nil:
+			t.Fatalf("ReadObject(%q) = %v, but encoding/json refuses: %v", text, got, wantErr)
+		case err == nil && !cmp.Equal(want, got):
+			t.Fatalf("ReadObject(%q) (-encoding/json +got):\n%s", text, cmp.Diff(want, got))
+		case err != nil && wantErr == nil && want != nil && !ambiguous(text, err):
+			t.Fatalf("ReadObject(%q): %v, but encoding/json reads %v", text, err, want)
+		}
+	})
+}
+
+// ambiguous says whether the reader is meant to be stricter here.
+func ambiguous(text string, err error) bool {
+	for _, part := range []string{"is there twice", "nested deeper", "surrogate"} {
+		if strings.Contains(err.Error(), part) {
+			return true
+		}
+	}
+	return !utf8.ValidString(text)
+}
+
+// FuzzParseKeys checks that a key set that upload accepts is one that verifying
+// accepts, with as many keys, within the limit.
+func FuzzParseKeys(f *testing.F) {
+	issuer := trusttest.New(f)
+	for _, alg := range []string{"ES256", "ES384", "ES512", "EdDSA"} {
+		issuer.AddKey("", alg)
+	}
+	f.Add(issuer.JWKS())
+	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"oct","k":"AA"}]}`))
+	a, err := trust.Parse(issuer.Sign(claims(nil), trusttest.Options{}))
+	if err != nil {
+		f.Fatal(err)
+	}
+	v := trust.New(trust.Config{MaxKeys: 10})
+	f.Fuzz(func(t *testing.T, jwks []byte) {
+		count, err := trust.ParseKeys(jwks, 10)
+		if count < 0 || count > 10 || (err == nil) == (count == 0) {
+			t.Fatalf("ParseKeys = %d, %v", count, err)
+		}
+		refusal := v.Verify(t.Context(), a, trust.Source{Issuer: a.Issuer, Keys: append([]byte(nil), jwks...)}, audience)
+		if e, ok := errors.AsType[*trust.Error](refusal); err == nil && ok && e.Reason == trust.Unreachable && len(jwks) > 0 {
+			t.Fatalf("a key set that ParseKeys accepts is refused: %v", e.Err)
+		}
+		if refusal == nil && !bytes.Contains(jwks, []byte("keys")) && !bytes.Contains(jwks, []byte(`\u`)) {
+			t.Fatalf("verified with %q", jwks)
+		}
+	})
+}
+
+// FuzzDiscovery checks that only a document of the issuer itself is accepted,
+// and only https addresses come out of it.
+func FuzzDiscovery(f *testing.F) {
+	issuer := trusttest.New(f)
+	f.Add(issuer.Discovery(), issuer.URL)
+	f.Add([]byte(`{"issuer":"https://a.example","jwks_uri":"https://a.example:x/"}`), "https://a.example")
+	f.Add([]byte(`{"issuer":"https://a.example","jwks_uri":"HTTPS://u@a.example/"}`), "https://a.example")
+	f.Fuzz(func(t *testing.T, document []byte, iss string) {
+		address, err := trust.ReadDiscovery(document, iss)
+		if err != nil {
+			return
+		}
+		if !strings.EqualFold(address[:min(8, len(address))], "https://") {
+			t.Errorf("keys are at %q", address)
+		}
+		var named struct {
+			Issuer string `json:"issuer"`
+		}
+		if err := json.Unmarshal(document, &named); err != nil {
+			t.Errorf("accepted %q: %v", document, err)
+		}
+	})
+}
