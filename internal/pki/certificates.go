@@ -1,0 +1,184 @@
+package pki
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config for NewCertificates: either CA and Names, or CertFile and KeyFile.
+type Config struct {
+	CA       *CA
+	Names    []string      // what the certificate is for
+	Lifetime time.Duration // default 30 days, at most 90; renewed at two thirds
+
+	// CertFile and KeyFile are the operator's PEM files: the chain, leaf first,
+	// and its key, which only its owner and group may read. Both are looked at
+	// again every ten seconds at most.
+	CertFile, KeyFile string
+
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+const (
+	defaultLifetime = 30 * 24 * time.Hour
+	statInterval    = 10 * time.Second
+	maxKeyFile      = 1 << 20
+)
+
+// Certificates is the certificate of a listener, kept fresh.
+type Certificates struct {
+	c       Config
+	current atomic.Pointer[tls.Certificate]
+	next    atomic.Int64 // Unix nanoseconds: when to look again
+
+	mu     sync.Mutex // for whoever renews or reloads
+	loaded [2]fs.FileInfo
+}
+
+// NewCertificates makes or loads the first certificate.
+func NewCertificates(c Config) (*Certificates, error) {
+	if c.Lifetime == 0 {
+		c.Lifetime = defaultLifetime
+	}
+	s := &Certificates{c: c}
+	files := c.CertFile != "" || c.KeyFile != ""
+	switch {
+	case c.Log == nil || c.Now == nil:
+		return nil, errors.New("certificates: Log and Now must be set")
+	case files && (c.CertFile == "" || c.KeyFile == ""):
+		return nil, errors.New("certificates: a certificate file and a key file come together")
+	case files == (c.CA != nil):
+		return nil, errors.New("certificates: want either an authority or files")
+	}
+	if err := s.refresh(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// TLS is a listener's configuration: TLS 1.2 or newer, HTTP/2 and HTTP/1.1.
+func (s *Certificates) TLS() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: s.Get,
+	}
+}
+
+// Get is the certificate for a handshake, whatever name the client asked for.
+// When a newer one cannot be had, it logs and serves the one it has.
+func (s *Certificates) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if s.c.Now().UnixNano() >= s.next.Load() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.c.Now().UnixNano() >= s.next.Load() {
+			if err := s.refresh(); err != nil {
+				s.c.Log.ErrorContext(hello.Context(), "kept the old certificate", "error", err)
+			}
+		}
+	}
+	return s.current.Load(), nil
+}
+
+// refresh renews or reloads. It sets when to look again in any case.
+func (s *Certificates) refresh() error {
+	now := s.c.Now()
+	if s.c.CA == nil {
+		s.next.Store(now.Add(statInterval).UnixNano())
+		return s.reload()
+	}
+	leaf, err := s.c.CA.Leaf(s.c.Names, now, s.c.Lifetime)
+	if err != nil {
+		s.next.Store(now.Add(statInterval).UnixNano())
+		return err
+	}
+	life := leaf.Leaf.NotAfter.Sub(now)
+	s.next.Store(now.Add(life * 2 / 3).UnixNano())
+	s.current.Store(leaf)
+	return nil
+}
+
+// reload loads the files if they changed. A pair that does not fit is not tried
+// again until a file changes: its other half is then on its way.
+func (s *Certificates) reload() error {
+	var found [2]fs.FileInfo
+	for i, file := range []string{s.c.CertFile, s.c.KeyFile} {
+		info, err := os.Stat(file)
+		if err != nil {
+			return fmt.Errorf("looking at the certificate's files: %w", err)
+		}
+		found[i] = info
+	}
+	if same(s.loaded[0], found[0]) && same(s.loaded[1], found[1]) {
+		return nil
+	}
+	s.loaded = found
+	cert, err := loadPair(s.c.CertFile, s.c.KeyFile)
+	if err != nil {
+		return err
+	}
+	renewed := s.current.Swap(cert) != nil
+	if renewed {
+		s.c.Log.Info("loaded a new certificate", "file", s.c.CertFile, "expires", cert.Leaf.NotAfter)
+	}
+	return nil
+}
+
+func same(old, found fs.FileInfo) bool {
+	return old != nil && os.SameFile(old, found) && old.Size() == found.Size() && old.ModTime().Equal(found.ModTime()) &&
+		old.Mode() == found.Mode()
+}
+
+func loadPair(certFile, keyFile string) (*tls.Certificate, error) {
+	key, err := readKeyFile(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := os.ReadFile(certFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate: %w", err)
+	}
+	cert, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate %s and its key: %w", certFile, err)
+	}
+	if cert.Leaf == nil {
+		if cert.Leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
+			return nil, fmt.Errorf("reading the certificate %s: %w", certFile, err)
+		}
+	}
+	return &cert, nil
+}
+
+// readKeyFile reads a private key that not everybody may read. The mode is that
+// of the opened file, so that it cannot change in between.
+func readKeyFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the key: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading the key: %w", err)
+	}
+	if info.Mode().Perm()&0o007 != 0 {
+		return nil, fmt.Errorf("key file %s is open to everybody (mode %#o): chmod 600 it, or set defaultMode 0440 on the Secret volume",
+			path, info.Mode().Perm())
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("reading the key: %w", err)
+	}
+	return b, nil
+}
