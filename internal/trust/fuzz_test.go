@@ -44,7 +44,7 @@ func FuzzParse(f *testing.F) {
 }
 
 // FuzzReadObject checks the JSON reader against encoding/json: what it reads
-// is the same, and what it alone refuses, it refuses for being ambiguous.
+// is the same, and what it alone refuses, it refuses for being ambiguous or deep.
 func FuzzReadObject(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, ` {"a" : [1, -0.5e+7, true, false, null, "\u00e9\n\"", {"b":{}}] } `, `{"a":1,"a":2}`, `{"a":01}`, `{"a":1.}`, `{"a":-}`, `{"a":1e}`,

@@ -42,11 +42,16 @@ type jsonReader struct{ rest string }
 
 // peek is the next byte after white space; 0 at the end.
 func (r *jsonReader) peek() byte {
-	r.rest = strings.TrimLeft(r.rest, " \t\r\n")
-	if r.rest == "" {
-		return 0
+	for n := range len(r.rest) {
+		switch c := r.rest[n]; c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			r.rest = r.rest[n:]
+			return c
+		}
 	}
-	return r.rest[0]
+	r.rest = ""
+	return 0
 }
 
 // take consumes c if it is next after white space.

@@ -193,7 +193,7 @@ func decode(s string) ([]byte, error) {
 	if len(s)%4 == 0 {
 		s = strings.TrimSuffix(strings.TrimSuffix(s, "="), "=")
 	}
-	if strings.ContainsAny(s, "\r\n") {
+	if strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 {
 		return nil, errBase64
 	}
 	b, err := strictURL.DecodeString(s)
