@@ -1,0 +1,97 @@
+package sts
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/lanyard-io/lanyard/internal/apierr"
+)
+
+func FuzzScope(f *testing.F) {
+	f.Add("https://vault.example//.default openid offline_access profile")
+	f.Add("/.default")
+	f.Fuzz(func(t *testing.T, scope string) {
+		resource, err := resourceOf(scope)
+		if err != nil {
+			if c, ok := refusalOf(err); !ok || catalogue[c].status != http.StatusBadRequest {
+				t.Fatalf("resourceOf(%q): %v", scope, err)
+			}
+			return
+		}
+		if !strings.Contains(scope, resource+"/.default") || strings.ContainsAny(resource, " \t\r\n\"\\") {
+			t.Fatalf("resourceOf(%q) = %q", scope, resource)
+		}
+	})
+}
+
+func FuzzTokenForm(f *testing.F) {
+	f.Add("grant_type=client_credentials&client_id=a&client_secret=b&scope=x%2F.default", "", false)
+	f.Add("grant_type=client_credentials&client_id=a&client_assertion=a.b.c&resource=x&client_assertion_type="+assertionTypeJWT, "Basic YTpi", true)
+	f.Fuzz(func(t *testing.T, body, authorization string, v1 bool) {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Authorization", authorization)
+		a := &attempt{}
+		err := a.read(r, v1)
+		if err != nil {
+			if apierr.KindOf(err) == apierr.Internal {
+				t.Fatalf("reading %q: %v", body, err)
+			}
+			return
+		}
+		if a.clientID == "" || a.resource == "" || (a.secret == "") == (a.assertion == nil) {
+			t.Fatalf("reading %q passed with %+v", body, a.ask)
+		}
+	})
+}
+
+func FuzzTenant(f *testing.F) {
+	s := &Server{tenantID: "11111111-2222-3333-4444-555555555555", domain: "lanyard.test"}
+	f.Add("common")
+	f.Add("11111111-2222-3333-4444-555555555555")
+	f.Fuzz(func(t *testing.T, segment string) {
+		form, err := s.tenant(segment)
+		if err == nil && !strings.EqualFold(segment, s.segment(form)) && !strings.EqualFold(segment, s.domain) {
+			t.Fatalf("tenant(%q) = %q", segment, s.segment(form))
+		}
+	})
+}
+
+// A refusal repeats what was presented: it must stay one short, printable line.
+func TestQuoteIsShortAndPrintable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := rapid.String().Draw(t, "in")
+		q := quote(in + strings.Repeat("x", rapid.IntRange(0, 500).Draw(t, "more")))
+		if len(q) > 4*maxShown || strings.ContainsAny(q, "\r\n\x00\x1b") {
+			t.Fatalf("quote gives %q", q)
+		}
+	})
+}
+
+// Everything that can be refused has its place in the catalogue.
+func TestCatalogueIsWhole(t *testing.T) {
+	for c, m := range catalogue {
+		if m.oauth == "" || m.status < 400 {
+			t.Errorf("%v has the meaning %+v", c, m)
+		}
+	}
+	for _, codes := range []map[string]code{reasonsByName(federationCodes), reasonsByName(certificateCodes)} {
+		for reason, c := range codes {
+			if _, ok := catalogue[c]; !ok {
+				t.Errorf("%s maps to %v, which is not in the catalogue", reason, c)
+			}
+		}
+	}
+}
+
+func reasonsByName[R ~string](codes map[R]code) map[string]code {
+	all := map[string]code{}
+	for r, c := range codes {
+		all[string(r)] = c
+	}
+	return all
+}
