@@ -1,64 +1,51 @@
 package store
 
 import (
+	"cmp"
+	"hash/maphash"
 	"iter"
+	"slices"
 	"strings"
 
 	"k8s.io/utils/third_party/forked/golang/btree"
+
+	"github.com/lanyard-io/lanyard/internal/model"
 )
 
-// View is all objects at one revision, immutable and indexed.
+// Entry is a stored object with its revisions. It is immutable: clone the
+// Value before changing it.
+type Entry struct {
+	Key       string
+	Value     model.Object
+	Rev       int64 // etcd's mod revision: the ETag
+	CreateRev int64
+}
+
+// View is all objects at one revision, immutable and indexed. Reading it takes no lock.
 type View struct {
 	rev     int64
 	objects *btree.BTree[*Entry]
-	index   *btree.BTree[indexed]
+	index   *btree.BTree[posting]
+	seed    maphash.Seed
 }
 
-// indexed is one index entry: name is what model.Object.Index gave.
-type indexed struct {
-	name  string
+// posting is one index entry. The hash stands for the index's name, which would
+// take more memory than all the rest; a reader compares the name itself.
+type posting struct {
+	hash  uint64
 	entry *Entry
 }
 
+// degree of the B-trees: a write copies a path of nodes of at most twice that size.
 const degree = 32
 
 func newView() *View {
 	return &View{
 		objects: btree.New(degree, func(a, b *Entry) bool { return a.Key < b.Key }),
-		index: btree.New(degree, func(a, b indexed) bool {
-			if a.name != b.name {
-				return a.name < b.name
-			}
-			return a.entry.Key < b.entry.Key
+		index: btree.New(degree, func(a, b posting) bool {
+			return cmp.Or(cmp.Compare(a.hash, b.hash), strings.Compare(a.entry.Key, b.entry.Key)) < 0
 		}),
-	}
-}
-
-// next is a copy that may be changed until it is published. The trees share
-// their nodes until one is written.
-func (v *View) next(rev int64) *View {
-	return &View{rev: rev, objects: v.objects.Clone(), index: v.index.Clone()}
-}
-
-func (v *View) put(e *Entry) {
-	old, existed := v.objects.ReplaceOrInsert(e)
-	if existed {
-		v.unindex(old)
-	}
-	for _, name := range e.Value.Index() {
-		v.index.ReplaceOrInsert(indexed{name, e})
-	}
-}
-
-func (v *View) remove(key string) {
-	if old, existed := v.objects.Delete(&Entry{Key: key}); existed {
-		v.unindex(old)
-	}
-}
-
-func (v *View) unindex(e *Entry) {
-	for _, name := range e.Value.Index() {
-		v.index.Delete(indexed{name, e})
+		seed: maphash.MakeSeed(),
 	}
 }
 
@@ -78,10 +65,11 @@ func (v *View) Get(key string) *Entry {
 // first key > after (pass "" to start at the beginning).
 func (v *View) Prefix(prefix, after string) iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
-		v.objects.AscendGreaterOrEqual(&Entry{Key: max(prefix, after)}, func(e *Entry) bool {
-			if e.Key == after && after != "" {
-				return true
-			}
+		from := prefix
+		if after >= prefix && after != "" {
+			from = after + "\x00"
+		}
+		v.objects.AscendGreaterOrEqual(&Entry{Key: from}, func(e *Entry) bool {
 			return strings.HasPrefix(e.Key, prefix) && yield(e)
 		})
 	}
@@ -90,8 +78,12 @@ func (v *View) Prefix(prefix, after string) iter.Seq[*Entry] {
 // Lookup walks the objects that carry an index entry (model.Object.Index), in key order.
 func (v *View) Lookup(index string) iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
-		v.index.AscendGreaterOrEqual(indexed{index, &Entry{}}, func(i indexed) bool {
-			return i.name == index && yield(i.entry)
+		from := v.posting(index, &Entry{})
+		v.index.AscendGreaterOrEqual(from, func(p posting) bool {
+			if p.hash != from.hash {
+				return false
+			}
+			return !slices.Contains(p.entry.Value.Index(), index) || yield(p.entry)
 		})
 	}
 }
@@ -102,4 +94,36 @@ func (v *View) First(index string) *Entry {
 		return e
 	}
 	return nil
+}
+
+func (v *View) posting(index string, e *Entry) posting {
+	return posting{maphash.String(v.seed, index), e}
+}
+
+// next is a View that may be changed until it is published. It shares with v
+// all that does not change. Only one may be made at a time.
+func (v *View) next() *View {
+	return &View{rev: v.rev, objects: v.objects.Clone(), index: v.index.Clone(), seed: v.seed}
+}
+
+func (v *View) put(e *Entry) {
+	old, replaced := v.objects.ReplaceOrInsert(e)
+	if replaced {
+		v.unindex(old)
+	}
+	for _, i := range e.Value.Index() {
+		v.index.ReplaceOrInsert(v.posting(i, e))
+	}
+}
+
+func (v *View) remove(key string) {
+	if old, ok := v.objects.Delete(&Entry{Key: key}); ok {
+		v.unindex(old)
+	}
+}
+
+func (v *View) unindex(e *Entry) {
+	for _, i := range e.Value.Index() {
+		v.index.Delete(v.posting(i, e))
+	}
 }

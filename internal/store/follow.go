@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lanyard-io/lanyard/internal/model"
+)
+
+const (
+	heartbeats    = 6                      // in MaxStale
+	retryPause    = 200 * time.Millisecond // between attempts to watch or list
+	listPage      = 2000
+	compactEvery  = time.Hour
+	forever       = int64(1)<<62 - 1 // a revision that is never reached
+	reloadTimeout = 5 * time.Minute
+)
+
+// Run follows etcd until ctx ends: it watches, and after a compaction or a lost
+// watch it lists again, without ever showing a View that goes back in time. It
+// fails when etcd holds what this program cannot read, or lost what it has shown.
+func (s *Store) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		select {
+		case s.follower <- struct{}{}:
+			defer func() { <-s.follower }()
+			return s.follow(ctx, forever)
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	g.Go(func() error { return s.stayInTouch(ctx) })
+	if s.c.Compact {
+		g.Go(func() error { return s.compact(ctx) })
+	}
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// follow publishes Views until one is at revision until or ctx ends. The caller
+// is in the follower slot.
+func (s *Store) follow(ctx context.Context, until int64) error {
+	for {
+		err := s.watch(ctx, until)
+		if errors.Is(err, rpctypes.ErrCompacted) {
+			s.c.Log.InfoContext(ctx, "loading the store again", "cause", err)
+			err = s.reload(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case s.view.Load().rev >= until:
+			return nil
+		case errors.Is(err, errUnreadable):
+			return err
+		case err == nil:
+			continue
+		}
+		s.c.Log.WarnContext(ctx, "lost the watch on etcd", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// watch applies what happens after the View's revision. Without fragments, etcd
+// never splits a transaction over two responses.
+func (s *Store) watch(ctx context.Context, until int64) error {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	responses := s.c.Client.Watch(ctx, s.objects+"/",
+		clientv3.WithPrefix(), clientv3.WithRev(s.view.Load().rev+1), clientv3.WithProgressNotify())
+	for s.view.Load().rev < until {
+		select {
+		case resp, open := <-responses:
+			if err := resp.Err(); err != nil {
+				return fmt.Errorf("watching: %w", err)
+			}
+			if !open {
+				return errors.New("watching: etcd ended the watch")
+			}
+			if err := s.apply(resp); err != nil {
+				return err
+			}
+		case <-s.ask:
+			if err := s.c.Client.RequestProgress(ctx); err != nil {
+				return fmt.Errorf("asking for the watch's progress: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// apply publishes a View with a response's events.
+func (s *Store) apply(resp clientv3.WatchResponse) error {
+	cur := s.view.Load()
+	if resp.IsProgressNotify() {
+		if resp.Header.Revision > cur.rev {
+			s.publish(&View{rev: resp.Header.Revision, objects: cur.objects, index: cur.index, seed: cur.seed})
+		}
+		return nil
+	}
+	next := cur.next()
+	for _, ev := range resp.Events {
+		// A watch that etcd's client resumed may repeat itself.
+		if ev.Kv.ModRevision <= cur.rev {
+			continue
+		}
+		next.rev = ev.Kv.ModRevision
+		key := string(ev.Kv.Key[len(s.objects):])
+		s.cache.drop(key)
+		if ev.Type == clientv3.EventTypeDelete {
+			next.remove(key)
+			continue
+		}
+		e, err := s.entry(ev.Kv)
+		if err != nil {
+			return err
+		}
+		next.put(e)
+	}
+	if next.rev > cur.rev {
+		s.publish(next)
+	}
+	return nil
+}
+
+func (s *Store) publish(v *View) {
+	s.view.Store(v)
+	s.waiters.wake(v.rev)
+}
+
+// errUnreadable marks a stored object that this program cannot read: it must
+// not go on as if the object were not there.
+var errUnreadable = errors.New("the store holds an object that cannot be read")
+
+func (s *Store) entry(kv *mvccpb.KeyValue) (*Entry, error) {
+	key := string(kv.Key[len(s.objects):])
+	o, err := model.Decode(kv.Value)
+	if err != nil {
+		return nil, fmt.Errorf("%w: key %q: %w", errUnreadable, key, err)
+	}
+	if own := o.Key(); own != key {
+		return nil, fmt.Errorf("%w: key %q: it belongs under %q", errUnreadable, key, own)
+	}
+	return &Entry{Key: key, Value: o, Rev: kv.ModRevision, CreateRev: kv.CreateRevision}, nil
+}
+
+// reload lists everything and publishes it when it is newer than the View.
+func (s *Store) reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	began := s.clock()
+	v, err := s.list(ctx)
+	for errors.Is(err, rpctypes.ErrCompacted) { // between two pages
+		v, err = s.list(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if v.rev < s.view.Load().rev {
+		return errRewound
+	}
+	s.publish(v)
+	s.touch(began)
+	return nil
+}
+
+// list reads all objects as of one revision, page by page. What did not change
+// since the current View is shared with it.
+func (s *Store) list(ctx context.Context) (*View, error) {
+	cur, v := s.view.Load(), newView()
+	from, end := s.objects+"/", clientv3.GetPrefixRangeEnd(s.objects+"/")
+	for {
+		// The first page is linearizable and sets the revision of all others.
+		resp, err := s.c.Client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(listPage), clientv3.WithRev(v.rev))
+		if err != nil {
+			return nil, fmt.Errorf("listing: %w", err)
+		}
+		if v.rev == 0 {
+			v.rev = resp.Header.Revision
+			s.cluster.CompareAndSwap(0, resp.Header.ClusterId)
+		}
+		for _, kv := range resp.Kvs {
+			e := cur.Get(string(kv.Key[len(s.objects):]))
+			if e == nil || e.Rev != kv.ModRevision {
+				if e, err = s.entry(kv); err != nil {
+					return nil, err
+				}
+			}
+			v.put(e)
+		}
+		if !resp.More {
+			return v, nil
+		}
+		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
+	}
+}

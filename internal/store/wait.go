@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// waiters are those who wait for the View to reach a revision.
+type waiters struct {
+	mu   sync.Mutex
+	list []waiter // guarded by mu
+}
+
+type waiter struct {
+	rev     int64
+	reached chan struct{}
+}
+
+// wake releases everyone who waits for rev or less.
+func (w *waiters) wake(rev int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	kept := w.list[:0]
+	for _, one := range w.list {
+		if one.rev <= rev {
+			close(one.reached)
+		} else {
+			kept = append(kept, one)
+		}
+	}
+	clear(w.list[len(kept):])
+	w.list = kept
+}
+
+func (w *waiters) leave(reached chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.list {
+		if w.list[i].reached == reached {
+			last := len(w.list) - 1
+			w.list[i] = w.list[last]
+			w.list[last] = waiter{}
+			w.list = w.list[:last]
+			return
+		}
+	}
+}
+
+// A revision that no object of ours changed in (another program's write in a
+// shared etcd) is reached when etcd says that the watch has passed it. It is asked
+// after firstAsk, when an event of our own would have arrived, and then every nextAsk.
+const (
+	firstAsk = 2 * time.Millisecond
+	nextAsk  = 50 * time.Millisecond
+)
+
+// wait returns when the View is at rev or later. While nobody runs Run, the one
+// who waits follows etcd itself.
+func (s *Store) wait(ctx context.Context, rev int64) error {
+	if s.view.Load().rev >= rev {
+		return nil
+	}
+	reached := make(chan struct{})
+	s.waiters.mu.Lock()
+	if s.view.Load().rev >= rev {
+		s.waiters.mu.Unlock()
+		return nil
+	}
+	s.waiters.list = append(s.waiters.list, waiter{rev, reached})
+	s.waiters.mu.Unlock()
+
+	ask := time.NewTimer(firstAsk)
+	defer ask.Stop()
+	for {
+		select {
+		case <-reached:
+			return nil
+		case <-ctx.Done():
+			s.waiters.leave(reached)
+			return ctx.Err()
+		case <-ask.C:
+			ask.Reset(nextAsk)
+			select {
+			case s.ask <- struct{}{}:
+			default:
+			}
+		case s.follower <- struct{}{}:
+			err := s.follow(ctx, rev)
+			<-s.follower
+			s.waiters.leave(reached)
+			return err
+		}
+	}
+}
