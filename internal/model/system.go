@@ -45,7 +45,6 @@ func (*Keyset) Index() []string { return nil }
 type CA struct {
 	Certificate []byte   `json:"certificate"`        // DER
 	SealedKey   []byte   `json:"sealedKey"`          // PKCS#8, sealed under CAKey
-	Names       []string `json:"names,omitempty"`    // the DNS zones that it may sign for
 	Previous    [][]byte `json:"previous,omitempty"` // DER; still in the bundle that clients trust
 }
 
@@ -75,6 +74,10 @@ type SigningKey struct {
 	Active    time.Time `json:"active"`  // zero: prepared
 	Retired   time.Time `json:"retired"` // zero: not yet
 }
+
+// SealName is the associated data of a key's private part: no key's can be put
+// in another's place.
+func (k *SigningKey) SealName() string { return SigningKeysKey + "/" + k.ID }
 
 // Kind implements Object.
 func (*SigningKeys) Kind() Kind { return "SigningKeys" }
