@@ -1,6 +1,3 @@
-// Package access is the one gate: it decides whether a caller may do an action
-// on a resource, and writes the audit record of the decision. Nothing is
-// allowed that is not recorded.
 package access
 
 import (
@@ -8,23 +5,34 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
 // Config for New.
 type Config struct {
-	Audit *audit.Log
+	Audit *audit.Log // of every decision; required
 	Log   *slog.Logger
-	Now   func() time.Time
+	Now   func() time.Time // default time.Now
 }
 
 // Gate decides and records.
-type Gate struct{ _ int }
+type Gate struct {
+	audit *audit.Log
+	now   func() time.Time
+	roles map[string]*permissions // by role id
+}
 
 // New makes a Gate.
-func New(c Config) *Gate { panic("todo") }
+func New(c Config) *Gate {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Gate{audit: c.Audit, now: c.Now, roles: compileRoles()}
+}
 
 // Denied is a refusal, in the chain of Check's error with kind apierr.Forbidden.
 // The surface words it as its vendor does.
@@ -38,24 +46,70 @@ type Denied struct {
 func (d *Denied) Error() string { return d.Caller.ObjectID + " may not " + d.Action + " on " + d.Scope }
 
 // Check decides whether the caller may do a control-plane action on an ARM id
-// (roles only), and records it.
+// (roles only), and records it. It grants nothing by roles that may assign only
+// certain other roles: see CheckAssignment.
 func (g *Gate) Check(ctx context.Context, v *store.View, c model.Caller, action, scope string) error {
-	panic("todo")
+	return g.check(ctx, v, &c, query{action: action, scope: scope})
+}
+
+// CheckAssignment is Check for ActionWriteAssignment and ActionDeleteAssignment,
+// when it is known that the assignment is of the role roleID.
+func (g *Gate) CheckAssignment(ctx context.Context, v *store.View, c model.Caller, action, scope, roleID string) error {
+	return g.check(ctx, v, &c, query{action: action, scope: scope, roleID: roleID})
+}
+
+func (g *Gate) check(ctx context.Context, v *store.View, c *model.Caller, q query) error {
+	return g.conclude(ctx, c, q.action, q.scope, q.scope, g.byRoles(v, c, q))
 }
 
 // CheckVault decides whether the caller may do a data action on a vault, by its
 // access policies or by roles, whichever the vault uses, and records it. path
 // is what it is about: "secrets/NAME" or "secrets/NAME/VERSION" or "secrets".
 func (g *Gate) CheckVault(ctx context.Context, v *store.View, c model.Caller, action string, vault *model.Vault, path string) error {
-	panic("todo")
+	resource := vault.ID + "/" + path
+	return g.conclude(ctx, &c, action, vault.ID, resource, g.decideVault(v, &c, action, vault, resource))
+}
+
+func (g *Gate) decideVault(v *store.View, c *model.Caller, action string, vault *model.Vault, resource string) decision {
+	switch {
+	case !vault.Roles:
+		return byPolicies(vault, c, action)
+	case c.TenantID == "" || !equalFold(vault.TenantID, c.TenantID):
+		return decision{code: "ForbiddenByRbac", reason: otherTenant}
+	}
+	return g.byRoles(v, c, query{action: action, scope: resource, data: true})
 }
 
 // Allowed is Check without a record, for filtering lists. It never grants an operation.
-func (g *Gate) Allowed(v *store.View, c model.Caller, action, scope string) bool { panic("todo") }
+func (g *Gate) Allowed(v *store.View, c model.Caller, action, scope string) bool {
+	return g.byRoles(v, &c, query{action: action, scope: scope}).granted
+}
+
+// conclude records a decision, then answers it. Without a record there is no
+// answer, whatever was decided.
+func (g *Gate) conclude(ctx context.Context, c *model.Caller, action, scope, resource string, d decision) error {
+	r := &audit.Record{
+		Action: action, Resource: resource, Granted: d.granted, Reason: d.reason, Code: d.code, Caller: c,
+	}
+	if err := g.Exchange(ctx, r); err != nil {
+		return err
+	}
+	if d.granted {
+		return nil
+	}
+	denied := &Denied{Caller: *c, Action: action, Scope: scope, ByPolicy: d.byPolicy}
+	return apierr.Wrap(denied, apierr.Forbidden, "the caller may not do this")
+}
 
 // Exchange records a decision that the token service made: issued or refused. It
 // fills in the request's ids and the time.
-func (g *Gate) Exchange(ctx context.Context, r *audit.Record) error { panic("todo") }
+func (g *Gate) Exchange(ctx context.Context, r *audit.Record) error {
+	q := obs.RequestFrom(ctx)
+	r.Time, r.ID, r.Correlation, r.Remote = g.now(), q.ID, q.Correlation, q.Remote
+	return g.audit.Append(ctx, r)
+}
 
 // Find looks up recorded decisions by request or correlation id.
-func (g *Gate) Find(ctx context.Context, id string) ([]audit.Record, error) { panic("todo") }
+func (g *Gate) Find(ctx context.Context, id string) ([]audit.Record, error) {
+	return g.audit.Find(ctx, id)
+}
