@@ -1,0 +1,271 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lanyard-io/lanyard/internal/access"
+	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/audit"
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/seal"
+	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/store/storetest"
+	"github.com/lanyard-io/lanyard/internal/vault"
+)
+
+const (
+	tenant      = "11111111-1111-4111-8111-111111111111"
+	kv1         = "https://kv1.vault.lanyard.test"
+	kv2         = "https://kv2.vault.lanyard.test"
+	rbac        = "https://rbac.vault.lanyard.test"
+	api         = "api-version=7.4"
+	group       = "/subscriptions/22222222-2222-4222-8222-222222222222/resourceGroups/rg"
+	secretsUser = "4633458b-17de-408a-b874-0445c86b69e6"
+)
+
+// callers are who the bearer tokens of these tests stand for.
+var callers = map[string]model.Caller{
+	"alice":  caller("aaaaaaaa-0000-4000-8000-000000000001"), // may do everything by policy
+	"reader": caller("aaaaaaaa-0000-4000-8000-000000000002"), // get and list by policy
+	"roland": caller("aaaaaaaa-0000-4000-8000-000000000003"), // Key Vault Secrets User of rbac
+	"nobody": caller("aaaaaaaa-0000-4000-8000-000000000004"),
+}
+
+func caller(oid string) model.Caller {
+	return model.Caller{
+		ObjectID: oid, AppID: "bbbb" + oid[4:], TenantID: tenant, Type: "app",
+		Issuer: "https://login.lanyard.test/" + tenant + "/", TokenID: "uti",
+	}
+}
+
+// refused are tokens that are no good.
+var refused = map[string]*access.TokenError{
+	"":         {Reason: access.TokenMissing},
+	"arm":      {Reason: access.TokenAudience, Presented: "https://management.lanyard.test"},
+	"foreign":  {Reason: access.TokenForeign, Presented: "https://evil.test/", Expected: "https://login.lanyard.test/" + tenant + "/"},
+	"old":      {Reason: access.TokenExpired, Presented: "2026-01-01T00:00:00Z"},
+	"early":    {Reason: access.TokenNotYet, Presented: "2036-01-01T00:00:00Z"},
+	"unsigned": {Reason: access.TokenSignature},
+}
+
+func authenticate(r *http.Request, surface names.Surface) (model.Caller, error) {
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if c, ok := callers[token]; ok && surface == names.Vault {
+		return c, nil
+	}
+	e, ok := refused[token]
+	if !ok {
+		e = &access.TokenError{Reason: access.TokenMalformed}
+	}
+	return model.Caller{}, apierr.Wrap(e, apierr.Unauthenticated, "the access token was not accepted")
+}
+
+// env is a whole server: edge, vault, gate, audit log, etcd.
+type env struct {
+	client *http.Client
+	edge   http.Handler
+	server *vault.Server
+	store  *store.Store
+	dir    string       // of the audit log
+	ahead  atomic.Int64 // of the real clock, in nanoseconds
+}
+
+func (e *env) now() time.Time { return time.Now().Add(time.Duration(e.ahead.Load())) }
+
+func newEnv(t testing.TB, change ...func(*vault.Config)) *env {
+	t.Helper()
+	e := &env{store: storetest.New(t), dir: filepath.Join(t.TempDir(), "audit")}
+	log := slog.New(slog.DiscardHandler)
+	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
+	must(t, err)
+	sealer, err := seal.New(kek)
+	must(t, err)
+	records, err := audit.Open(audit.Config{Dir: e.dir, Log: log, Now: e.now})
+	must(t, err)
+	t.Cleanup(func() { records.Close() })
+
+	c := vault.Config{
+		Store: e.store, Sealer: sealer, Gate: access.New(access.Config{Audit: records, Log: log, Now: e.now}),
+		Authenticate: authenticate, TenantID: tenant, Region: "test", Now: e.now, Log: log,
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	e.server, err = vault.New(c)
+	must(t, err)
+	n, err := names.New(names.Config{Address: "lanyard.test", Azure: true})
+	must(t, err)
+	e.edge, err = httpx.New(httpx.Config{
+		Names: n, Surfaces: map[names.Surface]httpx.Surface{names.Vault: e.server.Surface()},
+		Log: log, Metrics: prometheus.NewRegistry(), Now: time.Now,
+	})
+	must(t, err)
+
+	e.vaults(t)
+	e.listen(t)
+	return e
+}
+
+// vaults makes the vaults and the role assignment that the tests know.
+func (e *env) vaults(t testing.TB) {
+	t.Helper()
+	policies := []model.AccessPolicy{
+		{TenantID: tenant, ObjectID: callers["alice"].ObjectID, Secrets: []string{"all", "purge"}},
+		{TenantID: tenant, ObjectID: callers["reader"].ObjectID, Secrets: []string{"get", "list"}},
+	}
+	for _, v := range []*model.Vault{
+		{Resource: resource("kv1"), RetentionDays: 90, Policies: policies},
+		{Resource: resource("kv2"), RetentionDays: 7, Policies: policies, PurgeProtected: true},
+		{Resource: resource("rbac"), RetentionDays: 30, Roles: true},
+		{Resource: resource("gone"), RetentionDays: 90, Policies: policies, Deleted: &model.Deletion{At: e.now(), Purge: e.now().Add(time.Hour)}},
+	} {
+		v.SKU, v.TenantID = "standard", tenant
+		_, err := e.store.Put(t.Context(), v, 0)
+		must(t, err)
+	}
+	scope := resource("rbac").ID
+	id := scope + "/providers/Microsoft.Authorization/roleAssignments/cccccccc-0000-4000-8000-000000000001"
+	_, err := e.store.Put(t.Context(), &model.RoleAssignment{
+		Resource: model.Resource{ID: id, Name: "cccccccc-0000-4000-8000-000000000001"},
+		Scope:    scope, RoleID: secretsUser, PrincipalID: callers["roland"].ObjectID, PrincipalType: "ServicePrincipal",
+	}, 0)
+	must(t, err)
+}
+
+func resource(name string) model.Resource {
+	return model.Resource{ID: group + "/providers/Microsoft.KeyVault/vaults/" + name, Name: name, Location: "eastus"}
+}
+
+// listen serves the edge over TLS on loopback; every host leads there.
+func (e *env) listen(t testing.TB) {
+	t.Helper()
+	srv := httptest.NewTLSServer(e.edge)
+	t.Cleanup(srv.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	e.client = &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, srv.Listener.Addr().String())
+		},
+		TLSClientConfig:     &tls.Config{RootCAs: roots, ServerName: "example.com"},
+		MaxIdleConnsPerHost: 64,
+	}}
+	t.Cleanup(e.client.CloseIdleConnections)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answer is what the tests look at of any answer.
+type answer struct {
+	Status     int    `json:"-"`
+	Value      any    `json:"value"`
+	ID         string `json:"id"`
+	NextLink   string `json:"nextLink"`
+	Attributes struct {
+		Created int64 `json:"created"`
+		Updated int64 `json:"updated"`
+	} `json:"attributes"`
+	Error struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Inner   struct {
+			Code string `json:"code"`
+		} `json:"innererror"`
+	} `json:"error"`
+}
+
+// version is the last part of the id.
+func (a answer) version() string { return a.ID[strings.LastIndexByte(a.ID, '/')+1:] }
+
+// do sends a request as alice.
+func (e *env) do(t testing.TB, method, url, body string) answer {
+	t.Helper()
+	a, err := e.try(t.Context(), method, url, body)
+	must(t, err)
+	return a
+}
+
+func (e *env) try(ctx context.Context, method, url, body string) (a answer, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return a, err
+	}
+	req.Header.Set("Authorization", "Bearer alice")
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := e.client.Do(req)
+	if err != nil {
+		return a, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return a, err
+	}
+	a.Status = resp.StatusCode
+	if len(bytes.TrimSpace(b)) > 0 {
+		err = json.Unmarshal(b, &a)
+	}
+	return a, err
+}
+
+// set stores a value and gives the version's id.
+func (e *env) set(t testing.TB, vault, name, value string) string {
+	t.Helper()
+	body, err := json.Marshal(map[string]string{"value": value})
+	must(t, err)
+	a := e.do(t, "PUT", vault+"/secrets/"+name+"?"+api, string(body))
+	if a.Status != http.StatusOK {
+		t.Fatalf("set %s: %d %+v", name, a.Status, a.Error)
+	}
+	return a.version()
+}
+
+// items are the ids of a page.
+func (a answer) items(t testing.TB) []string {
+	t.Helper()
+	list, ok := a.Value.([]any)
+	if a.Status != http.StatusOK || !ok {
+		t.Fatalf("not a page: %d %+v", a.Status, a.Error)
+	}
+	var ids []string
+	for _, v := range list {
+		ids = append(ids, v.(map[string]any)["id"].(string))
+	}
+	return ids
+}
+
+// all follows a listing to its end.
+func (e *env) all(t testing.TB, url string) (ids []string, pages int) {
+	t.Helper()
+	for url != "" {
+		a := e.do(t, "GET", url, "")
+		ids = append(ids, a.items(t)...)
+		pages++
+		url = a.NextLink
+	}
+	return ids, pages
+}

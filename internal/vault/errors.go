@@ -1,0 +1,252 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/access"
+	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+)
+
+// code is a row of the catalogue. As an error it is the cause that fail wraps,
+// so that writeError finds it again.
+type code uint8
+
+const (
+	internal code = iota
+	badParameter
+	unauthorized
+	accessDenied
+	forbiddenByRbac
+	secretDisabled
+	purgeProtected
+	secretNotFound
+	vaultNotFound
+	notFound
+	notSupported
+	methodNotAllowed
+	conflict
+	deletedButRecoverable
+	beingRecovered
+	preconditionFailed
+	tooLarge
+	throttled
+	unavailable
+	timeout
+)
+
+// catalogue is Key Vault's error codes.
+// https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
+var catalogue = [...]struct {
+	kind   apierr.Kind
+	status int
+	code   string
+	inner  string
+}{
+	internal:              {apierr.Internal, http.StatusInternalServerError, "InternalError", ""},
+	badParameter:          {apierr.Invalid, http.StatusBadRequest, "BadParameter", ""},
+	unauthorized:          {apierr.Unauthenticated, http.StatusUnauthorized, "Unauthorized", ""},
+	accessDenied:          {apierr.Forbidden, http.StatusForbidden, "Forbidden", "AccessDenied"},
+	forbiddenByRbac:       {apierr.Forbidden, http.StatusForbidden, "Forbidden", "ForbiddenByRbac"},
+	secretDisabled:        {apierr.Forbidden, http.StatusForbidden, "Forbidden", "SecretDisabled"},
+	purgeProtected:        {apierr.Forbidden, http.StatusForbidden, "Forbidden", ""},
+	secretNotFound:        {apierr.NotFound, http.StatusNotFound, "SecretNotFound", ""},
+	vaultNotFound:         {apierr.NotFound, http.StatusNotFound, "VaultNotFound", ""},
+	notFound:              {apierr.NotFound, http.StatusNotFound, "NotFound", ""},
+	notSupported:          {apierr.NotFound, http.StatusNotImplemented, "NotSupported", ""},
+	methodNotAllowed:      {apierr.MethodNotAllowed, http.StatusMethodNotAllowed, "MethodNotAllowed", ""},
+	conflict:              {apierr.Conflict, http.StatusConflict, "Conflict", ""},
+	deletedButRecoverable: {apierr.Conflict, http.StatusConflict, "Conflict", "ObjectIsDeletedButRecoverable"},
+	beingRecovered:        {apierr.Conflict, http.StatusConflict, "Conflict", "ObjectIsBeingRecovered"},
+	preconditionFailed:    {apierr.PreconditionFailed, http.StatusPreconditionFailed, "PreconditionFailed", ""},
+	tooLarge:              {apierr.TooLarge, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", ""},
+	throttled:             {apierr.Throttled, http.StatusTooManyRequests, "Throttled", ""},
+	unavailable:           {apierr.Unavailable, http.StatusServiceUnavailable, "ServiceUnavailable", ""},
+	timeout:               {apierr.Timeout, http.StatusRequestTimeout, "RequestTimeout", ""},
+}
+
+// Error is the most precise code, as it appears on the wire.
+func (c code) Error() string {
+	if inner := catalogue[c].inner; inner != "" {
+		return inner
+	}
+	return catalogue[c].code
+}
+
+// fail is an error with a wire code and a sentence for the caller.
+func fail(c code, format string, args ...any) error {
+	return apierr.Wrap(c, catalogue[c].kind, format, args...)
+}
+
+// codeOf is the code that fail gave; for other packages' errors, the plain code of their kind.
+func codeOf(err error) code {
+	if c, ok := errors.AsType[code](err); ok {
+		return c
+	}
+	switch apierr.KindOf(err) {
+	case apierr.Invalid:
+		return badParameter
+	case apierr.Unauthenticated:
+		return unauthorized
+	case apierr.Forbidden:
+		return accessDenied
+	case apierr.NotFound:
+		return notFound
+	case apierr.MethodNotAllowed:
+		return methodNotAllowed
+	case apierr.Conflict:
+		return conflict
+	case apierr.PreconditionFailed:
+		return preconditionFailed
+	case apierr.TooLarge:
+		return tooLarge
+	case apierr.Throttled:
+		return throttled
+	case apierr.Unavailable:
+		return unavailable
+	case apierr.Timeout:
+		return timeout
+	case apierr.Internal:
+	}
+	return internal
+}
+
+type errorBody struct {
+	Error struct {
+		Code    string     `json:"code"`
+		Message string     `json:"message"`
+		Inner   *innerCode `json:"innererror,omitempty"`
+	} `json:"error"`
+}
+
+type innerCode struct {
+	Code string `json:"code"`
+}
+
+// writeError answers in Key Vault's format. A client without a good token gets
+// the challenge, from which SDKs learn whom to ask for one.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	c := codeOf(err)
+	row := catalogue[c]
+	var body errorBody
+	body.Error.Code, body.Error.Message = row.code, apierr.Detail(err)
+	if row.inner != "" {
+		body.Error.Inner = &innerCode{row.inner}
+	}
+	switch c {
+	case unauthorized:
+		w.Header().Set("WWW-Authenticate", s.bearerChallenge(r))
+		body.Error.Message = tokenMessage(r, err)
+	case throttled, unavailable:
+		w.Header().Set("Retry-After", retryAfter(err))
+	default:
+	}
+	httpx.SetCode(r, c.Error())
+	if err := httpx.WriteJSON(w, row.status, body); err != nil {
+		s.log.DebugContext(r.Context(), "answer not written", "error", err)
+	}
+}
+
+// bearerChallenge has exactly the form that every SDK can read: one scheme, two
+// quoted parameters, no equals sign inside a value. The resource must be a
+// parent domain of the vault's host, port included.
+func (s *Server) bearerChallenge(r *http.Request) string {
+	set, _ := httpx.Target(r)
+	return `Bearer authorization="` + set.LoginURL() + "/" + s.challenge + `", resource="` + set.VaultResource() + `"`
+}
+
+func tokenMessage(r *http.Request, err error) string {
+	t, ok := errors.AsType[*access.TokenError](err)
+	if !ok {
+		return "AKV10000: Request is missing a Bearer or PoP token."
+	}
+	switch t.Reason {
+	case access.TokenMissing:
+		return "AKV10000: Request is missing a Bearer or PoP token."
+	case access.TokenAudience:
+		set, _ := httpx.Target(r)
+		return fmt.Sprintf("AKV10022: Invalid audience. Expected %s, found: %s.", set.VaultResource(), t.Presented)
+	case access.TokenForeign:
+		return fmt.Sprintf("AKV10032: Invalid issuer. Expected one of %s, found %s.", t.Expected, t.Presented)
+	case access.TokenExpired:
+		return "[TokenExpired] Error validating token: it expired at " + t.Presented + "."
+	case access.TokenNotYet:
+		return "[TokenNotYetValid] Error validating token: it is not valid before " + t.Presented + "."
+	case access.TokenSignature:
+		return "AKV10046: Unable to resolve the key used for signature validation."
+	case access.TokenMalformed:
+	}
+	return "AKV10000: The Bearer token is not one that this server can read."
+}
+
+func retryAfter(err error) string {
+	wait := time.Second
+	if e, ok := errors.AsType[*apierr.Error](err); ok && e.RetryAfter > wait {
+		wait = e.RetryAfter
+	}
+	return strconv.Itoa(int((wait + time.Second - 1) / time.Second))
+}
+
+func secretMissing(id string) error {
+	return fail(secretNotFound, "A secret with (name/id) %s was not found in this key vault. "+
+		"If you recently deleted this secret you may be able to recover it using the correct recovery command. "+
+		"For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182", id)
+}
+
+func deletedMissing(name string) error {
+	return fail(secretNotFound, "Deleted Secret not found: %s", name)
+}
+
+// nameTaken says why the name of a deleted secret cannot be used.
+func nameTaken(head *model.Secret) error {
+	if unfinished(head) {
+		return fail(beingRecovered, "Secret %s is currently being restored, and its name cannot be reused until that has ended.", head.Name)
+	}
+	return fail(deletedButRecoverable, "Secret %s is currently in a deleted but recoverable state, and its name cannot be reused; "+
+		"in this state, the secret can only be recovered or purged.", head.Name)
+}
+
+// denied words the gate's refusal as Key Vault does; other errors pass.
+func denied(err error, vault *model.Vault, path string) error {
+	d, ok := errors.AsType[*access.Denied](err)
+	if !ok {
+		return err
+	}
+	who := fmt.Sprintf("appid=%s;oid=%s;iss=%s", d.Caller.AppID, d.Caller.ObjectID, d.Caller.Issuer)
+	where := vault.Name + ";location=" + vault.Location
+	if d.ByPolicy {
+		return apierr.Wrap(errors.Join(accessDenied, err), apierr.Forbidden,
+			"The user, group or application '%s' does not have secrets %s permission on key vault '%s'. "+
+				"For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287", who, permission(d.Action), where)
+	}
+	return apierr.Wrap(errors.Join(forbiddenByRbac, err), apierr.Forbidden,
+		"Caller is not authorized to perform action on resource.\r\nCaller: %s\r\nAction: '%s'\r\nResource: '%s'\r\n"+
+			"Assignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null\r\nVault: %s\r\n",
+		who, d.Action, vault.ID+"/"+path, where)
+}
+
+// permission is an action's name in an access policy.
+func permission(action string) string {
+	switch action {
+	case access.ActionGetSecret:
+		return "get"
+	case access.ActionSetSecret:
+		return "set"
+	case access.ActionDeleteSecret:
+		return "delete"
+	case access.ActionRecoverSecret:
+		return "recover"
+	case access.ActionPurgeSecret:
+		return "purge"
+	case access.ActionBackupSecret:
+		return "backup"
+	case access.ActionRestoreSecret:
+		return "restore"
+	}
+	return "list"
+}

@@ -1,0 +1,4 @@
+package vault
+
+// Sweep is one round of Run.
+var Sweep = (*Server).sweep

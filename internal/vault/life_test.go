@@ -1,0 +1,160 @@
+package vault_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/vault"
+)
+
+const day = 24 * time.Hour
+
+func TestScheduledPurge(t *testing.T) {
+	e := newEnv(t)
+	const secrets = 30 // more than one commit takes
+	for i := range secrets {
+		name := fmt.Sprintf("s%02d", i)
+		e.set(t, kv2, name, "v")
+		e.set(t, kv2, name, "w")
+		e.do(t, "DELETE", kv2+"/secrets/"+name+"?"+api, "")
+	}
+	e.set(t, kv2, "live", "v")
+
+	e.ahead.Store(int64(7*day - time.Hour))
+	must(t, vault.Sweep(e.server, t.Context()))
+	if ids, _ := e.all(t, kv2+"/deletedsecrets?"+api); len(ids) != secrets {
+		t.Errorf("%d deleted secrets before their time, want %d", len(ids), secrets)
+	}
+
+	e.ahead.Store(int64(7*day + time.Minute)) // purge protection ends with the retention
+	must(t, vault.Sweep(e.server, t.Context()))
+	if ids, _ := e.all(t, kv2+"/deletedsecrets?"+api); len(ids) != 0 {
+		t.Errorf("left after the retention: %q", ids)
+	}
+	view, err := e.store.Fresh(t.Context())
+	must(t, err)
+	for entry := range view.Prefix("/vaults/", "") {
+		if !strings.Contains(entry.Key, "/live") {
+			t.Errorf("left in the store: %s", entry.Key)
+		}
+	}
+	if got := e.do(t, "GET", kv2+"/secrets/live/?"+api, ""); got.Value != "v" {
+		t.Errorf("the live secret = %v, want %q", got.Value, "v")
+	}
+}
+
+// A backup of many large versions takes several commits to restore.
+func TestRestoreOfManyVersions(t *testing.T) {
+	e := newEnv(t)
+	const versions = 60
+	want := map[string]string{}
+	for i := range versions {
+		value := strings.Repeat(fmt.Sprintf("%02d", i), 12_000)
+		want[e.set(t, kv1, "large", value)] = value
+	}
+	backup := e.do(t, "POST", kv1+"/secrets/large/backup?"+api, "")
+	a := e.do(t, "POST", kv2+"/secrets/restore?"+api, fmt.Sprintf(`{"value":%q}`, backup.Value))
+	if a.Status != 200 {
+		t.Fatalf("restore = %d %+v", a.Status, a.Error)
+	}
+	ids, _ := e.all(t, kv2+"/secrets/large/versions?"+api)
+	if len(ids) != versions {
+		t.Errorf("%d versions restored, want %d", len(ids), versions)
+	}
+	for id, value := range want {
+		if got := e.do(t, "GET", kv2+"/secrets/large/"+id+"?"+api, ""); got.Value != value {
+			t.Errorf("version %s differs", id)
+		}
+	}
+}
+
+// A server that died in the middle of a restore leaves a name that nobody sees
+// and that is free again after the scheduled purge.
+func TestUnfinishedRestore(t *testing.T) {
+	e := newEnv(t)
+	now := e.now().UTC()
+	claim := &model.Secret{Vault: "kv1", Name: "half", Deleted: &model.Deletion{At: now, Purge: now.Add(10 * time.Minute)}}
+	version := &model.SecretVersion{Vault: "kv1", Name: "half", Version: strings.Repeat("a", 32), Created: now.Unix()}
+	_, err := e.store.Commit(t.Context(), store.Op{Value: claim}, store.Op{Value: version, Blob: []byte("sealed")})
+	must(t, err)
+
+	live, dead := kv1+"/secrets/half", kv1+"/deletedsecrets/half"
+	for _, tc := range []struct {
+		method, url, body string
+		want              int
+		inner             string
+	}{
+		{"GET", live + "/?" + api, "", 404, ""},
+		{"GET", dead + "?" + api, "", 404, ""},
+		{"PUT", live + "?" + api, `{"value":"v"}`, 409, "ObjectIsBeingRecovered"},
+		{"POST", dead + "/recover?" + api, "", 409, "ObjectIsBeingRecovered"},
+		{"DELETE", dead + "?" + api, "", 409, "ObjectIsBeingRecovered"},
+	} {
+		if got := e.do(t, tc.method, tc.url, tc.body); got.Status != tc.want || got.Error.Inner.Code != tc.inner {
+			t.Errorf("%s %s = %d %+v, want %d %s", tc.method, tc.url, got.Status, got.Error, tc.want, tc.inner)
+		}
+	}
+	if ids, _ := e.all(t, kv1+"/deletedsecrets?"+api); len(ids) != 0 {
+		t.Errorf("deleted secrets %q, want none", ids)
+	}
+
+	e.ahead.Store(int64(11 * time.Minute))
+	must(t, vault.Sweep(e.server, t.Context()))
+	id := e.set(t, kv1, "half", "v")
+	if ids, _ := e.all(t, live+"/versions?"+api); len(ids) != 1 || !strings.HasSuffix(ids[0], id) {
+		t.Errorf("versions %q, want only %s", ids, id)
+	}
+}
+
+// A sealed value opens under its own name only: one that was moved in the store
+// gives an error, not another secret's value.
+func TestMovedValueDoesNotOpen(t *testing.T) {
+	e := newEnv(t)
+	from := e.set(t, kv1, "source", "for source only")
+	view, err := e.store.Fresh(t.Context())
+	must(t, err)
+	sealed, err := e.store.Blob(t.Context(), view.Get(model.SecretVersionKey("kv1", "source", from)))
+	must(t, err)
+
+	id := strings.Repeat("b", 32)
+	_, err = e.store.Commit(t.Context(),
+		store.Op{Value: &model.Secret{Vault: "kv1", Name: "target", Current: id}},
+		store.Op{Value: &model.SecretVersion{Vault: "kv1", Name: "target", Version: id}, Blob: sealed})
+	must(t, err)
+	got := e.do(t, "GET", kv1+"/secrets/target/?"+api, "")
+	if got.Status != 500 || got.Value != nil {
+		t.Errorf("GET = %d %v, want 500 and no value", got.Status, got.Value)
+	}
+}
+
+// Every operation leaves a record, and none holds a value.
+func TestAuditedWithoutValues(t *testing.T) {
+	e := newEnv(t)
+	const secret = "do-not-write-this-down"
+	e.set(t, kv1, "audited", secret)
+	e.do(t, "GET", kv1+"/secrets/audited/?"+api, "")
+	e.do(t, "POST", kv1+"/secrets/audited/backup?"+api, "")
+
+	var records string
+	files, err := filepath.Glob(filepath.Join(e.dir, "*"))
+	must(t, err)
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		must(t, err)
+		records += string(b)
+	}
+	for _, action := range []string{"setSecret", "getSecret", "backup"} {
+		if !strings.Contains(records, "Microsoft.KeyVault/vaults/secrets/"+action) {
+			t.Errorf("no record of %s", action)
+		}
+	}
+	if strings.Contains(records, secret) {
+		t.Error("the audit log holds the value")
+	}
+}
