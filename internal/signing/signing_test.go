@@ -3,21 +3,16 @@ package signing
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/store/storetest"
 )
@@ -304,141 +299,4 @@ func TestVanishedKeysAreNotReplaced(t *testing.T) {
 	if changed, err := k.Rotate(t.Context(), true); changed || err == nil {
 		t.Errorf("Rotate: %t, %v; want an error", changed, err)
 	}
-}
-
-// TestJWKS has the document read, and tokens verified, by another library.
-func TestJWKS(t *testing.T) {
-	k := newTestKeys(t)
-	doc := k.JWKS()
-	if k.JWKS() != doc {
-		t.Error("the document is rendered again without a change")
-	}
-	if len(doc.ETag) < 10 || doc.ETag[0] != '"' || doc.ETag[len(doc.ETag)-1] != '"' {
-		t.Errorf("ETag = %s, want it quoted", doc.ETag)
-	}
-	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(doc.Body, &set); err != nil {
-		t.Fatal(err)
-	}
-	for _, alg := range []Alg{ES256, RS256} {
-		token, err := jose.ParseSigned(mustSign(t, k, alg), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		header := token.Signatures[0].Header
-		found := set.Key(header.KeyID)
-		if len(found) != 1 || !found[0].Valid() || !found[0].IsPublic() || found[0].Use != "sig" || found[0].Algorithm != string(alg) {
-			t.Fatalf("%s: published as %+v", alg, found)
-		}
-		if got, err := token.Verify(found[0]); err != nil || !bytes.Equal(got, claims) {
-			t.Errorf("%s: Verify = %q, %v", alg, got, err)
-		}
-		if header.ExtraHeaders["typ"] != "JWT" || header.ExtraHeaders["x5t"] != header.KeyID {
-			t.Errorf("%s: header %v", alg, header.ExtraHeaders)
-		}
-	}
-	if len(set.Keys) != 2 || bytes.Contains(doc.Body, []byte(`"d":`)) {
-		t.Errorf("JWKS = %s", doc.Body)
-	}
-}
-
-// TestThumbprint is the example of https://www.rfc-editor.org/rfc/rfc7638#section-3.1
-func TestThumbprint(t *testing.T) {
-	j := jwk{Type: "RSA", E: "AQAB", N: "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}
-	if got, want := j.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"; got != want {
-		t.Errorf("thumbprint = %s, want %s", got, want)
-	}
-}
-
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func newClock() *clock { return &clock{t: day0} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) set(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = t
-}
-
-// eventLog is a slog.Handler that passes on the messages.
-type eventLog chan string
-
-func (eventLog) Enabled(context.Context, slog.Level) bool        { return true }
-func (l eventLog) Handle(_ context.Context, r slog.Record) error { l <- r.Message; return nil }
-func (l eventLog) WithAttrs([]slog.Attr) slog.Handler            { return l }
-func (l eventLog) WithGroup(string) slog.Handler                 { return l }
-
-func newTestSealer(t testing.TB) *seal.Sealer {
-	t.Helper()
-	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := seal.New(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func newTestKeys(t testing.TB) *Keys {
-	t.Helper()
-	k, _ := newTestKeysAndClock(t)
-	return k
-}
-
-func newTestKeysAndClock(t testing.TB) (*Keys, *clock) {
-	t.Helper()
-	clock := newClock()
-	k, err := New(t.Context(), Config{Store: storetest.New(t), Sealer: newTestSealer(t), Now: clock.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k, clock
-}
-
-func newTestKeysOn(t testing.TB, st *store.Store, sealer *seal.Sealer) *Keys {
-	t.Helper()
-	k, err := New(t.Context(), Config{Store: st, Sealer: sealer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-func mustSign(t testing.TB, k *Keys, alg Alg) string {
-	t.Helper()
-	token, err := k.Sign(alg, claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
-}
-
-func headerOf(t testing.TB, token string) string {
-	t.Helper()
-	head, _, _ := strings.Cut(token, ".")
-	return head
-}
-
-func entry(t testing.TB, st *store.Store) *store.Entry {
-	t.Helper()
-	v, err := st.Fresh(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := v.Get(model.SigningKeysKey)
-	if e == nil {
-		t.Fatal(errors.New("no signing keys in the store"))
-	}
-	return e
 }
