@@ -116,7 +116,9 @@ func TestClientCertificate(t *testing.T) {
 			"exp": float64(now.Add(10*time.Minute).UnixMilli()) / 1000, "iat": float64(now.UnixMilli()) / 1000, "nbf": now.Unix(),
 		}
 		for i := 0; i < len(pairs); i += 2 {
-			c[pairs[i].(string)] = pairs[i+1]
+			if c[pairs[i].(string)] = pairs[i+1]; pairs[i+1] == nil {
+				delete(c, pairs[i].(string))
+			}
 		}
 		return c
 	}

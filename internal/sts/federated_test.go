@@ -14,6 +14,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/store/storetest"
 	"github.com/lanyard-io/lanyard/internal/sts"
 	"github.com/lanyard-io/lanyard/internal/trust/trusttest"
 )
@@ -294,6 +295,20 @@ func TestCredentialsWorkAtOnce(t *testing.T) {
 	w.issued(w.post(tokenURL, assert(id.ClientID, assertion)))
 	check(t, w.store.Delete(t.Context(), id.Key()+model.FederatedCredentialSegment+"fic", -1))
 	w.refused(w.post(tokenURL, assert(id.ClientID, assertion)), 401, "invalid_client", 700211)
+}
+
+// What another replica wrote holds here when its write has returned, even if
+// this replica's View does not show it yet.
+func TestCredentialsOfAnotherReplica(t *testing.T) {
+	w := newWorld(t, nil)
+	issuer := trusttest.New(t)
+	w.trusts(issuer)
+	assertion := issuer.KubernetesToken("lab", "workload", audience, time.Hour)
+	w.store = storetest.On(t, w.etcd) // what w.put writes to from now on
+	for n := range 5 {
+		id := w.identity("id-"+string(rune('a'+n)), model.FederatedCredential{Issuer: issuer.URL, Subject: subject})
+		w.issued(w.post(tokenURL, assert(id.ClientID, assertion)))
+	}
 }
 
 func (w *world) identityCredential(id *model.Identity, issuer string) {

@@ -47,6 +47,7 @@ const (
 // world is a whole token service behind the real edge, over TLS on loopback.
 type world struct {
 	t      testing.TB
+	etcd   *store.Client
 	store  *store.Store
 	keys   *signing.Keys
 	names  *names.Names
@@ -62,7 +63,8 @@ func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Lo
 
 func newWorld(t testing.TB, change func(*names.Config, *sts.Config)) *world {
 	t.Helper()
-	w := &world{t: t, store: storetest.New(t)}
+	w := &world{t: t, etcd: storetest.Etcd(t)}
+	w.store = storetest.On(t, w.etcd)
 	log := slog.New(slog.DiscardHandler)
 	nc := names.Config{Address: "lanyard.test:8443"}
 	c := sts.Config{Store: w.store, TenantID: tenantID, Now: w.now}
