@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -93,11 +94,11 @@ func (e *Edge) observe(x *exchange, r *http.Request) {
 	s.requests.Inc()
 	s.duration.Observe(took.Seconds())
 
+	ctx := r.Context()
 	level := slog.LevelInfo
-	if x.status >= 500 || x.stack != nil {
+	if x.status >= 500 || x.stack != nil || x.brokeOff(ctx) {
 		level = slog.LevelError
 	}
-	ctx := r.Context()
 	if !e.log.Enabled(ctx, level) {
 		return
 	}
@@ -119,6 +120,11 @@ func (e *Edge) observe(x *exchange, r *http.Request) {
 		attrs = append(attrs, slog.String("error", x.err.Error()))
 	}
 	e.log.LogAttrs(ctx, level, "handled request", attrs...)
+}
+
+// brokeOff says whether we, not the client, ended an answer that had begun.
+func (x *exchange) brokeOff(ctx context.Context) bool {
+	return x.abort && apierr.KindOf(x.err) == apierr.Internal && x.err != http.ErrAbortHandler && ctx.Err() == nil //nolint:errorlint // set by recover, never wrapped
 }
 
 func different(s, from string) string {

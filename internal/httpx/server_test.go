@@ -1,0 +1,135 @@
+package httpx_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/pki"
+)
+
+// serve runs the product's own server, with its own certificates, until the
+// test ends or stop is called.
+func serve(t *testing.T, h http.Handler, log *slog.Logger) (addr string, c *http.Client, stop context.CancelFunc, served chan error) {
+	t.Helper()
+	ca, err := pki.NewCA([]string{"lanyard.test"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	certs, err := pki.NewCertificates(pki.Config{CA: ca, Names: []string{"*.vault.lanyard.test"}, Log: log, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	served = make(chan error, 1)
+	srv := httpx.Server(httpx.ServerConfig{Handler: h, TLS: certs.TLS(), Log: log})
+	go func() { served <- httpx.Serve(ctx, ln, srv) }()
+
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca.PEM())
+	tr := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", ln.Addr().String())
+		},
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	return ln.Addr().String(), &http.Client{Transport: tr}, stop, served
+}
+
+func fetch(c *http.Client, path string, header ...string) (*http.Response, string, error) {
+	req, err := http.NewRequest("GET", "https://"+vaultHost+path, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp, string(b), err
+}
+
+func TestServeDrainsAndStops(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	log := slog.New(slog.DiscardHandler)
+	e := newEdge(t, httpx.Config{Log: log}, get("GET /slow", "slow", func(w http.ResponseWriter, _ *http.Request) error {
+		close(entered)
+		<-leave
+		return reply("done")(w, nil)
+	}))
+	_, c, stop, served := serve(t, e, log)
+	got := make(chan string, 1)
+	go func() {
+		resp, body, err := fetch(c, "/slow")
+		if err != nil {
+			got <- err.Error()
+			return
+		}
+		got <- resp.Proto + " " + body
+	}()
+	<-entered
+	stop()
+	close(leave)
+	if s := <-got; s != "HTTP/2.0 done" {
+		t.Errorf("the request in flight got %q, want HTTP/2.0 done", s)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+}
+
+func TestServerLimitsHeaders(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	_, c, _, _ := serve(t, newEdge(t, httpx.Config{Log: log}, secretRoutes()...), log)
+	if resp, _, err := fetch(c, "/secrets/n", "X-Large", strings.Repeat("x", 128<<10)); err == nil && resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("a header of 128 KiB: got %s", resp.Status)
+	}
+	if resp, body, err := fetch(c, "/secrets/n", "X-Large", strings.Repeat("x", 32<<10)); err != nil || resp.StatusCode != 200 {
+		t.Errorf("a header of 32 KiB: got %v %q %v", resp, body, err)
+	}
+}
+
+func TestServerComplaintsGoToTheLog(t *testing.T) {
+	var b syncBuffer
+	log := slog.New(slog.NewTextHandler(&b, nil))
+	addr, _, stop, served := serve(t, newEdge(t, httpx.Config{Log: log}), log)
+	if conn, err := tls.Dial("tcp", addr, &tls.Config{ServerName: vaultHost}); err == nil {
+		conn.Close()
+		t.Fatal("a client without our authority trusts us")
+	}
+	stop()
+	<-served
+	if s := b.String(); !strings.Contains(s, "level=INFO") || !strings.Contains(s, "TLS handshake error") {
+		t.Errorf("log = %q", s)
+	}
+}
+
+func TestServeReportsADeadListener(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	log := slog.New(slog.DiscardHandler)
+	if err := httpx.Serve(t.Context(), ln, httpx.Server(httpx.ServerConfig{Handler: http.NotFoundHandler(), Log: log})); err == nil {
+		t.Error("Serve = nil")
+	}
+}
