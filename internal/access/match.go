@@ -85,17 +85,17 @@ func covers(assigned, scope string) bool {
 		return false
 	}
 	assigned = strings.TrimSuffix(assigned, "/")
-	return len(scope) >= len(assigned) && equalFold(assigned, scope[:len(assigned)]) &&
-		(len(scope) == len(assigned) || scope[len(assigned)] == '/')
+	return len(scope) >= len(assigned) && (len(scope) == len(assigned) || scope[len(assigned)] == '/') &&
+		equalFold(assigned, scope[:len(assigned)])
 }
 
 // equalFold folds ASCII alone, unlike strings.EqualFold: ids hold nothing else,
-// and U+212A is not k.
+// and U+212A is not k. It starts at the end, where ids differ.
 func equalFold(a, b string) bool {
 	if len(a) != len(b) {
 		return false
 	}
-	for i := range len(a) {
+	for i := len(a) - 1; i >= 0; i-- {
 		if a[i] != b[i] && lower(a[i]) != lower(b[i]) {
 			return false
 		}
