@@ -33,9 +33,6 @@ type key struct {
 	until   time.Time        // accepted before then; zero = no end yet
 }
 
-// sealName is the name that a private key is sealed under.
-func sealName(kid string) string { return model.SigningKeysKey + "/" + kid }
-
 // generate makes a new key pair. Its times are left to the schedule.
 func (k *Keys) generate(alg Alg) (model.SigningKey, error) {
 	var private crypto.Signer
@@ -64,12 +61,11 @@ func (k *Keys) generate(alg Alg) (model.SigningKey, error) {
 		return model.SigningKey{}, fmt.Errorf("encoding a private key: %w", err)
 	}
 	defer clear(der)
-	kid := jwk.thumbprint()
-	sealed, err := k.c.Sealer.Seal(der, sealName(kid))
-	if err != nil {
+	s := model.SigningKey{ID: jwk.thumbprint(), Algorithm: string(alg), Public: public}
+	if s.Sealed, err = k.c.Sealer.Seal(der, s.SealName()); err != nil {
 		return model.SigningKey{}, fmt.Errorf("sealing a private key: %w", err)
 	}
-	return model.SigningKey{ID: kid, Algorithm: string(alg), Public: public, Sealed: sealed}, nil
+	return s, nil
 }
 
 // open reads a stored key, except its private part.
@@ -95,7 +91,7 @@ func open(s model.SigningKey, until time.Time) (*key, jwk, error) {
 
 // unseal opens a key's private part.
 func (k *Keys) unseal(s model.SigningKey, public crypto.PublicKey) (crypto.Signer, error) {
-	der, err := k.c.Sealer.Open(s.Sealed, sealName(s.ID))
+	der, err := k.c.Sealer.Open(s.Sealed, s.SealName())
 	if err != nil {
 		return nil, fmt.Errorf("signing key %s: its private part cannot be unsealed: %w", s.ID, err)
 	}

@@ -43,6 +43,9 @@ func (k *Keys) rotate(ctx context.Context, force bool) (bool, error) {
 	if err != nil || !changed {
 		return false, err
 	}
+	if err := k.sealNothing(next); err != nil {
+		return false, err
+	}
 
 	_, err = k.c.Store.Put(ctx, &model.SigningKeys{Keys: next}, r.rev)
 	lost := errors.Is(err, store.ErrConflict)
@@ -58,4 +61,20 @@ func (k *Keys) rotate(ctx context.Context, force bool) (bool, error) {
 	k.c.Log.InfoContext(ctx, "rotated the signing keys", "forced", force,
 		"es256", r.signers[ES256].id, "rs256", r.signers[RS256].id, "published", len(r.keys))
 	return true, nil
+}
+
+// sealNothing puts a sealed empty value where a retired key's private part was:
+// whoever seals the stored keys with a new data key need not tell them apart.
+func (k *Keys) sealNothing(keys []model.SigningKey) error {
+	for i := range keys {
+		s := &keys[i]
+		if s.Retired.IsZero() || s.Sealed != nil {
+			continue
+		}
+		var err error
+		if s.Sealed, err = k.c.Sealer.Seal(nil, s.SealName()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

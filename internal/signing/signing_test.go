@@ -195,6 +195,26 @@ func TestForcedRotationIsSeenAtOnce(t *testing.T) {
 	}
 }
 
+// TestRetiredKeysLoseTheirPrivatePart: but what is stored in its place opens
+// like the others', so that all can be sealed anew in one way.
+func TestRetiredKeysLoseTheirPrivatePart(t *testing.T) {
+	k := newTestKeys(t)
+	for range 2 {
+		if _, err := k.Rotate(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range entry(t, k.c.Store).Value.(*model.SigningKeys).Keys {
+		private, err := k.c.Sealer.Open(s.Sealed, s.SealName())
+		if err != nil {
+			t.Errorf("key %s: %v", s.ID, err)
+		}
+		if gone := len(private) == 0; gone == s.Retired.IsZero() {
+			t.Errorf("key %s: private part gone %t, retired %s", s.ID, gone, s.Retired)
+		}
+	}
+}
+
 // TestLosingTheRace: of two forced rotations of the same keys one wins, and
 // the loser goes on with the winner's.
 func TestLosingTheRace(t *testing.T) {
