@@ -173,7 +173,7 @@ func (s *Server) commitAll(ctx context.Context, ops []store.Op) error {
 	for len(ops) > 0 {
 		n := min(len(ops), maxOps)
 		if _, err := s.c.Store.Commit(ctx, ops[:n]...); err != nil {
-			return storeError(err)
+			return err
 		}
 		ops = ops[n:]
 	}

@@ -167,7 +167,7 @@ func (s *Server) PurgeExpired(ctx context.Context) error {
 			continue
 		}
 		if err := s.purge(ctx, v, e.Rev); err != nil && !errors.Is(err, store.ErrConflict) {
-			return storeError(err)
+			return err
 		}
 		s.c.Log.InfoContext(ctx, "purged a deleted vault whose time was up", "vault", v.Name)
 	}

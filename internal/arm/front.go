@@ -29,6 +29,8 @@ type call struct {
 	// holder is what the resource hangs on: its parent resource, its scope or
 	// its resource group; nil at subscription level and above.
 	holder *store.Entry
+	in     *input // the body of a PUT or PATCH, once input has read it
+	inErr  error
 }
 
 // serve is every route's handler: version, path, type, subscription,
@@ -47,16 +49,24 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	c.view = view
 
-	if !c.op.open {
-		if err := s.c.Gate.Check(r.Context(), view, c.caller, c.op.action, c.op.scope.String()); err != nil {
-			return err
-		}
+	if err := c.authorize(); err != nil {
+		return err
 	}
 
 	if err := c.findHolder(); err != nil {
 		return err
 	}
 	return c.op.do(c)
+}
+
+func (c *call) authorize() error {
+	switch {
+	case c.op.check != nil:
+		return c.op.check(c)
+	case c.op.open:
+		return nil
+	}
+	return c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, c.op.action, c.op.scope.String())
 }
 
 func (c *call) parse() error {

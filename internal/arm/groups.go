@@ -29,7 +29,7 @@ func groupRow() *row {
 // checkGroupName is the rule for names of resource groups:
 // https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftresources
 func checkGroupName(name string) error {
-	bad := func(r rune) bool {
+	bad := func(r rune) bool { // resid lets ASCII through only
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.()", r)
 	}
 	if len(name) > 90 || strings.HasSuffix(name, ".") || strings.ContainsFunc(name, bad) {
@@ -113,7 +113,7 @@ func (s *Server) deleteGroup(ctx context.Context, group *store.Entry) error {
 		if errors.Is(err, store.ErrConflict) {
 			return fail(conflict, "The resource group was changed at the same time. Repeat the request.")
 		}
-		return storeError(err)
+		return err
 	}
 	return s.empty(ctx, group.Key)
 }

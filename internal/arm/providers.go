@@ -175,7 +175,7 @@ func (c *call) changeProvider(registered bool) error {
 func (c *call) remember(reg *model.Registration, registered bool) error {
 	reg.Registered, reg.Changed = registered, c.s.c.Now().UTC()
 	_, err := c.s.c.Store.Put(c.r.Context(), reg, store.Any)
-	return storeError(err)
+	return err
 }
 
 // feature is https://learn.microsoft.com/rest/api/resources/features/get.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -113,10 +112,19 @@ func wireTime(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.0000000Z")
 }
 
+// input reads the body, once.
+func (c *call) input() (*input, error) {
+	if c.in == nil {
+		c.in = &input{patch: c.r.Method == http.MethodPatch}
+		c.inErr = httpx.ReadJSON(c.r, c.in)
+	}
+	return c.in, c.inErr
+}
+
 // write is PUT and PATCH of any stored type.
 func (c *call) write() error {
-	in := &input{patch: c.r.Method == http.MethodPatch}
-	if err := httpx.ReadJSON(c.r, in); err != nil {
+	in, err := c.input()
+	if err != nil {
 		return err
 	}
 	old := c.view.Get(c.id.Key())
@@ -164,7 +172,7 @@ func (c *call) commit(ch *change, old *store.Entry) (int64, error) {
 		return 0, c.lost(ch)
 	}
 	if err != nil {
-		return 0, storeError(err)
+		return 0, err
 	}
 	if old != nil {
 		return rev, nil
@@ -196,7 +204,7 @@ func (c *call) confirm(ch *change, ops []store.Op, rev int64) error {
 		undo = ch.undo(rev)
 	}
 	if _, err := c.s.c.Store.Commit(c.r.Context(), undo...); err != nil && !errors.Is(err, store.ErrConflict) {
-		return storeError(err)
+		return err
 	}
 	return refused
 }
@@ -233,13 +241,6 @@ func (c *call) lost(ch *change) error {
 func (c *call) written(err error) error {
 	if errors.Is(err, store.ErrConflict) {
 		return c.lost(nil)
-	}
-	return storeError(err)
-}
-
-func storeError(err error) error {
-	if errors.Is(err, store.ErrFull) {
-		return apierr.Wrap(err, apierr.Unavailable, "the store is full")
 	}
 	return err
 }

@@ -56,6 +56,8 @@ type verb struct {
 	do   func(c *call) error
 	open bool   // no check by the front: every signed-in caller may ask
 	as   string // the action to check, when it is not the usual one
+	// check replaces the front's check of the caller.
+	check func(c *call) error
 }
 
 // place is where an id hangs.
@@ -84,7 +86,7 @@ func placeOf(scope resid.ID) place {
 
 func (s *Server) fillTable() error {
 	s.table = map[string]*row{}
-	for _, rows := range [][]*row{resourceRows(), providerRows(), identityRows(), keyVaultRows(), s.lanyardRows()} {
+	for _, rows := range [][]*row{resourceRows(), providerRows(), identityRows(), keyVaultRows(), authorizationRows(), s.lanyardRows()} {
 		for _, r := range rows {
 			key := strings.ToLower(r.typ)
 			if s.table[key] != nil || r.name == "" || len(r.versions) == 0 {

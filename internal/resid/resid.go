@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // MaxLen is how many bytes an id may have, before and after decoding.
@@ -98,15 +96,14 @@ func checkSegment(s string) error {
 		return errors.New("it has a relative segment")
 	case len(s) > maxSegment:
 		return fmt.Errorf("it has a segment longer than %d characters", maxSegment)
-	case !utf8.ValidString(s):
-		return errors.New("it is not valid UTF-8")
-	case strings.ContainsAny(s, `/\%?#<>&"`) || strings.ContainsFunc(s, unprintable):
+	case strings.ContainsAny(s, `/\%?#<>&"`) || strings.ContainsFunc(s, foreign):
 		return errors.New("it has a character that no segment may hold")
 	}
 	return nil
 }
 
-func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+// foreign keeps ids to printable ASCII, where every reader folds letter case alike.
+func foreign(r rune) bool { return r < ' ' || r > '~' }
 
 // validNamespace says whether s may name a resource provider: words of letters
 // and digits, joined by dots.

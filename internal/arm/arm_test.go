@@ -1,0 +1,267 @@
+package arm_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lanyard-io/lanyard/internal/access"
+	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/arm"
+	"github.com/lanyard-io/lanyard/internal/audit"
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/store/storetest"
+	"github.com/lanyard-io/lanyard/internal/wiretest"
+)
+
+const (
+	tenant = "11111111-1111-4111-8111-111111111111"
+	sub    = "22222222-2222-4222-8222-222222222222"
+	subID  = "/subscriptions/" + sub
+	admin  = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa" // Owner of everything
+	reader = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb" // Reader of the group "lab"
+	nobody = "cccccccc-cccc-4ccc-8ccc-cccccccccccc" // no role at all
+	ended  = "dddddddd-dddd-4ddd-8ddd-dddddddddddd" // had a role once
+	host   = "management.lanyard.localhost"
+
+	ownerRole  = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+	readerRole = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+)
+
+// lab is the surface behind a real edge over TLS, with a real store, gate and
+// audit log. Only who calls is played: the bearer token is the caller's name.
+type lab struct {
+	t      *testing.T
+	st     *store.Store
+	arm    *arm.Server
+	client *http.Client
+	now    time.Time
+}
+
+func newLab(t *testing.T, change ...func(*arm.Config)) *lab {
+	t.Helper()
+	l := &lab{t: t, st: storetest.New(t), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	clock := func() time.Time { return l.now }
+	n, err := names.New(names.Config{Azure: true})
+	l.check(err)
+	records, err := audit.Open(audit.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler), Now: clock})
+	l.check(err)
+	t.Cleanup(func() { records.Close() })
+	gate := access.New(access.Config{Audit: records, Log: slog.New(slog.DiscardHandler), Now: clock})
+	c := arm.Config{
+		Store: l.st, Gate: gate, Names: n, TenantID: tenant, SubscriptionID: sub,
+		Authenticate: authenticate, MaxCredentials: 20, Explain: gate.Find, Now: clock,
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	l.arm, err = arm.New(c)
+	l.check(err)
+	edge, err := httpx.New(httpx.Config{
+		Names: n, Surfaces: map[names.Surface]httpx.Surface{names.Management: l.arm.Surface()},
+		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Now: clock,
+	})
+	l.check(err)
+	l.listen(edge)
+	l.grant("/", ownerRole, admin)
+	return l
+}
+
+func (l *lab) listen(h http.Handler) {
+	srv := httptest.NewTLSServer(h)
+	l.t.Cleanup(srv.Close)
+	l.client = srv.Client()
+	transport := l.client.Transport.(*http.Transport)
+	transport.TLSClientConfig.ServerName = "example.com" // whom the test certificate names
+	transport.TLSClientConfig.MinVersion = tls.VersionTLS12
+	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", srv.Listener.Addr().String())
+	}
+}
+
+// authenticate plays package access: "admin", "reader", …, or why not.
+func authenticate(r *http.Request, surface names.Surface) (model.Caller, error) {
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	refuse := func(reason access.TokenReason, presented string) (model.Caller, error) {
+		err := &access.TokenError{Reason: reason, Presented: presented, Expected: "https://sts.example/"}
+		return model.Caller{}, apierr.Wrap(err, apierr.Unauthenticated, "refused")
+	}
+	who := map[string]string{"admin": admin, "reader": reader, "nobody": nobody, "ended": ended}[token]
+	switch {
+	case surface != names.Management || token == "":
+		return refuse(access.TokenMissing, "")
+	case token == "expired":
+		return refuse(access.TokenExpired, "2026-01-01T00:00:00Z")
+	case token == "audience":
+		return refuse(access.TokenAudience, "https://vault.lanyard.localhost\"\r\nX: y")
+	case token == "tenant":
+		return refuse(access.TokenForeign, "https://login.elsewhere/")
+	case who == "":
+		return refuse(access.TokenSignature, "")
+	}
+	return model.Caller{ObjectID: who, AppID: who, TenantID: tenant, Type: "app"}, nil
+}
+
+func (l *lab) check(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// grant stores a principal and gives it a role, past the surface.
+func (l *lab) grant(scope, role, principal string) {
+	l.t.Helper()
+	l.principal(principal)
+	id := strings.TrimSuffix(scope, "/") + "/providers/Microsoft.Authorization/roleAssignments/" + model.NewUUID()
+	a := &model.RoleAssignment{Resource: model.Resource{ID: id, Name: id[len(id)-36:]}, Scope: scope, RoleID: role, PrincipalID: principal, PrincipalType: "ServicePrincipal"}
+	_, err := l.st.Put(l.t.Context(), a, 0)
+	l.check(err)
+}
+
+func (l *lab) principal(id string) {
+	l.t.Helper()
+	_, err := l.st.Put(l.t.Context(), &model.Application{AppID: id, ObjectID: id, PrincipalID: id, Name: id}, store.Any)
+	l.check(err)
+}
+
+// answer is a response, read.
+type answer struct {
+	status int
+	header http.Header
+	body   map[string]any
+}
+
+func (a *answer) code() string {
+	e, _ := a.body["error"].(map[string]any)
+	s, _ := e["code"].(string)
+	return s
+}
+
+func (a *answer) values() []any {
+	v, _ := a.body["value"].([]any)
+	return v
+}
+
+func (a *answer) properties() map[string]any {
+	p, _ := a.body["properties"].(map[string]any)
+	return p
+}
+
+// as sends a request as somebody. path may be a whole URL; without an
+// api-version it gets one. headers are "Name: value".
+func (l *lab) as(who, method, path, body string, headers ...string) *answer {
+	l.t.Helper()
+	a, err := l.try(who, method, path, body, headers...)
+	l.check(err)
+	return a
+}
+
+// try is as for goroutines other than the test's own.
+func (l *lab) try(who, method, path, body string, headers ...string) (*answer, error) {
+	if !strings.Contains(path, "api-version=") {
+		sep := "?"
+		if strings.Contains(path, "?") {
+			sep = "&"
+		}
+		path += sep + "api-version=2024-11-30"
+	}
+	if strings.HasPrefix(path, "/") {
+		path = "https://" + host + path
+	}
+	req, err := http.NewRequest(method, path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if who != "" {
+		req.Header.Set("Authorization", "Bearer "+who)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	resp, err := l.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{status: resp.StatusCode, header: resp.Header}
+	if len(bytes.TrimSpace(b)) > 0 && b[0] == '{' {
+		err = json.Unmarshal(b, &a.body)
+	}
+	return a, err
+}
+
+// must is as admin, and wants a status.
+func (l *lab) must(status int, method, path, body string, headers ...string) *answer {
+	l.t.Helper()
+	a := l.as("admin", method, path, body, headers...)
+	if a.status != status {
+		l.t.Fatalf("%s %s: status %d, want %d; %v", method, path, a.status, status, a.body)
+	}
+	return a
+}
+
+func (l *lab) rev() int64 {
+	l.t.Helper()
+	v, err := l.st.Fresh(l.t.Context())
+	l.check(err)
+	return v.Rev()
+}
+
+func (l *lab) view() *store.View {
+	l.t.Helper()
+	v, err := l.st.Fresh(l.t.Context())
+	l.check(err)
+	return v
+}
+
+const (
+	labGroup   = subID + "/resourceGroups/lab"
+	identities = labGroup + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
+	vaults     = labGroup + "/providers/Microsoft.KeyVault/vaults"
+	east       = `{"location":"eastus"}`
+	plainVault = `{"location":"eastus","properties":{"tenantId":"` + tenant + `","sku":{"family":"A","name":"standard"},"accessPolicies":[]}}`
+)
+
+func credential(issuer, subject string) string {
+	b, _ := json.Marshal(map[string]any{"properties": map[string]any{
+		"issuer": issuer, "subject": subject, "audiences": []string{"api://AzureADTokenExchange"},
+	}})
+	return string(b)
+}
+
+// withGroup makes the group "lab".
+func (l *lab) withGroup() *lab {
+	l.t.Helper()
+	l.must(201, "PUT", labGroup, east)
+	return l
+}
+
+func TestScripts(t *testing.T) {
+	l := newLab(t)
+	l.grant(subID, readerRole, reader)
+	l.principal(nobody)
+	wiretest.Run(t, l.client, "testdata/*.wire", map[string]string{
+		"tenant": tenant, "sub": sub, "admin": admin, "reader": reader, "nobody": nobody,
+		"issuer": strings.TrimPrefix(model.IssuerKey("https://oidc.example/"), "/issuers/"),
+	})
+}
