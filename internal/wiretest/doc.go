@@ -26,5 +26,5 @@
 // it stands for the variable's value; if it has none yet, it takes what is there
 // (one or more characters, no slash or quote) for the rest of the file. {{*}}
 // matches anything, {{none}} as a member's value means that there is no such
-// member. A header or member of the defaults is dropped by "> -Name".
+// member. "> -Name" drops a default header.
 package wiretest
