@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
@@ -31,7 +32,9 @@ type Server struct {
 	client *store.Client
 	log    *slog.Logger
 	lock   *lock
-	full   bool // owned by Run: the quota alarm was logged
+	// serving is false during a start and a stop.
+	serving *atomic.Bool
+	full    bool // owned by Run: the quota alarm was logged
 }
 
 const (
@@ -55,14 +58,14 @@ const (
 // Start starts etcd and waits until it takes writes. It listens on a unix socket
 // only, never on a network address. A second process on the same Dir is
 // refused at once, with a sentence that says so.
-func Start(ctx context.Context, c Config) (s *Server, err error) {
+func Start(ctx context.Context, c Config) (_ *Server, err error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Quota == 0 {
 		c.Quota = defaultQuota
 	}
-	s = &Server{log: c.Log}
+	s := &Server{log: c.Log, serving: &atomic.Bool{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -77,7 +80,7 @@ func Start(ctx context.Context, c Config) (s *Server, err error) {
 	if s.lock, err = takeLock(c.Dir); err != nil {
 		return nil, err
 	}
-	cfg, err := config(c, s.lock.socket)
+	cfg, err := s.config(c)
 	if err != nil {
 		return nil, err
 	}
@@ -95,15 +98,16 @@ func Start(ctx context.Context, c Config) (s *Server, err error) {
 		return nil, fmt.Errorf("waiting for etcd to start: %w", ctx.Err())
 	}
 	s.client = v3client.New(s.etcd.Server)
+	s.serving.Store(true)
 	return s, nil
 }
 
-func config(c Config, socket string) (*embed.Config, error) {
+func (s *Server) config(c Config) (*embed.Config, error) {
 	self, err := url.Parse(memberURL)
 	if err != nil {
 		return nil, err
 	}
-	client := url.URL{Scheme: "unix", Path: socket}
+	client := url.URL{Scheme: "unix", Path: s.lock.socket}
 	cfg := embed.NewConfig()
 	cfg.Name = memberName
 	cfg.Dir = memberDir(c.Dir)
@@ -117,7 +121,7 @@ func config(c Config, socket string) (*embed.Config, error) {
 	cfg.MaxTxnOps = maxOps
 	cfg.SnapshotCount, cfg.SnapshotCatchUpEntries = snapshotCount, catchUpEntries
 	cfg.UnsafeNoFsync = c.NoSync
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Log))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Log, s.serving))
 	return cfg, nil
 }
 
@@ -129,6 +133,7 @@ func (s *Server) Client() *store.Client { return s.client }
 
 // Close stops the server; all that was committed is on disk.
 func (s *Server) Close() error {
+	s.serving.Store(false)
 	var faults []error
 	if s.client != nil {
 		if err := s.client.Close(); !errors.Is(err, context.Canceled) { // its way to say closed

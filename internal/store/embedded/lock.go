@@ -24,12 +24,12 @@ type lock struct {
 	temp   string // directory of the socket, when it is not in ours
 }
 
-func takeLock(dir string) (l *lock, err error) {
+func takeLock(dir string) (*lock, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking the store: %w", err)
 	}
-	l = &lock{file: f}
+	l := &lock{file: f}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, errors.Join(fmt.Errorf("the store in %s is in use by another lanyard: stop that one, or use another data directory", dir), f.Close())
