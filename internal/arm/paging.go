@@ -1,6 +1,7 @@
 package arm
 
 import (
+	"bytes"
 	"encoding/base64"
 	"iter"
 	"maps"
@@ -48,7 +49,7 @@ func readToken(s string) (string, error) {
 		return "", nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) > 2*resid.MaxLen || !utf8.Valid(b) || b[0] != '/' {
+	if err != nil || len(b) > 2*resid.MaxLen || !utf8.Valid(b) || !bytes.HasPrefix(b, []byte("/")) {
 		return "", fail(invalidQuery, "The $skiptoken is invalid. Use the nextLink of the page before as it is.")
 	}
 	return string(b), nil

@@ -62,6 +62,7 @@ func printFilter(terms []term) string {
 func FuzzSkipToken(f *testing.F) {
 	f.Add(skipToken("/subscriptions/x"))
 	f.Add("!")
+	f.Add("\n") // decodes to nothing
 	f.Fuzz(func(t *testing.T, s string) {
 		key, err := readToken(s)
 		if err != nil || key == "" {
