@@ -47,16 +47,21 @@ func (s *Store) Commit(ctx context.Context, ops ...Op) (rev int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 
-	conditions, writes, err := s.transaction(ops)
+	t, err := s.transaction(ops)
 	if err != nil {
 		return 0, fmt.Errorf("preparing a write: %w", err)
 	}
-	resp, err := s.c.Client.Txn(ctx).If(conditions...).Then(writes...).Commit()
+	resp, err := s.c.Client.Txn(ctx).If(t.conditions...).Then(t.writes...).Commit()
 	if err != nil {
 		return 0, writeError(err)
 	}
 
 	rev = resp.Header.Revision
+	if resp.Succeeded {
+		if err := s.applyOwn(t, rev); err != nil {
+			return rev, fmt.Errorf("reading what was written: %w", err)
+		}
+	}
 	err = s.wait(ctx, rev)
 	if !resp.Succeeded {
 		// Waiting lets the loser see what it lost to; it lost in any case.
@@ -68,73 +73,126 @@ func (s *Store) Commit(ctx context.Context, ops ...Op) (rev int64, err error) {
 	return rev, nil
 }
 
-// transaction turns ops into etcd's terms. An op that writes an object and its
-// blob is a nested transaction, because etcd limits the operations of each
-// level (128 by default), not their sum.
-func (s *Store) transaction(ops []Op) (conditions []clientv3.Cmp, writes []clientv3.Op, err error) {
+// transaction is a Commit in etcd's terms.
+type transaction struct {
+	conditions []clientv3.Cmp
+	writes     []clientv3.Op
+	changes    []change
+}
+
+// change is what an op does to the objects.
+type change struct {
+	key   string
+	value []byte // nil deletes
+	tree  bool
+}
+
+func (s *Store) transaction(ops []Op) (*transaction, error) {
 	switch {
 	case len(ops) == 0:
-		return nil, nil, errors.New("nothing to write")
+		return nil, errors.New("nothing to write")
 	case len(ops) > MaxOps:
-		return nil, nil, fmt.Errorf("%d writes at once, at most %d are possible", len(ops), MaxOps)
+		return nil, fmt.Errorf("%d writes at once, at most %d are possible", len(ops), MaxOps)
 	}
+	t := &transaction{}
 	for _, op := range ops {
-		if op.Value != nil {
-			key := op.Value.Key()
-			if op.Key != "" && op.Key != key {
-				return nil, nil, fmt.Errorf("%s belongs under key %q, not %q", op.Value.Kind(), key, op.Key)
+		if err := s.add(t, op); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// add puts an op into t, when the op makes sense.
+func (s *Store) add(t *transaction, op Op) error {
+	ch := change{key: op.Key, tree: op.Tree}
+	if op.Value != nil {
+		var err error
+		if ch.value, err = model.Encode(op.Value); err != nil {
+			return err
+		}
+		ch.key = op.Value.Key()
+	}
+	switch {
+	case op.Key != "" && op.Key != ch.key:
+		return fmt.Errorf("%s belongs under key %q, not %q", op.Value.Kind(), ch.key, op.Key)
+	case !strings.HasPrefix(ch.key, "/"):
+		return fmt.Errorf("key %q does not begin with a slash", ch.key)
+	case op.Blob != nil && op.Value == nil:
+		return fmt.Errorf("a blob without an object under key %q", ch.key)
+	case op.Tree && op.Value != nil:
+		return fmt.Errorf("a tree is only deleted, not written: key %q", ch.key)
+	}
+	t.changes = append(t.changes, ch)
+
+	switch object := s.objects + ch.key; op.Rev {
+	case Any:
+	case 0:
+		t.conditions = append(t.conditions, clientv3.Compare(clientv3.CreateRevision(object), "=", 0))
+	default:
+		t.conditions = append(t.conditions, clientv3.Compare(clientv3.ModRevision(object), "=", op.Rev))
+	}
+
+	writes := s.writes(ch, op.Blob)
+	if len(writes) > 1 {
+		// etcd limits the operations of each level of a transaction (128 by
+		// default), not their sum.
+		writes = []clientv3.Op{clientv3.OpTxn(nil, writes, nil)}
+	}
+	t.writes = append(t.writes, writes...)
+	return nil
+}
+
+func (s *Store) writes(ch change, blob []byte) []clientv3.Op {
+	switch object, place := s.objects+ch.key, s.blobs+ch.key; {
+	case ch.tree:
+		return []clientv3.Op{clientv3.OpDelete(object, clientv3.WithPrefix()), clientv3.OpDelete(place, clientv3.WithPrefix())}
+	case ch.value == nil:
+		return []clientv3.Op{clientv3.OpDelete(object), clientv3.OpDelete(place)}
+	case blob == nil:
+		return []clientv3.Op{clientv3.OpPut(object, string(ch.value))}
+	default:
+		return []clientv3.Op{clientv3.OpPut(object, string(ch.value)), clientv3.OpPut(place, string(blob))}
+	}
+}
+
+// applyOwn publishes the View at rev without waiting for the watch, when the
+// View is at the revision before. Otherwise somebody else's writes come first,
+// and the watch brings all in order.
+func (s *Store) applyOwn(t *transaction, rev int64) error {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	cur := s.view.Load()
+	if cur.rev != rev-1 {
+		return nil
+	}
+	next := cur.next()
+	next.rev = rev
+	for _, ch := range t.changes {
+		switch {
+		case ch.tree:
+			for e := range cur.Prefix(ch.key, "") {
+				next.remove(e.Key)
+				s.cache.drop(e.Key)
 			}
-			op.Key = key
+		case ch.value == nil:
+			next.remove(ch.key)
+			s.cache.drop(ch.key)
+		default:
+			created := rev
+			if old := cur.Get(ch.key); old != nil {
+				created = old.CreateRev
+			}
+			// The caller may go on changing its object: decode one of our own.
+			e, err := decode(ch.key, ch.value)
+			if err != nil {
+				return err
+			}
+			e.Rev, e.CreateRev = rev, created
+			next.put(e)
+			s.cache.drop(ch.key)
 		}
-		if !strings.HasPrefix(op.Key, "/") {
-			return nil, nil, fmt.Errorf("key %q does not begin with a slash", op.Key)
-		}
-		if op.Rev != Any {
-			conditions = append(conditions, s.condition(op))
-		}
-		w, err := s.writes(op)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(w) > 1 {
-			w = []clientv3.Op{clientv3.OpTxn(nil, w, nil)}
-		}
-		writes = append(writes, w...)
 	}
-	return conditions, writes, nil
-}
-
-func (s *Store) condition(op Op) clientv3.Cmp {
-	if op.Rev == 0 {
-		return clientv3.Compare(clientv3.CreateRevision(s.objects+op.Key), "=", 0)
-	}
-	return clientv3.Compare(clientv3.ModRevision(s.objects+op.Key), "=", op.Rev)
-}
-
-func (s *Store) writes(op Op) ([]clientv3.Op, error) {
-	if op.Value == nil {
-		if op.Blob != nil {
-			return nil, fmt.Errorf("a blob without an object under key %q", op.Key)
-		}
-		var opts []clientv3.OpOption
-		if op.Tree {
-			opts = append(opts, clientv3.WithPrefix())
-		}
-		return []clientv3.Op{
-			clientv3.OpDelete(s.objects+op.Key, opts...),
-			clientv3.OpDelete(s.blobs+op.Key, opts...),
-		}, nil
-	}
-	if op.Tree {
-		return nil, fmt.Errorf("a tree is only deleted, not written: key %q", op.Key)
-	}
-	value, err := model.Encode(op.Value)
-	if err != nil {
-		return nil, err
-	}
-	writes := []clientv3.Op{clientv3.OpPut(s.objects+op.Key, string(value))}
-	if op.Blob != nil {
-		writes = append(writes, clientv3.OpPut(s.blobs+op.Key, string(op.Blob)))
-	}
-	return writes, nil
+	s.publishLocked(next)
+	return nil
 }

@@ -106,16 +106,19 @@ func (s *Store) watch(ctx context.Context, until int64) error {
 
 // apply publishes a View with a response's events.
 func (s *Store) apply(resp clientv3.WatchResponse) error {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
 	cur := s.view.Load()
 	if resp.IsProgressNotify() {
 		if resp.Header.Revision > cur.rev {
-			s.publish(&View{rev: resp.Header.Revision, objects: cur.objects, index: cur.index, seed: cur.seed})
+			s.publishLocked(cur.at(resp.Header.Revision))
 		}
 		return nil
 	}
 	next := cur.next()
 	for _, ev := range resp.Events {
-		// A watch that etcd's client resumed may repeat itself.
+		// A Commit of our own may have been faster, and a watch that etcd's
+		// client resumed may repeat itself.
 		if ev.Kv.ModRevision <= cur.rev {
 			continue
 		}
@@ -133,12 +136,13 @@ func (s *Store) apply(resp clientv3.WatchResponse) error {
 		next.put(e)
 	}
 	if next.rev > cur.rev {
-		s.publish(next)
+		s.publishLocked(next)
 	}
 	return nil
 }
 
-func (s *Store) publish(v *View) {
+// publishLocked shows v, which is newer than the View, to everyone.
+func (s *Store) publishLocked(v *View) {
 	s.view.Store(v)
 	s.waiters.wake(v.rev)
 }
@@ -148,15 +152,23 @@ func (s *Store) publish(v *View) {
 var errUnreadable = errors.New("the store holds an object that cannot be read")
 
 func (s *Store) entry(kv *mvccpb.KeyValue) (*Entry, error) {
-	key := string(kv.Key[len(s.objects):])
-	o, err := model.Decode(kv.Value)
+	e, err := decode(string(kv.Key[len(s.objects):]), kv.Value)
+	if err != nil {
+		return nil, err
+	}
+	e.Rev, e.CreateRev = kv.ModRevision, kv.CreateRevision
+	return e, nil
+}
+
+func decode(key string, value []byte) (*Entry, error) {
+	o, err := model.Decode(value)
 	if err != nil {
 		return nil, fmt.Errorf("%w: key %q: %w", errUnreadable, key, err)
 	}
 	if own := o.Key(); own != key {
 		return nil, fmt.Errorf("%w: key %q: it belongs under %q", errUnreadable, key, own)
 	}
-	return &Entry{Key: key, Value: o, Rev: kv.ModRevision, CreateRev: kv.CreateRevision}, nil
+	return &Entry{Key: key, Value: o}, nil
 }
 
 // reload lists everything and publishes it when it is newer than the View.
@@ -171,11 +183,14 @@ func (s *Store) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if v.rev < s.view.Load().rev {
-		return errRewound
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	// A Commit of our own may have gone ahead while we listed, but only from
+	// the View that was there before.
+	if v.rev > s.view.Load().rev {
+		s.publishLocked(v)
+		s.touch(began)
 	}
-	s.publish(v)
-	s.touch(began)
 	return nil
 }
 

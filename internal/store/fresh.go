@@ -25,9 +25,10 @@ type rounds struct {
 }
 
 type round struct {
-	done chan struct{}
-	rev  int64 // set before done is closed, as is err
-	err  error
+	done  chan struct{}
+	began time.Duration // set before done is closed, as are the others
+	rev   int64
+	err   error
 }
 
 // Fresh is a View that shows every write that had finished, on any replica,
@@ -48,6 +49,7 @@ func (s *Store) Fresh(ctx context.Context) (*View, error) {
 	if err := s.wait(ctx, r.rev); err != nil {
 		return nil, apierr.Wrap(err, apierr.Unavailable, "The server is catching up with its store.")
 	}
+	s.touch(r.began)
 	return s.view.Load(), nil
 }
 
@@ -80,17 +82,17 @@ func (s *Store) runRounds() {
 		}
 		s.rounds.mu.Unlock()
 
+		r.began = s.clock()
 		r.rev, r.err = s.readRevision()
 		close(r.done)
 	}
 }
 
-// readRevision asks a majority of etcd's members for the newest revision. When
-// the View shows it already, that is also proof that the View is current.
+// readRevision asks a majority of etcd's members for the newest revision.
 func (s *Store) readRevision() (int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), freshTimeout)
 	defer cancel()
-	began, shown := s.clock(), s.view.Load().rev
+	shown := s.view.Load().rev
 	resp, err := s.c.Client.Get(ctx, s.formatKey(), clientv3.WithKeysOnly())
 	if err != nil {
 		return 0, readError(err)
@@ -98,9 +100,6 @@ func (s *Store) readRevision() (int64, error) {
 	rev := resp.Header.Revision
 	if rev < shown || resp.Header.ClusterId != s.cluster.Load() {
 		return 0, apierr.Wrap(errRewound, apierr.Unavailable, "The server's store has changed and must be loaded again.")
-	}
-	if s.view.Load().rev >= rev {
-		s.touch(began)
 	}
 	return rev, nil
 }

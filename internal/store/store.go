@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,11 +67,12 @@ type Store struct {
 	blobs   string
 	start   time.Time
 
-	view     atomic.Pointer[View]
-	touched  atomic.Int64  // when etcd last proved the View current, as a Duration since start
-	cluster  atomic.Uint64 // etcd's cluster id
-	follower chan struct{} // a slot: who is in it watches, and alone publishes Views
-	ask      chan struct{} // asks the follower to ask etcd how far the watch is
+	view       atomic.Pointer[View]
+	publishing sync.Mutex    // held from reading the View to publishing the next
+	touched    atomic.Int64  // when etcd last proved the View current, as a Duration since start
+	cluster    atomic.Uint64 // etcd's cluster id
+	follower   chan struct{} // a slot: who is in it watches
+	ask        chan struct{} // asks the follower to ask etcd how far the watch is
 
 	waiters waiters
 	rounds  rounds
@@ -128,7 +130,7 @@ func (s *Store) stale() bool {
 // clock is a time that no change of the wall clock moves.
 func (s *Store) clock() time.Duration { return s.c.Now().Sub(s.start) }
 
-// touch records that the View showed at time t everything there was.
+// touch records that the View has everything that there was at time t.
 func (s *Store) touch(t time.Duration) {
 	for {
 		old := s.touched.Load()

@@ -20,6 +20,8 @@ func (s *Store) formatKey() string { return s.c.Prefix + "/format" }
 
 // checkFormat refuses a layout that a newer program made, and marks a new store.
 func (s *Store) checkFormat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
 	resp, err := s.c.Client.Get(ctx, s.formatKey())
 	if err != nil {
 		return readError(err)

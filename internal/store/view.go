@@ -106,6 +106,11 @@ func (v *View) next() *View {
 	return &View{rev: v.rev, objects: v.objects.Clone(), index: v.index.Clone(), seed: v.seed}
 }
 
+// at is v at a later revision that changed none of our objects.
+func (v *View) at(rev int64) *View {
+	return &View{rev: rev, objects: v.objects, index: v.index, seed: v.seed}
+}
+
 func (v *View) put(e *Entry) {
 	old, replaced := v.objects.ReplaceOrInsert(e)
 	if replaced {
