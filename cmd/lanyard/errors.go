@@ -46,19 +46,37 @@ func message(err error) string {
 	if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.RawResponse != nil {
 		return fmt.Sprintf("%s (HTTP %d)", e.ErrorCode, e.StatusCode)
 	}
-	if e, ok := errors.AsType[*azidentity.AuthenticationFailedError](err); ok {
-		text := e.Error()
-		if i := strings.Index(text, "AADSTS"); i >= 0 {
-			sentence, _, _ := strings.Cut(text[i:], " Trace ID:")
-			return "signing in: " + sentence
-		}
+	if sentence, _, ok := refusal(err); ok {
+		return "signing in: " + sentence
 	}
-	return err.Error()
+	return strings.TrimSpace(err.Error())
+}
+
+// refusal finds the token service's own sentence in the SDK's error, and the
+// correlation id by which it can be looked up.
+func refusal(err error) (sentence, correlation string, ok bool) {
+	e, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
+	if !ok {
+		return "", "", false
+	}
+	text := e.Error()
+	at := strings.Index(text, "AADSTS")
+	if at < 0 {
+		return "", "", false
+	}
+	sentence, ids, _ := strings.Cut(text[at:], " Trace ID:")
+	if _, rest, found := strings.Cut(ids, "Correlation ID: "); found {
+		correlation, _, _ = strings.Cut(rest, " ")
+	}
+	return sentence, correlation, true
 }
 
 func hintFor(err error) string {
 	if h, ok := errors.AsType[*hinted](err); ok {
 		return h.hint
+	}
+	if _, correlation, ok := refusal(err); ok && correlation != "" {
+		return "lanyard explain " + correlation
 	}
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		switch e.Status {

@@ -306,7 +306,7 @@ func (d *demo) refuseWithdrawnKey(ctx context.Context) error {
 	return d.refused(ctx, "the cluster has withdrawn the key that signed the token", token, "AADSTS7000272")
 }
 
-var correlation = regexp.MustCompile(`(?i)Correlation ID: ([0-9a-f-]{36})`)
+var correlation = regexp.MustCompile(`lanyard explain ([0-9a-f-]{36})`)
 
 // refused runs the workload, which must fail with code, and shows what the
 // server's audit record says of it.
@@ -318,7 +318,7 @@ func (d *demo) refused(ctx context.Context, what, token, code string) error {
 	if !strings.Contains(out, code+":") {
 		return fmt.Errorf("want %s, got:\n%s", code, out)
 	}
-	found := correlation.FindStringSubmatch(strings.ReplaceAll(out, "\n", " "))
+	found := correlation.FindStringSubmatch(out)
 	if found == nil {
 		return fmt.Errorf("the refusal has no correlation id:\n%s", out)
 	}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lanyard-io/lanyard/internal/server"
+)
+
+func newStoreCmd(a *app) *cobra.Command {
+	var c server.Config
+	snapshot := &cobra.Command{
+		Use: "snapshot FILE", Short: "Write everything that is stored to one file",
+		Long: `Write a snapshot of the store to FILE, while the server runs or when it is stopped.
+Secret values and private keys in it are encrypted: to use the snapshot again you
+also need the key file (DATA-DIR/seal.key). Keep the two apart.`,
+		Example: `  lanyard store snapshot backup-$(date +%F).db
+  lanyard store snapshot backup.db --etcd-endpoints https://etcd-0:2379 --etcd-ca ca.pem`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.DataDir = a.dataDir
+			if err := server.Snapshot(cmd.Context(), c, args[0]); err != nil {
+				return err
+			}
+			info, err := os.Stat(args[0])
+			if err != nil {
+				return err
+			}
+			a.say("wrote %s (%d bytes); the key file is not in it", args[0], info.Size())
+			return nil
+		},
+	}
+	addEtcdFlags(snapshot.Flags(), &c)
+
+	restore := &cobra.Command{
+		Use: "restore FILE", Short: "Make a new data directory from a snapshot",
+		Long: `Make the store of a new data directory from a snapshot file. The directory must
+not hold a store yet. Put the key file that belongs to the snapshot at
+DATA-DIR/seal.key, then start the server.
+
+For an external etcd, restore with etcdutl and start lanyard on it.`,
+		Example: `  lanyard store restore backup.db --data-dir /var/lib/lanyard-new
+  cp seal.key /var/lib/lanyard-new/ && lanyard up --data-dir /var/lib/lanyard-new`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := server.Restore(cmd.Context(), a.dataDir, args[0]); err != nil {
+				return err
+			}
+			a.say("restored into %s", a.dataDir)
+			if _, err := os.Stat(server.Dir(a.dataDir).KeyFile()); err != nil {
+				a.say("now put the snapshot's key file at %s, then: lanyard up --data-dir %s", server.Dir(a.dataDir).KeyFile(), shellQuote(a.dataDir))
+			}
+			return nil
+		},
+	}
+	return noun("store", "Back the store up, and bring it back", nil, snapshot, restore)
+}
+
+func newSealCmd(a *app) *cobra.Command {
+	var c server.Config
+	rotate := &cobra.Command{
+		Use: "rotate", Short: "Encrypt everything again with a new data key",
+		Long: `Make a new data key and encrypt every secret value and private key with it. With
+the embedded etcd, stop the server first; with an external one it may run.`,
+		Example: `  lanyard seal rotate`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.DataDir = a.dataDir
+			n, err := server.RotateDataKey(cmd.Context(), c, func(done, all int) {
+				fmt.Fprintf(a.Err, "\rsealed %d of %d", done, all)
+			})
+			fmt.Fprintln(a.Err)
+			if err != nil {
+				return withHint(err, "what was done stays done; run it again to go on")
+			}
+			a.say("%d values are sealed with the new data key", n)
+			return nil
+		},
+	}
+	rekey := &cobra.Command{
+		Use: "rekey", Short: "Replace the key file by a new one",
+		Long: `Make a new key-encryption key and wrap the data keys with it. Values need not be
+encrypted again. With the embedded etcd, stop the server first; with an external
+one, copy the new key file to every server before the next restart.`,
+		Example: `  lanyard seal rekey`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.DataDir = a.dataDir
+			path, err := server.Rekey(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			a.say("%s holds the new key; keep a copy of it apart from the backups", path)
+			return nil
+		},
+	}
+	for _, cmd := range []*cobra.Command{rotate, rekey} {
+		addEtcdFlags(cmd.Flags(), &c)
+		cmd.Flags().StringVar(&c.KeyFile, "key-file", "", "key-encryption key `file` (default DATA-DIR/seal.key)")
+	}
+	return noun("seal", "The keys that encrypt what is stored", nil, rotate, rekey)
+}

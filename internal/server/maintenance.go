@@ -1,0 +1,226 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/seal"
+	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/store/embedded"
+)
+
+// KeyFile is the default place of the key-encryption key.
+func (d Dir) KeyFile() string { return filepath.Join(string(d), keyFileName) }
+
+// Snapshot writes the whole store to a file, whether its server runs or not.
+func Snapshot(ctx context.Context, c Config, path string) error {
+	c = c.withDefaults()
+	if len(c.Etcd.Endpoints) == 0 {
+		endpoint, running, err := embedded.Endpoint(c.path(etcdDirName))
+		if err != nil {
+			return err
+		}
+		if running {
+			c.Etcd.Endpoints = []string{endpoint}
+		} else if _, err := os.Stat(c.path(etcdDirName)); err != nil {
+			return fmt.Errorf("no store in %s", c.DataDir)
+		}
+	}
+	b, err := OpenBackend(ctx, c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(store.Snapshot(ctx, b.client, path), b.Close())
+}
+
+// Restore makes the store of a new data directory from a snapshot file.
+func Restore(ctx context.Context, dataDir, snapshot string) error {
+	c := Config{DataDir: dataDir}.withDefaults()
+	if _, err := os.Stat(c.path(etcdDirName)); err == nil {
+		return fmt.Errorf("%s holds a store already: restore into a new directory", dataDir)
+	}
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return err
+	}
+	return embedded.Restore(ctx, snapshot, c.path(etcdDirName))
+}
+
+// openSealed opens the store of a stopped server, or an external one, with its
+// sealer; run does the work while the store is kept current.
+func openSealed(ctx context.Context, c Config, run func(context.Context, *Backend) error) (err error) {
+	c = c.withDefaults()
+	if _, statErr := os.Stat(c.path(etcdDirName)); statErr != nil && len(c.Etcd.Endpoints) == 0 {
+		return fmt.Errorf("no store in %s", c.DataDir)
+	}
+	b, err := OpenBackend(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	v, err := b.Store.Fresh(ctx)
+	if err != nil {
+		return err
+	}
+	ks, _, ok := store.Get[*model.Keyset](v, model.KeysetKey)
+	if !ok {
+		return errors.New("the store has no keyset: has a server ever run on it?")
+	}
+	if b.Sealer, err = c.openSealer(ks); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	err = run(ctx, b)
+	stop()
+	return errors.Join(err, <-done)
+}
+
+// settle is how long the other servers have to load a rotated keyset before
+// anything is sealed with it.
+const settle = 3 * keysetPoll
+
+// RotateDataKey makes a new data key and seals everything with it. progress may
+// be nil. It can be cut off and run again.
+func RotateDataKey(ctx context.Context, c Config, progress func(done, all int)) (sealed int, err error) {
+	if progress == nil {
+		progress = func(int, int) {}
+	}
+	err = openSealed(ctx, c, func(ctx context.Context, b *Backend) error {
+		if err := b.rotateKeyset(ctx); err != nil {
+			return err
+		}
+		if b.etcd == nil {
+			select {
+			case <-time.After(settle):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		sealed, err = b.resealAll(ctx, progress)
+		return err
+	})
+	return sealed, err
+}
+
+// rotateKeyset stores a keyset with a new primary key, and takes it into use.
+func (b *Backend) rotateKeyset(ctx context.Context) error {
+	next, err := b.Sealer.Rotated()
+	if err != nil {
+		return err
+	}
+	wrapped, err := next.Wrap()
+	if err != nil {
+		return err
+	}
+	v, err := b.Store.Fresh(ctx)
+	if err != nil {
+		return err
+	}
+	_, rev, _ := store.Get[*model.Keyset](v, model.KeysetKey)
+	if _, err := b.Store.Put(ctx, &model.Keyset{Wrapped: wrapped}, rev); err != nil {
+		return fmt.Errorf("storing the new data key: %w", err)
+	}
+	return b.Sealer.Load(wrapped)
+}
+
+// resealAll seals every value that an older key sealed.
+func (b *Backend) resealAll(ctx context.Context, progress func(done, all int)) (int, error) {
+	v, err := b.Store.Fresh(ctx)
+	if err != nil {
+		return 0, err
+	}
+	done, all := 0, v.Len()
+	progress(done, all)
+	for e := range v.Prefix("/", "") {
+		if err := b.reseal(ctx, e); err != nil && !errors.Is(err, store.ErrConflict) {
+			return done, fmt.Errorf("%s: %w", e.Key, err)
+		}
+		done++
+		if done%100 == 0 || done == all {
+			progress(done, all)
+		}
+	}
+	return done, nil
+}
+
+// reseal writes one object again if an older key sealed any of it. Somebody who
+// changes it meanwhile seals it with the new key anyway, so a conflict is fine.
+func (b *Backend) reseal(ctx context.Context, e *store.Entry) error {
+	again := func(sealed []byte, name string) ([]byte, error) {
+		plain, err := b.Sealer.Open(sealed, name)
+		if err != nil {
+			return nil, err
+		}
+		return b.Sealer.Seal(plain, name)
+	}
+	switch o := e.Value.(type) {
+	case *model.SecretVersion:
+		blob, err := b.Store.Blob(ctx, e)
+		if err != nil || blob == nil || b.Sealer.Current(blob) {
+			return err
+		}
+		if blob, err = again(blob, e.Key); err != nil {
+			return err
+		}
+		_, err = b.Store.Commit(ctx, store.Op{Value: o, Rev: e.Rev, Blob: blob})
+		return err
+	case *model.CA:
+		if b.Sealer.Current(o.SealedKey) {
+			return nil
+		}
+		next, err := *o, error(nil)
+		if next.SealedKey, err = again(o.SealedKey, model.CAKey); err != nil {
+			return err
+		}
+		_, err = b.Store.Put(ctx, &next, e.Rev)
+		return err
+	case *model.SigningKeys:
+		next := model.SigningKeys{Keys: append([]model.SigningKey(nil), o.Keys...)}
+		for i, k := range next.Keys {
+			var err error
+			if next.Keys[i].Sealed, err = again(k.Sealed, k.SealName()); err != nil {
+				return err
+			}
+		}
+		_, err := b.Store.Put(ctx, &next, e.Rev)
+		return err
+	}
+	return nil
+}
+
+// Rekey replaces the key file by a new key and wraps the data keys with it. The
+// old key stays in the file until the store has the new wrapping, so that a cut
+// at any point leaves a file that opens the store.
+func Rekey(ctx context.Context, c Config) (path string, err error) {
+	c = c.withDefaults()
+	return c.KeyFile, openSealed(ctx, c, func(ctx context.Context, b *Backend) error {
+		kek, err := seal.RotateKeyFile(c.KeyFile)
+		if err != nil {
+			return err
+		}
+		v, err := b.Store.Fresh(ctx)
+		if err != nil {
+			return err
+		}
+		ks, rev, _ := store.Get[*model.Keyset](v, model.KeysetKey)
+		s, err := seal.Unwrap(ks.Wrapped, kek)
+		if err != nil {
+			return err
+		}
+		wrapped, err := s.Wrap()
+		if err != nil {
+			return err
+		}
+		if _, err := b.Store.Put(ctx, &model.Keyset{Wrapped: wrapped}, rev); err != nil {
+			return fmt.Errorf("storing the keyset: %w", err)
+		}
+		_, err = seal.DropOldKeys(c.KeyFile)
+		return err
+	})
+}

@@ -1,0 +1,313 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lanyard-io/lanyard/internal/access"
+	"github.com/lanyard-io/lanyard/internal/arm"
+	"github.com/lanyard-io/lanyard/internal/audit"
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/proxy"
+	"github.com/lanyard-io/lanyard/internal/signing"
+	"github.com/lanyard-io/lanyard/internal/sts"
+	"github.com/lanyard-io/lanyard/internal/trust"
+	"github.com/lanyard-io/lanyard/internal/vault"
+)
+
+// Server is everything, opened and listening, not yet serving.
+type Server struct {
+	c        Config
+	names    *names.Names
+	instance *model.Instance
+	backend  *Backend
+	audit    *audit.Log
+	keys     *signing.Keys
+	trust    *trust.Verifier
+	gate     *access.Gate
+	vault    *vault.Server
+	metrics  *prometheus.Registry
+	tls      *tls.Config
+	ownCA    bool
+
+	edge                   http.Handler
+	listener, proxy, debug net.Listener // proxy and debug may be nil
+}
+
+// New opens the store, makes what a first start needs, and listens. It fails,
+// with the way out in words, when a state would be dangerous to guess. The
+// caller must call Run, or Close.
+func New(ctx context.Context, c Config) (s *Server, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s = &Server{c: c.withDefaults()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	for _, open := range []func(context.Context) error{
+		s.openStore, s.openKeys, s.openTLS, s.openSurfaces, s.listen, s.writeFiles,
+	} {
+		if err := open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Server) openStore(ctx context.Context) (err error) {
+	if s.names, err = s.c.names(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.c.DataDir, 0o700); err != nil {
+		return fmt.Errorf("making the data directory: %w", err)
+	}
+	s.metrics = obs.NewRegistry()
+	s.backend, err = OpenBackend(ctx, s.c)
+	return err
+}
+
+// openKeys opens all that is under lock: the sealer, who we are, the audit log,
+// the admin and the signing keys.
+func (s *Server) openKeys(ctx context.Context) (err error) {
+	c, st := s.c, s.backend.Store
+	if s.backend.Sealer, err = c.sealer(ctx, st); err != nil {
+		return err
+	}
+	if s.instance, err = c.instance(ctx, st); err != nil {
+		return err
+	}
+	s.audit, err = audit.Open(audit.Config{Dir: c.path(auditDirName), Log: c.Log, Now: c.Now, Sync: c.AuditSync, Keep: c.AuditKeep})
+	if err != nil {
+		return fmt.Errorf("opening the audit log: %w", err)
+	}
+	if _, err := c.ensureAdmin(ctx, st, s.instance); err != nil {
+		return err
+	}
+	s.keys, err = signing.New(ctx, signing.Config{Store: st, Sealer: s.backend.Sealer, Log: c.Log, Now: c.Now})
+	return err
+}
+
+func (s *Server) openSurfaces(context.Context) (err error) {
+	c, st := s.c, s.backend.Store
+	s.gate = access.New(access.Config{Audit: s.audit, Log: c.Log, Now: c.Now})
+	if s.trust, err = c.trust(); err != nil {
+		return err
+	}
+	authenticator := &access.Authenticator{Verify: s.keys.Verify, Names: s.names, TenantID: s.instance.TenantID, Now: c.Now}
+
+	tokens, err := sts.New(sts.Config{
+		Store: st, Keys: s.keys, Trust: s.trust, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID,
+		RS256: c.RS256, AppLifetime: c.AppLifetime, IdentityLifetime: c.IdentityLifetime, Audiences: c.Audiences,
+		Now: c.Now, Log: c.Log,
+	})
+	if err != nil {
+		return err
+	}
+	management, err := arm.New(arm.Config{
+		Store: st, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID, SubscriptionID: s.instance.SubscriptionID,
+		Authenticate: authenticator.Authenticate, MaxCredentials: c.MaxCredentials, Explain: s.gate.Find,
+		Keys: s.keys, Now: c.Now, Log: c.Log,
+	})
+	if err != nil {
+		return err
+	}
+	challenge := ""
+	if c.ADFS {
+		challenge = "adfs"
+	}
+	s.vault, err = vault.New(vault.Config{
+		Store: st, Sealer: s.backend.Sealer, Gate: s.gate, Authenticate: authenticator.Authenticate,
+		TenantID: s.instance.TenantID, ChallengeTenant: challenge, Now: c.Now, Log: c.Log,
+	})
+	if err != nil {
+		return err
+	}
+
+	s.edge, err = httpx.New(httpx.Config{
+		Names: s.names,
+		Surfaces: map[names.Surface]httpx.Surface{
+			names.Login: tokens.Surface(), names.Discovery: tokens.DiscoverySurface(),
+			names.Management: management.Surface(), names.Vault: s.vault.Surface(),
+		},
+		Log: c.Log, Metrics: s.metrics, Now: c.Now,
+	})
+	if err != nil {
+		return err
+	}
+	s.metrics.MustRegister(s.trust.Collectors()...)
+	return nil
+}
+
+func (c Config) trust() (*trust.Verifier, error) {
+	tc := trust.Config{Log: c.Log, Now: c.Now, MaxAge: c.IssuerMaxAge, MinRefetch: c.IssuerMinRefetch}
+	if c.IssuerRoots != "" {
+		pem, err := os.ReadFile(c.IssuerRoots)
+		if err != nil {
+			return nil, fmt.Errorf("reading the issuers' CAs: %w", err)
+		}
+		tc.Roots = x509.NewCertPool()
+		if !tc.Roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s: no PEM certificate in it", c.IssuerRoots)
+		}
+	}
+	return trust.New(tc), nil
+}
+
+func (s *Server) listen(ctx context.Context) (err error) {
+	var lc net.ListenConfig
+	open := func(name, addr string) net.Listener {
+		if addr == off || err != nil {
+			return nil
+		}
+		var ln net.Listener
+		if ln, err = lc.Listen(ctx, "tcp", addr); err != nil {
+			err = fmt.Errorf("listening for %s: %w (choose another address with --%s)", name, err, name)
+			return nil
+		}
+		return ln
+	}
+	s.listener = open("listen", s.c.Listen)
+	s.proxy = open("proxy", s.c.Proxy)
+	s.debug = open("debug", s.c.Debug)
+	return err
+}
+
+// State is where the server listens and what it is called.
+func (s *Server) State() State {
+	addr := func(ln net.Listener) string {
+		if ln == nil {
+			return ""
+		}
+		return ln.Addr().String()
+	}
+	return State{
+		Address: s.c.Address, Listen: addr(s.listener), Proxy: addr(s.proxy), Debug: addr(s.debug),
+		AzureNames: s.c.AzureNames, ADFS: s.c.ADFS, OwnCA: s.ownCA,
+		TenantID: s.instance.TenantID, SubscriptionID: s.instance.SubscriptionID, Started: s.c.Now().UTC(),
+	}
+}
+
+// Names are the names that the server answers to.
+func (s *Server) Names() *names.Names { return s.names }
+
+func (s *Server) writeFiles(context.Context) error {
+	state, err := json.MarshalIndent(s.State(), "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(s.c.path(stateFileName), append(state, '\n'), 0o600)
+}
+
+// Run serves until ctx ends or a part fails, lets requests in flight finish,
+// and closes everything.
+func (s *Server) Run(ctx context.Context) error {
+	// The parts that requests need outlive the listeners.
+	backCtx, stopBack := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBack()
+	back, backCtx := errgroup.WithContext(backCtx)
+	back.Go(func() error { return s.backend.Run(backCtx) })
+	back.Go(func() error { return s.keys.Run(backCtx) })
+	back.Go(func() error { return s.vault.Run(backCtx) })
+
+	front, frontCtx := errgroup.WithContext(ctx)
+	front.Go(func() error { // a failed part stops the listeners
+		select {
+		case <-backCtx.Done():
+			return context.Cause(backCtx)
+		case <-frontCtx.Done():
+			return nil
+		}
+	})
+	front.Go(func() error {
+		return httpx.Serve(frontCtx, s.listener, httpx.Server(httpx.ServerConfig{Handler: s.edge, TLS: s.tls, Log: s.c.Log}))
+	})
+	if s.proxy != nil {
+		front.Go(func() error { return s.serveProxy(frontCtx) })
+	}
+	if s.debug != nil {
+		front.Go(func() error {
+			return httpx.Serve(frontCtx, s.debug, httpx.Server(httpx.ServerConfig{Handler: s.debugHandler(), Log: s.c.Log}))
+		})
+	}
+	s.c.Log.InfoContext(ctx, "ready", "listen", s.State().Listen, "address", s.c.Address)
+
+	err := front.Wait()
+	stopBack()
+	backErr := back.Wait()
+	if errors.Is(backErr, context.Canceled) {
+		backErr = nil
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, backErr, s.Close())
+}
+
+func (s *Server) serveProxy(ctx context.Context) error {
+	p, err := proxy.New(proxy.Config{
+		Names: s.names, Log: s.c.Log, Now: s.c.Now,
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", reachable(s.listener.Addr().String()))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return p.Serve(ctx, s.proxy)
+}
+
+// reachable turns a listener on all addresses into one that can be dialled.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("localhost", port)
+	}
+	return addr
+}
+
+func (s *Server) debugHandler() http.Handler {
+	return obs.Debug(obs.DebugConfig{
+		Registry: s.metrics,
+		Checks: []obs.Check{{Name: "store", Check: func(ctx context.Context) error {
+			_, err := s.backend.Store.Fresh(ctx)
+			return err
+		}}},
+	})
+}
+
+// Close gives back what New opened; Run calls it.
+func (s *Server) Close() error {
+	var faults []error
+	for _, ln := range []net.Listener{s.listener, s.proxy, s.debug} {
+		if ln != nil {
+			if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				faults = append(faults, err)
+			}
+		}
+	}
+	if s.audit != nil {
+		faults = append(faults, s.audit.Close())
+	}
+	if s.backend != nil {
+		faults = append(faults, s.backend.Close())
+	}
+	s.audit, s.backend = nil, nil
+	return errors.Join(faults...)
+}

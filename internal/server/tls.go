@@ -1,0 +1,112 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/pki"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// openTLS gets the listener's certificate: the operator's files, or a leaf of
+// our own CA, which is then written where clients can be pointed at it.
+func (s *Server) openTLS(ctx context.Context) error {
+	c := pki.Config{CertFile: s.c.TLSCert, KeyFile: s.c.TLSKey, Log: s.c.Log, Now: s.c.Now}
+	if s.c.TLSCert == "" {
+		s.ownCA = true
+		ca, previous, err := s.authority(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.writeBundles(pki.Bundle(ca, previous)); err != nil {
+			return fmt.Errorf("writing the CA's certificate: %w", err)
+		}
+		c.CA, c.Names = ca, s.names.Certificate()
+	}
+	certs, err := pki.NewCertificates(c)
+	if err != nil {
+		return err
+	}
+	s.tls = certs.TLS()
+	return nil
+}
+
+// authority loads our CA, or makes it. A CA may sign for the names it was made
+// for and no others; when the names have grown, a new one takes over and the old
+// one stays in the bundle.
+func (s *Server) authority(ctx context.Context) (*pki.CA, [][]byte, error) {
+	st := s.backend.Store
+	for {
+		v, err := st.Fresh(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		stored, rev, ok := store.Get[*model.CA](v, model.CAKey)
+		var previous [][]byte
+		if ok {
+			key, err := s.backend.Sealer.Open(stored.SealedKey, model.CAKey)
+			if err != nil {
+				return nil, nil, fmt.Errorf("opening the CA's key: %w", err)
+			}
+			ca, err := pki.ParseCA(stored.Certificate, key)
+			if err != nil {
+				return nil, nil, err
+			}
+			if ca.Covers(s.names.Certificate()) && s.c.Now().Before(ca.NotAfter()) {
+				return ca, stored.Previous, nil
+			}
+			previous = append([][]byte{stored.Certificate}, stored.Previous...)
+			previous = previous[:min(len(previous), maxPrevious)]
+			s.c.Log.WarnContext(ctx, "made a new CA, because the old one may not sign for the new names; clients must read the CA's file again")
+		}
+		ca, err := pki.NewCA(zones(s.names.Certificate()), s.c.Now())
+		if err != nil {
+			return nil, nil, err
+		}
+		sealed, err := s.backend.Sealer.Seal(ca.PKCS8(), model.CAKey)
+		if err != nil {
+			return nil, nil, err
+		}
+		_, err = st.Put(ctx, &model.CA{Certificate: ca.DER(), SealedKey: sealed, Previous: previous}, rev)
+		if !errors.Is(err, store.ErrConflict) { // else another replica was first
+			return ca, previous, err
+		}
+	}
+}
+
+// maxPrevious is how many earlier CAs stay in the bundle.
+const maxPrevious = 3
+
+// zones are what a CA for these names may sign for.
+func zones(certificateNames []string) []string {
+	var z []string
+	for _, n := range certificateNames {
+		z = append(z, strings.TrimPrefix(n, "*."))
+	}
+	return z
+}
+
+// writeBundles writes our CA alone, and the system's CAs with it: some clients
+// add a file to what they trust, others replace it.
+func (s *Server) writeBundles(own []byte) error {
+	if err := writeIfChanged(s.c.path(caFileName), own); err != nil {
+		return err
+	}
+	combined, err := pki.CombinedBundle(own, "")
+	if err != nil {
+		return err
+	}
+	return writeIfChanged(s.c.path(bundleName), combined)
+}
+
+func writeIfChanged(path string, content []byte) error {
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+		return nil
+	}
+	return writeFile(path, content, 0o644)
+}
