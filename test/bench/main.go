@@ -1,0 +1,167 @@
+// Command bench measures Lanyard against its bounds, in the same process and the
+// same run: what the crypto alone costs, what a bare HTTPS handler does, what
+// etcd alone writes. It prints a table; it is not a test.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	b := &bench{}
+	flag.IntVar(&b.workers, "c", 16, "concurrent clients")
+	flag.DurationVar(&b.slice, "slice", time.Second, "length of one measurement")
+	flag.IntVar(&b.rounds, "rounds", 5, "measurements of each case; the median counts")
+	flag.StringVar(&b.only, "only", "", "run only the cases whose name holds this word")
+	flag.StringVar(&b.binary, "binary", "bin/lanyard", "the built program, for start, memory and size")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of the run to this file")
+	flag.Parse()
+	if err := b.profiled(context.Background(), *profile); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type bench struct {
+	workers int
+	slice   time.Duration
+	rounds  int
+	only    string
+	binary  string
+}
+
+// op does one operation as worker w.
+type op func(ctx context.Context, w int) error
+
+// pair is a case and the bound that it is held against.
+type pair struct {
+	name, bound string
+	want        float64 // least ratio to the bound
+	subject     op
+	against     op
+}
+
+func (b *bench) profiled(ctx context.Context, path string) error {
+	if path == "" {
+		return b.run(ctx)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return err
+	}
+	err = b.run(ctx)
+	pprof.StopCPUProfile()
+	return errors.Join(err, f.Close())
+}
+
+func (b *bench) run(ctx context.Context) error {
+	l, err := newLab(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+
+	fmt.Printf("%d clients, median of %d × %s, case and bound in turns\n\n", b.workers, b.rounds, b.slice)
+	fmt.Printf("%-34s %10s %9s %9s   %-38s %10s %7s %6s\n", "case", "op/s", "p50", "p99", "bound", "op/s", "ratio", "want")
+	for _, p := range l.pairs() {
+		if !strings.Contains(p.name, b.only) {
+			continue
+		}
+		if err := b.compare(ctx, p); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	if b.only == "" || strings.Contains("process", b.only) {
+		return measureProcess(ctx, b.binary)
+	}
+	return nil
+}
+
+func (b *bench) compare(ctx context.Context, p pair) error {
+	var subjects, bounds []result
+	for range b.rounds {
+		for _, m := range []struct {
+			op  op
+			all *[]result
+		}{{p.against, &bounds}, {p.subject, &subjects}} {
+			r, err := b.measure(ctx, m.op)
+			if err != nil {
+				return err
+			}
+			*m.all = append(*m.all, r)
+		}
+	}
+	s, a := median(subjects), median(bounds)
+	ratio, mark := s.rate/a.rate, ""
+	if ratio < p.want {
+		mark = "  below"
+	}
+	fmt.Printf("%-34s %10.0f %9s %9s   %-38s %10.0f %7.2f %6.2f%s\n", p.name, s.rate,
+		s.p50.Round(time.Microsecond), s.p99.Round(time.Microsecond), p.bound, a.rate, ratio, p.want, mark)
+	return nil
+}
+
+type result struct {
+	rate     float64 // operations a second
+	p50, p99 time.Duration
+}
+
+// measure runs op in a closed loop for one slice, after a short warm-up.
+func (b *bench) measure(ctx context.Context, op op) (result, error) {
+	if _, _, err := b.loop(ctx, op, b.slice/5); err != nil {
+		return result{}, err
+	}
+	took, elapsed, err := b.loop(ctx, op, b.slice)
+	if err != nil {
+		return result{}, err
+	}
+	slices.Sort(took)
+	return result{
+		rate: float64(len(took)) / elapsed.Seconds(),
+		p50:  took[len(took)/2], p99: took[len(took)*99/100],
+	}, nil
+}
+
+func (b *bench) loop(ctx context.Context, op op, length time.Duration) (took []time.Duration, elapsed time.Duration, err error) {
+	type outcome struct {
+		took []time.Duration
+		err  error
+	}
+	began := time.Now()
+	outcomes := make(chan outcome, b.workers)
+	for w := range b.workers {
+		go func() {
+			var o outcome
+			for time.Since(began) < length && o.err == nil {
+				t := time.Now()
+				o.err = op(ctx, w)
+				o.took = append(o.took, time.Since(t))
+			}
+			outcomes <- o
+		}()
+	}
+	for range b.workers {
+		o := <-outcomes
+		took = append(took, o.took...)
+		if o.err != nil {
+			err = o.err
+		}
+	}
+	return took, time.Since(began), err
+}
+
+func median(rs []result) result {
+	slices.SortFunc(rs, func(a, b result) int { return int(a.rate - b.rate) })
+	return rs[len(rs)/2]
+}
