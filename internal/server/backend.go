@@ -25,9 +25,9 @@ type Backend struct {
 }
 
 // OpenBackend starts or dials etcd and loads the store.
-func OpenBackend(ctx context.Context, c Config) (b *Backend, err error) {
+func OpenBackend(ctx context.Context, c Config) (_ *Backend, err error) {
 	c = c.withDefaults()
-	b = &Backend{c: c}
+	b := &Backend{c: c}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.Close())

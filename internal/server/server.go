@@ -50,11 +50,11 @@ type Server struct {
 // New opens the store, makes what a first start needs, and listens. It fails,
 // with the way out in words, when a state would be dangerous to guess. The
 // caller must call Run, or Close.
-func New(ctx context.Context, c Config) (s *Server, err error) {
+func New(ctx context.Context, c Config) (_ *Server, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s = &Server{c: c.withDefaults()}
+	s := &Server{c: c.withDefaults()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
