@@ -332,7 +332,7 @@ func (d *demo) refused(ctx context.Context, what, token, code string) error {
 	last := decisions.Value[len(decisions.Value)-1]
 	d.say("%s: %s", what, d.red("refused, "+code))
 	d.printf("    %s\n", last.Reason)
-	if x := last.Exchange; x != nil && x.Hint != "" {
+	if x := last.Exchange; x != nil && x.Hint != "" && !strings.Contains(last.Reason, x.Hint) {
 		d.printf("    hint: %s\n", x.Hint)
 	}
 	return nil

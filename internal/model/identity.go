@@ -93,48 +93,6 @@ func FederationIndex(parentKey, issuer, subject string) string {
 	return "fed/" + parentKey + "\x00" + issuer + "\x00" + subject
 }
 
-// Application is an app registration with its service principal: a client that
-// signs in with a secret, a certificate or a federated credential.
-type Application struct {
-	AppID        string        `json:"appId"`       // client id
-	ObjectID     string        `json:"objectId"`    // of the application
-	PrincipalID  string        `json:"principalId"` // of its service principal; what roles and policies name
-	Name         string        `json:"name"`
-	Disabled     bool          `json:"disabled,omitempty"`
-	Secrets      []AppSecret   `json:"secrets,omitempty"`
-	Certificates []Certificate `json:"certificates,omitempty"`
-	Created      time.Time     `json:"created"`
-}
-
-// AppSecret is a client secret. The secret itself is random with at least 160
-// bits, so a plain hash of it is enough; it is not stored.
-type AppSecret struct {
-	KeyID   string    `json:"keyId"`
-	SHA256  []byte    `json:"sha256"`
-	Hint    string    `json:"hint"` // its first three characters
-	Name    string    `json:"name,omitempty"`
-	Start   time.Time `json:"start"`
-	Expires time.Time `json:"expires"`
-}
-
-// Certificate is a client certificate that may sign assertions.
-type Certificate struct {
-	KeyID string `json:"keyId"`
-	DER   []byte `json:"der"`
-	Name  string `json:"name,omitempty"`
-}
-
-// Kind implements Object.
-func (*Application) Kind() Kind { return "Application" }
-
-// Key implements Object.
-func (a *Application) Key() string { return "/applications/" + strings.ToLower(a.AppID) }
-
-// Index implements Object.
-func (a *Application) Index() []string {
-	return []string{ClientIndex(a.AppID), PrincipalIndex(a.PrincipalID), "app/" + strings.ToLower(a.ObjectID)}
-}
-
 // RoleAssignment gives a principal a role at a scope.
 type RoleAssignment struct {
 	Resource
@@ -163,6 +121,9 @@ type Issuer struct {
 	Keys    []byte    `json:"keys,omitempty"`  // a JWKS; empty: discover
 	Roots   []byte    `json:"roots,omitempty"` // PEM; empty: the system's
 	Updated time.Time `json:"updated"`
+	// Cluster is the key of the Cluster whose API server gives the keys; empty
+	// when an operator wrote them.
+	Cluster string `json:"cluster,omitempty"`
 }
 
 // IssuerKey is where an issuer's settings live: its URL may hold anything, so

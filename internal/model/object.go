@@ -42,6 +42,7 @@ var kinds = map[Kind]func() Object{
 	"SecretVersion":       func() Object { return &SecretVersion{} },
 	"VaultName":           func() Object { return &VaultName{} },
 	"Registration":        func() Object { return &Registration{} },
+	"Cluster":             func() Object { return &Cluster{} },
 }
 
 // envelope is stored JSON: the version and kind, then the object's own fields.

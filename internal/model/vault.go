@@ -26,7 +26,7 @@ type Vault struct {
 }
 
 // AccessPolicy is what one principal may do in a vault. Permission names are
-// lower case; "all" stands for every one.
+// lower case; "all" stands for every one but purge.
 type AccessPolicy struct {
 	TenantID      string   `json:"tenantId"`
 	ObjectID      string   `json:"objectId"`

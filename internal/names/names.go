@@ -92,6 +92,7 @@ type Names struct {
 	azure *Set // nil unless names mode
 	hosts map[string]route
 	zones map[string]*Set // vault zones, without the leading dot
+	sets  []*Set          // every family once, our own first
 }
 
 type route struct {
@@ -177,6 +178,7 @@ func validDomain(d string) bool {
 }
 
 func (n *Names) add(s *Set) {
+	n.sets = append(n.sets, s)
 	n.hosts[s.Login] = route{Login, s}
 	n.hosts[s.Management] = route{Management, s}
 	n.hosts[s.Graph] = route{Graph, s}
@@ -188,7 +190,13 @@ func (n *Names) addAlias(alias string) error {
 	if !ok || !validDomain(host) {
 		return fmt.Errorf("alias %q: want SURFACE=HOST, such as login=sts.example.org", alias)
 	}
+	_, isHost := n.hosts[host]
+	_, isZone := n.zones[host]
+	if isHost || isZone {
+		return fmt.Errorf("alias %q: the server has that name already", alias)
+	}
 	set := *n.own // a family of its own: answers keep the name that was asked
+	n.sets = append(n.sets, &set)
 	switch kind {
 	case "login":
 		set.Login = host
@@ -236,7 +244,7 @@ func (n *Names) Route(hostport string) (surface Surface, set *Set, vault string)
 // Audience tells which of our surfaces a token audience or a scope's resource
 // names, in any family; one trailing slash more or less does not matter.
 func (n *Names) Audience(aud string) Surface {
-	for _, s := range n.sets() {
+	for _, s := range n.sets {
 		if surface := s.Audience(aud); surface != None {
 			return surface
 		}
@@ -256,22 +264,6 @@ func (s *Set) Audience(aud string) Surface {
 		return Graph
 	}
 	return None
-}
-
-func (n *Names) sets() []*Set {
-	sets := []*Set{n.own}
-	add := func(s *Set) {
-		if !slices.Contains(sets, s) {
-			sets = append(sets, s)
-		}
-	}
-	for _, r := range n.hosts {
-		add(r.set)
-	}
-	for _, s := range n.zones {
-		add(s)
-	}
-	return sets
 }
 
 // Certificate lists the DNS names that the server's certificate must carry,

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -38,6 +39,7 @@ type Server struct {
 	keys     *signing.Keys
 	trust    *trust.Verifier
 	gate     *access.Gate
+	arm      *arm.Server
 	vault    *vault.Server
 	metrics  *prometheus.Registry
 	tls      *tls.Config
@@ -119,7 +121,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	management, err := arm.New(arm.Config{
+	s.arm, err = arm.New(arm.Config{
 		Store: st, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID, SubscriptionID: s.instance.SubscriptionID,
 		Authenticate: authenticator.Authenticate, MaxCredentials: c.MaxCredentials, Explain: s.gate.Find,
 		Keys: s.keys, Now: c.Now, Log: c.Log,
@@ -143,7 +145,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 		Names: s.names,
 		Surfaces: map[names.Surface]httpx.Surface{
 			names.Login: tokens.Surface(), names.Discovery: tokens.DiscoverySurface(),
-			names.Management: management.Surface(), names.Vault: s.vault.Surface(),
+			names.Management: s.arm.Surface(), names.Vault: s.vault.Surface(),
 		},
 		Log: c.Log, Metrics: s.metrics, Now: c.Now,
 	})
@@ -224,6 +226,7 @@ func (s *Server) Run(ctx context.Context) error {
 	back.Go(func() error { return s.backend.Run(backCtx) })
 	back.Go(func() error { return s.keys.Run(backCtx) })
 	back.Go(func() error { return s.vault.Run(backCtx) })
+	back.Go(func() error { return s.purgeVaults(backCtx) })
 
 	front, frontCtx := errgroup.WithContext(ctx)
 	front.Go(func() error { // a failed part stops the listeners
@@ -257,6 +260,25 @@ func (s *Server) Run(ctx context.Context) error {
 		err = nil
 	}
 	return errors.Join(err, backErr, s.Close())
+}
+
+// purgeEvery is how often deleted vaults are looked at; their retention is days.
+const purgeEvery = time.Hour
+
+// purgeVaults purges the vaults whose retention has ended, until ctx ends.
+func (s *Server) purgeVaults(ctx context.Context) error {
+	tick := time.NewTicker(purgeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.arm.PurgeExpired(ctx); err != nil {
+			s.c.Log.ErrorContext(ctx, "cannot purge expired vaults", "error", err)
+		}
+	}
 }
 
 func (s *Server) serveProxy(ctx context.Context) error {
