@@ -121,9 +121,6 @@ type Issuer struct {
 	Keys    []byte    `json:"keys,omitempty"`  // a JWKS; empty: discover
 	Roots   []byte    `json:"roots,omitempty"` // PEM; empty: the system's
 	Updated time.Time `json:"updated"`
-	// Cluster is the key of the Cluster whose API server gives the keys; empty
-	// when an operator wrote them.
-	Cluster string `json:"cluster,omitempty"`
 }
 
 // IssuerKey is where an issuer's settings live: its URL may hold anything, so
