@@ -1,0 +1,124 @@
+package clients_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/devissuer"
+)
+
+const (
+	vaultName   = "kv-clients"
+	secretName  = "mysecret"
+	secretValue = `LevelUp Lab Secret\!`
+	account     = "workload-identity-sa"
+	stranger    = "someone-else" // another service account of the cluster
+	audience    = "api://AzureADTokenExchange"
+)
+
+// identity is a managed identity that trusts the cluster for account.
+type identity struct {
+	Properties struct {
+		ClientID string `json:"clientId"`
+	} `json:"properties"`
+}
+
+// application is an app registration with a secret or a certificate.
+type application struct {
+	AppID    string `json:"appId"`
+	Password string `json:"password"`
+}
+
+// tenant is what one server holds for the clients, made with its command line
+// as an administrator makes it.
+type tenant struct {
+	vaultURL string
+	reader   identity // may get secrets, as a workload does
+	officer  identity // may do everything with secrets
+	nobody   identity // may do nothing
+	secret   application
+	cert     application
+	certFile string // PEM, certificate and key
+	token    string // file with a token of account
+	foreign  string // file with a token of stranger
+}
+
+// newTenant fills a new server.
+func newTenant(t *testing.T, s *server, cluster *devissuer.Issuer) *tenant {
+	t.Helper()
+	tn := &tenant{}
+	dir := t.TempDir()
+	ca := filepath.Join(dir, "cluster-ca.pem")
+	writeFile(t, ca, cluster.CA)
+	s.lanyard(t, nil, "issuer", "set", cluster.URL, "--ca", ca)
+
+	var vault struct {
+		Properties struct{ VaultURI string }
+	}
+	s.lanyard(t, &vault, "vault", "create", vaultName)
+	tn.vaultURL = vault.Properties.VaultURI
+	s.lanyardIn(t, secretValue, nil, "secret", "set", vaultName, secretName)
+
+	tn.reader = s.newIdentity(t, cluster, "reader", "get")
+	tn.officer = s.newIdentity(t, cluster, "officer", "all,purge")
+	tn.nobody = s.newIdentity(t, cluster, "nobody", "")
+	tn.secret = s.admin(t)
+
+	tn.token, tn.foreign = filepath.Join(dir, "token"), filepath.Join(dir, "foreign-token")
+	for file, sa := range map[string]string{tn.token: account, tn.foreign: stranger} {
+		token, err := cluster.Token("default", sa, audience, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, file, []byte(token))
+	}
+	return tn
+}
+
+// newIdentity makes an identity that trusts the cluster for account, with these
+// permissions on secrets.
+func (s *server) newIdentity(t *testing.T, cluster *devissuer.Issuer, name, secrets string) (i identity) {
+	t.Helper()
+	s.lanyard(t, &i, "identity", "create", name)
+	s.lanyard(t, nil, "credential", "create", "cluster", "--identity", name,
+		"--issuer", cluster.URL, "--subject", "system:serviceaccount:default:"+account)
+	if secrets != "" {
+		s.lanyard(t, nil, "policy", "set", vaultName, "--identity", name, "--secrets", secrets)
+	}
+	return i
+}
+
+// admin is the application that the server's first start made.
+func (s *server) admin(t *testing.T) application {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.dir, "admin.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a struct{ ClientID, ClientSecret string }
+	if err := json.Unmarshal(b, &a); err != nil {
+		t.Fatal(err)
+	}
+	return application{AppID: a.ClientID, Password: a.ClientSecret}
+}
+
+// startCluster plays a cluster until the test ends.
+func startCluster(t *testing.T) *devissuer.Issuer {
+	t.Helper()
+	cluster, err := devissuer.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cluster.Close() })
+	return cluster
+}
+
+func writeFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
