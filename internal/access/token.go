@@ -1,7 +1,6 @@
 package access
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -74,6 +73,8 @@ type Authenticator struct {
 	Names    *names.Names
 	TenantID string
 	Now      func() time.Time
+
+	parsed parsed
 }
 
 // tokenSkew is how far this replica's clock may differ from the one that issued.
@@ -94,11 +95,11 @@ func (a *Authenticator) Authenticate(r *http.Request, surface names.Surface) (mo
 	if err != nil {
 		return model.Caller{}, tokenError(TokenSignature, "", "")
 	}
-	var c Claims
-	if err := json.Unmarshal(payload, &c); err != nil {
+	c, err := a.parsed.claims(payload)
+	if err != nil {
 		return model.Caller{}, tokenError(TokenMalformed, "", "")
 	}
-	if err := a.check(&c, surface); err != nil {
+	if err := a.check(c, surface); err != nil {
 		return model.Caller{}, err
 	}
 	return model.Caller{
