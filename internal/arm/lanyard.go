@@ -164,6 +164,9 @@ func (c *call) putIssuer() error {
 		return fail(badRequest, "The settings of issuer '%s' have the name '%s'.", p.URL, strings.TrimPrefix(i.Key(), "/issuers/"))
 	}
 
+	if err := c.checkOwnIssuer(i.URL); err != nil {
+		return err
+	}
 	old := c.view.Get(i.Key())
 	if err := c.precondition(old); err != nil {
 		return err
@@ -220,11 +223,22 @@ func checkRoots(roots string) error {
 	return nil
 }
 
+// checkOwnIssuer refuses to touch what an attached cluster keeps current.
+func (c *call) checkOwnIssuer(url string) error {
+	if e := c.view.First(model.ClusterIssuerIndex(url)); e != nil {
+		return fail(conflict, "The keys of issuer '%s' come from the attached cluster '%s', which keeps them current. Detach the cluster first.", url, e.Key)
+	}
+	return nil
+}
+
 func (c *call) deleteIssuer() error {
-	_, e, err := c.issuer()
+	i, e, err := c.issuer()
 	if err != nil {
 		c.w.WriteHeader(http.StatusNoContent)
 		return nil
+	}
+	if err := c.checkOwnIssuer(i.URL); err != nil {
+		return err
 	}
 	if err := c.precondition(e); err != nil {
 		return err

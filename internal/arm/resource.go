@@ -21,6 +21,8 @@ type resource struct {
 	Location   string             `json:"location,omitempty"`
 	Tags       *map[string]string `json:"tags,omitempty"` // {} for a tracked resource without any
 	System     *systemData        `json:"systemData,omitempty"`
+	SKU        any                `json:"sku,omitempty"`      // of the types that have one beside the properties
+	Identity   any                `json:"identity,omitempty"` // likewise
 	Properties any                `json:"properties,omitempty"`
 }
 
@@ -39,6 +41,8 @@ type systemData struct {
 type input struct {
 	Location   *string           `json:"location"`
 	Tags       map[string]string `json:"tags"`
+	SKU        json.RawMessage   `json:"sku"`
+	Identity   json.RawMessage   `json:"identity"`
 	Properties json.RawMessage   `json:"properties"`
 
 	patch bool

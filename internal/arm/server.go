@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/access"
@@ -14,6 +15,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/signing"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
@@ -39,8 +41,11 @@ type Config struct {
 	// Lanyard.Trust. A type whose field is nil does not exist.
 	Explain func(ctx context.Context, id string) ([]audit.Record, error)
 	Keys    *signing.Keys
-	Now     func() time.Time // default time.Now
-	Log     *slog.Logger     // default: discard
+	// Sealer keeps the credentials of attached clusters. Without one the type
+	// managedClusters does not exist.
+	Sealer *seal.Sealer
+	Now    func() time.Time // default time.Now
+	Log    *slog.Logger     // default: discard
 }
 
 // Server answers Resource Manager's requests.
@@ -49,6 +54,7 @@ type Server struct {
 	table map[string]*row // by lower-case type
 	rows  []*row          // in the order of the table, for lists of types
 	sub   string          // the subscription's id: /subscriptions/…
+	wheel func() ([]byte, error)
 }
 
 // New checks the configuration and builds the type table.
@@ -72,7 +78,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{c: c, sub: "/subscriptions/" + c.SubscriptionID}
+	s := &Server{c: c, sub: "/subscriptions/" + c.SubscriptionID, wheel: sync.OnceValues(buildWheel)}
 	return s, s.fillTable()
 }
 
@@ -89,14 +95,14 @@ const (
 func (s *Server) Surface() httpx.Surface {
 	return httpx.Surface{
 		Name: "arm",
-		Routes: []httpx.Route{
+		Routes: append(s.extensionRoutes(), []httpx.Route{
 			{Pattern: "GET /metadata/endpoints", Op: "metadata.get", MaxBody: httpx.NoBody, Timeout: readTimeout, Handle: s.metadata},
 			{Pattern: "GET /", Op: "resource.get", Auth: true, MaxBody: httpx.NoBody, Timeout: readTimeout, Handle: s.serve},
 			{Pattern: "PUT /", Op: "resource.put", Auth: true, MaxBody: maxBody, Timeout: timeout, Handle: s.serve},
 			{Pattern: "PATCH /", Op: "resource.patch", Auth: true, MaxBody: maxBody, Timeout: timeout, Handle: s.serve},
 			{Pattern: "POST /", Op: "resource.post", Auth: true, MaxBody: maxBody, Timeout: timeout, Handle: s.serve},
 			{Pattern: "DELETE /", Op: "resource.delete", Auth: true, MaxBody: httpx.NoBody, Timeout: timeout, Handle: s.serve},
-		},
+		}...),
 		Authenticate: func(r *http.Request) (model.Caller, error) { return s.c.Authenticate(r, names.Management) },
 		WriteError:   s.writeError,
 		Header:       s.header,

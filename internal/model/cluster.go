@@ -31,8 +31,11 @@ func (c *Cluster) Index() []string {
 	if !c.Published {
 		return nil
 	}
-	return []string{ClusterIssuerIndex(c.Issuer)}
+	return []string{PublishedClusters, ClusterIssuerIndex(c.Issuer)}
 }
+
+// PublishedClusters finds every Cluster that is Published.
+const PublishedClusters = "clusters/published"
 
 // ClusterIssuerIndex finds the Cluster that publishes an issuer's keys.
 func ClusterIssuerIndex(issuer string) string { return "clusterissuer/" + issuer }

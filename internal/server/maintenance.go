@@ -180,6 +180,16 @@ func (b *Backend) reseal(ctx context.Context, e *store.Entry) error {
 		}
 		_, err = b.Store.Put(ctx, &next, e.Rev)
 		return err
+	case *model.Cluster:
+		if b.Sealer.Current(o.Kubeconfig) {
+			return nil
+		}
+		next, err := *o, error(nil)
+		if next.Kubeconfig, err = again(o.Kubeconfig, o.Key()); err != nil {
+			return err
+		}
+		_, err = b.Store.Put(ctx, &next, e.Rev)
+		return err
 	case *model.SigningKeys:
 		next := model.SigningKeys{Keys: append([]model.SigningKey(nil), o.Keys...)}
 		for i, k := range next.Keys {

@@ -124,7 +124,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	s.arm, err = arm.New(arm.Config{
 		Store: st, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID, SubscriptionID: s.instance.SubscriptionID,
 		Authenticate: authenticator.Authenticate, MaxCredentials: c.MaxCredentials, Explain: s.gate.Find,
-		Keys: s.keys, Now: c.Now, Log: c.Log,
+		Keys: s.keys, Sealer: s.backend.Sealer, Now: c.Now, Log: c.Log,
 	})
 	if err != nil {
 		return err
@@ -227,6 +227,7 @@ func (s *Server) Run(ctx context.Context) error {
 	back.Go(func() error { return s.keys.Run(backCtx) })
 	back.Go(func() error { return s.vault.Run(backCtx) })
 	back.Go(func() error { return s.purgeVaults(backCtx) })
+	back.Go(func() error { return s.arm.Run(backCtx) })
 
 	front, frontCtx := errgroup.WithContext(ctx)
 	front.Go(func() error { // a failed part stops the listeners
