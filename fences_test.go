@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"internal/proxy":          {"internal/names"},
 	"internal/sts":            surface,
 	"internal/arm":            surface,
+	"internal/graph":          surface,
 	"internal/vault":          surface,
 	"internal/client":         {"internal/names"},
 	"internal/devissuer":      {"internal/model"},

@@ -136,6 +136,41 @@ func (c *Client) ARM(ctx context.Context, method, id, apiVersion string, body, a
 	return c.do(ctx, method, u, token, body, answer)
 }
 
+// Graph calls the directory. path begins behind the version, such as
+// /applications; body and answer are JSON, either may be nil.
+func (c *Client) Graph(ctx context.Context, method, path string, body, answer any) error {
+	token, err := c.Token(ctx, c.names.GraphURL())
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, method, c.names.GraphURL()+"/v1.0"+path, token, body, answer)
+}
+
+// GraphList calls the directory for a collection and follows its pages.
+func (c *Client) GraphList(ctx context.Context, path string, each func(json.RawMessage) error) error {
+	token, err := c.Token(ctx, c.names.GraphURL())
+	if err != nil {
+		return err
+	}
+	next := c.names.GraphURL() + "/v1.0" + path
+	for next != "" {
+		var page struct {
+			Value    []json.RawMessage `json:"value"`
+			NextLink string            `json:"@odata.nextLink"`
+		}
+		if err := c.do(ctx, http.MethodGet, next, token, nil, &page); err != nil {
+			return err
+		}
+		for _, item := range page.Value {
+			if err := each(item); err != nil {
+				return err
+			}
+		}
+		next = page.NextLink
+	}
+	return nil
+}
+
 // List calls the management API for a collection and follows its pages.
 func (c *Client) List(ctx context.Context, path, apiVersion string, each func(json.RawMessage) error) error {
 	token, err := c.ManagementToken(ctx)

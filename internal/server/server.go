@@ -18,6 +18,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/arm"
 	"github.com/lanyard-io/lanyard/internal/audit"
+	"github.com/lanyard-io/lanyard/internal/graph"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
@@ -141,11 +142,20 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 		return err
 	}
 
+	directory, err := graph.New(graph.Config{
+		Store: st, Gate: s.gate, Authenticate: authenticator.Authenticate, TenantID: s.instance.TenantID,
+		MaxCredentials: c.MaxCredentials, Now: c.Now, Log: c.Log,
+	})
+	if err != nil {
+		return err
+	}
+
 	s.edge, err = httpx.New(httpx.Config{
 		Names: s.names,
 		Surfaces: map[names.Surface]httpx.Surface{
 			names.Login: tokens.Surface(), names.Discovery: tokens.DiscoverySurface(),
 			names.Management: s.arm.Surface(), names.Vault: s.vault.Surface(),
+			names.Graph: directory.Surface(),
 		},
 		Log: c.Log, Metrics: s.metrics, Now: c.Now,
 	})

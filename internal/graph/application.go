@@ -1,0 +1,214 @@
+package graph
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// maxName is the most characters of a display name.
+const maxName = 256
+
+// application is an application in answers.
+// https://learn.microsoft.com/graph/api/resources/application
+type application struct {
+	Context        string               `json:"@odata.context,omitempty"`
+	ID             string               `json:"id"`
+	AppID          string               `json:"appId"`
+	DisplayName    string               `json:"displayName"`
+	Created        time.Time            `json:"createdDateTime"`
+	Audience       string               `json:"signInAudience"`
+	IdentifierURIs []string             `json:"identifierUris"`
+	Keys           []keyCredential      `json:"keyCredentials"`
+	Passwords      []passwordCredential `json:"passwordCredentials"`
+	Required       []struct{}           `json:"requiredResourceAccess"`
+	Tags           []string             `json:"tags"`
+}
+
+// oneTenant is the only sign-in audience that there can be.
+const oneTenant = "AzureADMyOrg"
+
+func showApplication(a *model.Application) *application {
+	return &application{
+		ID: a.ObjectID, AppID: a.AppID, DisplayName: a.Name, Created: a.Created.UTC(), Audience: oneTenant,
+		IdentifierURIs: []string{}, Keys: showKeys(a.Certificates), Passwords: showPasswords(a.Secrets),
+		Required: []struct{}{}, Tags: []string{},
+	}
+}
+
+func applicationFields() fields {
+	text := func(get func(*application) []string) field {
+		return field{values: func(o any) []string {
+			a, ok := o.(*application)
+			if !ok {
+				return nil
+			}
+			return get(a)
+		}}
+	}
+	uris := text(func(a *application) []string { return a.IdentifierURIs })
+	uris.collection = true
+	return fields{
+		"id":             text(func(a *application) []string { return []string{a.ID} }),
+		"appid":          text(func(a *application) []string { return []string{a.AppID} }),
+		"displayname":    text(func(a *application) []string { return []string{a.DisplayName} }),
+		"identifieruris": uris,
+	}
+}
+
+func (c *call) listApplications() error {
+	return c.list(collection{
+		name: "applications", fields: applicationFields(),
+		direct: map[string]func(string) *store.Entry{
+			"appid": func(v string) *store.Entry { return c.view.Get(model.ApplicationKey(v)) },
+			"id":    func(v string) *store.Entry { return c.view.First(model.ApplicationIndex(v)) },
+		},
+		entries: func(after string) iter.Seq[*store.Entry] { return c.view.Prefix(model.ApplicationsKey, after) },
+		item: func(e *store.Entry) any {
+			if a, ok := e.Value.(*model.Application); ok {
+				return showApplication(a)
+			}
+			return nil // a federated credential
+		},
+	})
+}
+
+// applicationInput is the body of create and update. An absent member changes
+// nothing. Members that this server gives no meaning are ignored, unless
+// somebody would rely on them.
+type applicationInput struct {
+	DisplayName    *string          `json:"displayName"`
+	Audience       *string          `json:"signInAudience"`
+	IdentifierURIs []string         `json:"identifierUris"`
+	Keys           *[]keyInput      `json:"keyCredentials"`
+	Passwords      []map[string]any `json:"passwordCredentials"`
+}
+
+// apply changes an application by what the input holds; a is the caller's own copy.
+func (in *applicationInput) apply(a *model.Application, now time.Time) error {
+	switch {
+	case len(in.IdentifierURIs) > 0:
+		return fail(badRequest, "The property 'identifierUris' is not supported: name an audience in the server's configuration instead.")
+	case len(in.Passwords) > 0:
+		return fail(badRequest, "The property 'passwordCredentials' cannot be written: use the actions addPassword and removePassword.")
+	case in.Audience != nil && *in.Audience != oneTenant:
+		return fail(badRequest, "The property 'signInAudience' must be %s: there is one tenant.", oneTenant)
+	}
+	if in.DisplayName != nil {
+		a.Name = *in.DisplayName
+	}
+	if !validName(a.Name) {
+		return fail(badRequest, "Invalid value specified for property 'displayName' of resource 'Application': it must have 1 to %d printable characters.", maxName)
+	}
+	if in.Keys == nil {
+		return nil
+	}
+	certificates, err := readKeys(*in.Keys, a.Certificates, now)
+	a.Certificates = certificates
+	return err
+}
+
+func validName(s string) bool {
+	return strings.TrimSpace(s) != "" && utf8.RuneCountInString(s) <= maxName &&
+		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
+}
+
+// createApplication makes an application without a service principal, which
+// whoever makes one adds next.
+func (c *call) createApplication() error {
+	var in applicationInput
+	if err := c.read(&in, false); err != nil {
+		return err
+	}
+	now := c.now()
+	a := &model.Application{AppID: model.NewUUID(), ObjectID: model.NewUUID(), Created: now}
+	if err := in.apply(a, now); err != nil {
+		return err
+	}
+	if err := c.save(a, 0); err != nil {
+		return err
+	}
+	return c.replyApplication(http.StatusCreated, a)
+}
+
+func (c *call) replyApplication(status int, a *model.Application) error {
+	out := showApplication(a)
+	out.Context = c.context("applications/$entity")
+	return c.reply(status, out)
+}
+
+func (c *call) getApplication() error {
+	a, _, err := c.application()
+	if err != nil {
+		return err
+	}
+	return c.replyApplication(http.StatusOK, a)
+}
+
+func (c *call) updateApplication() error {
+	var in applicationInput
+	if err := c.read(&in, false); err != nil {
+		return err
+	}
+	old, rev, err := c.application()
+	if err != nil {
+		return err
+	}
+	a := *old
+	if err := in.apply(&a, c.now()); err != nil {
+		return err
+	}
+	if err := c.save(&a, rev); err != nil {
+		return err
+	}
+	return c.done()
+}
+
+// deleteApplication deletes the application first, so that its tokens stop,
+// with its federated credentials and, wherever they are, its role assignments.
+func (c *call) deleteApplication() error {
+	a, rev, err := c.application()
+	if err != nil {
+		return err
+	}
+	ops := []store.Op{{Key: a.Key(), Rev: rev}, {Key: a.Key() + "/", Rev: store.Any, Tree: true}}
+	ops = append(ops, unassign(c.view, a)...)
+	if err := c.s.commitAll(c.r.Context(), ops); err != nil {
+		return written(err)
+	}
+	return c.done()
+}
+
+// unassign deletes the role assignments of an application's service principal.
+func unassign(v *store.View, a *model.Application) (ops []store.Op) {
+	if a.PrincipalID == "" {
+		return nil
+	}
+	for e := range v.Lookup(model.RoleIndex(a.PrincipalID)) {
+		ops = append(ops, store.Op{Key: e.Key, Rev: store.Any})
+	}
+	return ops
+}
+
+// commitAll makes the writes in order, in as few commits as possible. The first
+// ones matter most: an assignment that a crash leaves behind names nobody.
+func (s *Server) commitAll(ctx context.Context, ops []store.Op) error {
+	for len(ops) > 0 {
+		n := min(len(ops), store.MaxOps)
+		if _, err := s.c.Store.Commit(ctx, ops[:n]...); err != nil {
+			return err
+		}
+		ops = ops[n:]
+	}
+	return nil
+}
+
+// now is the time as answers have it: whole seconds, UTC.
+func (c *call) now() time.Time { return c.s.c.Now().UTC().Truncate(time.Second) }

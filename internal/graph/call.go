@@ -1,0 +1,146 @@
+package graph
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// call is one request under way.
+type call struct {
+	s      *Server
+	w      http.ResponseWriter
+	r      *http.Request
+	set    *names.Set
+	caller model.Caller
+	view   *store.View // shows every finished write
+	op     *operation
+	path   path
+	query  url.Values
+}
+
+// serve finds the operation, asks the gate, and runs it. A caller who may not
+// learns nothing about what exists.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
+	c := &call{s: s, w: w, r: r, caller: httpx.Caller(r), query: r.URL.Query()}
+	c.set, _ = httpx.Target(r)
+	var err error
+	if err = c.route(); err != nil {
+		return err
+	}
+	if c.view, err = s.c.Store.Fresh(r.Context()); err != nil {
+		return err
+	}
+	if c.op.action != "" {
+		if err := s.c.Gate.Check(r.Context(), c.view, c.caller, c.op.action, c.scope()); err != nil {
+			return err
+		}
+	}
+	return c.op.do(c)
+}
+
+// route finds the row of the table, and checks the keys: all are GUIDs but the
+// name of a federated credential and a user's.
+func (c *call) route() (err error) {
+	var ok bool
+	if c.path, ok = parsePath(c.r.URL.Path); !ok {
+		return fail(badRequest, "Resource not found for the segment '%.100s'.", c.r.URL.Path)
+	}
+	row := c.s.table[c.path.shape]
+	method := c.r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	if c.op = row[method]; c.op == nil {
+		if row == nil {
+			return fail(badRequest, "Resource not found for the segment '%.100s'.", c.path.shape)
+		}
+		allow := strings.Join(slices.Sorted(maps.Keys(row)), ", ")
+		c.w.Header().Set("Allow", allow)
+		return fail(methodNotAllowed, "Specified HTTP method is not allowed for the request target; it takes %s.", allow)
+	}
+	httpx.SetOp(c.r, c.op.op)
+	if len(c.path.keys) > 0 && !strings.HasPrefix(c.path.shape, "users") && !model.ValidUUID(c.path.keys[0].value) {
+		return fail(badRequest, "Invalid object identifier '%.100s'.", c.path.keys[0].value)
+	}
+	return nil
+}
+
+// scope is what the gate is asked about: the object by the key in the path,
+// below the root. Service principals may be read by whoever may do so anywhere,
+// so there it is a place where the caller may.
+func (c *call) scope() string {
+	scope := "/" + c.path.shape
+	for _, k := range c.path.keys {
+		scope = strings.Replace(scope, "*", strings.ToLower(k.value), 1)
+	}
+	if c.op.action != actionReadPrincipals || c.s.c.Gate.Allowed(c.view, c.caller, c.op.action, scope) {
+		return scope
+	}
+	for e := range c.view.Lookup(model.RoleIndex(c.caller.ObjectID)) {
+		a, ok := e.Value.(*model.RoleAssignment)
+		if ok && c.s.c.Gate.Allowed(c.view, c.caller, c.op.action, a.Scope) {
+			return a.Scope
+		}
+	}
+	return scope
+}
+
+// application finds the one that the path is about: by its own id or client id
+// below applications, by its principal's id or client id below servicePrincipals.
+func (c *call) application() (*model.Application, int64, error) {
+	k := c.path.keys[0]
+	principals := strings.HasPrefix(c.path.shape, "serviceprincipals")
+	var e *store.Entry
+	switch {
+	case principals && k.byAppID:
+		e = c.view.First(model.ClientIndex(k.value))
+	case k.byAppID:
+		e = c.view.Get(model.ApplicationKey(k.value))
+	case principals:
+		e = c.view.First(model.PrincipalIndex(k.value))
+	default:
+		e = c.view.First(model.ApplicationIndex(k.value))
+	}
+	if e == nil {
+		return nil, 0, notFoundError(k.value)
+	}
+	switch o := e.Value.(type) {
+	case *model.Application:
+		return o, e.Rev, nil
+	case *model.Identity:
+		return nil, 0, fail(badRequest, "The service principal of a managed identity cannot be changed here. Change or delete the identity, %s.", o.ID)
+	}
+	return nil, 0, notFoundError(k.value)
+}
+
+// save writes a changed application back, if nobody else was faster.
+func (c *call) save(a *model.Application, rev int64) error {
+	_, err := c.s.c.Store.Put(c.r.Context(), a, rev)
+	return written(err)
+}
+
+// read decodes the body into dst. An action may come without one.
+func (c *call) read(dst any, optional bool) error {
+	if optional && c.r.ContentLength == 0 {
+		return nil
+	}
+	return httpx.ReadJSON(c.r, dst)
+}
+
+func (c *call) reply(status int, body any) error { return httpx.WriteJSON(c.w, status, body) }
+
+func (c *call) done() error {
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// context is an answer's @odata.context.
+func (c *call) context(of string) string { return c.set.GraphURL() + "/v1.0/$metadata#" + of }

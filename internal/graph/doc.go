@@ -1,0 +1,30 @@
+// Package graph is the directory surface: the part of Microsoft Graph v1.0 with
+// which az and other clients find service principals, and make applications
+// with their secrets, certificates and federated credentials.
+//
+// It stores and checks; it issues no token (package sts does) and assigns no
+// role (package arm does). There are no people and no groups here: their
+// collections are empty.
+//
+// # Who may do what
+//
+// Graph knows directory roles; here the role assignments of Resource Manager
+// decide, so that there is one place to look. The actions lie in
+// Microsoft.Authorization, because to change the directory is to hand out
+// access: who can add a secret to an application is everything that the
+// application is. Contributor, which may do all but that, is kept out by the
+// same rule that keeps it from assigning roles.
+//
+//   - applications/write, for every change, is asked at the root. Owner and User
+//     Access Administrator there have it.
+//   - applications/read, for applications and their credentials, is asked at the
+//     root too. Reader there has it.
+//   - servicePrincipals/read is asked wherever the caller has a role: to give
+//     a principal access to one's own vault, one must be able to find it. All
+//     roles that may read role assignments have it; one that only reads secrets
+//     does not.
+//
+// A service principal shows the credentials of its application, and has none of
+// its own. To delete is final: there is no deletedItems.
+// https://learn.microsoft.com/graph/api/resources/application
+package graph

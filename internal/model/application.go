@@ -1,0 +1,66 @@
+package model
+
+import (
+	"strings"
+	"time"
+)
+
+// Application is an app registration with its service principal: a client that
+// signs in with a secret, a certificate or a federated credential.
+type Application struct {
+	AppID    string `json:"appId"`    // client id
+	ObjectID string `json:"objectId"` // of the application
+	// PrincipalID is its service principal's object id: what roles and policies
+	// name. While it is empty there is none, and nobody signs in as the application.
+	PrincipalID  string        `json:"principalId"`
+	Name         string        `json:"name"`
+	Disabled     bool          `json:"disabled,omitempty"`
+	Secrets      []AppSecret   `json:"secrets,omitempty"`
+	Certificates []Certificate `json:"certificates,omitempty"`
+	Created      time.Time     `json:"created"`
+}
+
+// AppSecret is a client secret. The secret itself is random with at least 160
+// bits, so a plain hash of it is enough; it is not stored.
+type AppSecret struct {
+	KeyID   string    `json:"keyId"`
+	SHA256  []byte    `json:"sha256"`
+	Hint    string    `json:"hint"` // its first three characters
+	Name    string    `json:"name,omitempty"`
+	Start   time.Time `json:"start"`
+	Expires time.Time `json:"expires"`
+}
+
+// Certificate is a client certificate that may sign assertions.
+type Certificate struct {
+	KeyID string `json:"keyId"`
+	DER   []byte `json:"der"`
+	Name  string `json:"name,omitempty"`
+	// Start and Expires narrow the certificate's own validity; zero does not.
+	Start   time.Time `json:"start,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Kind implements Object.
+func (*Application) Kind() Kind { return "Application" }
+
+// ApplicationsKey is the prefix of all applications, with their federated credentials.
+const ApplicationsKey = "/applications/"
+
+// ApplicationKey is where the application with a client id lives.
+func ApplicationKey(appID string) string { return ApplicationsKey + strings.ToLower(appID) }
+
+// ApplicationIndex finds the Application with this object id.
+func ApplicationIndex(objectID string) string { return "app/" + strings.ToLower(objectID) }
+
+// Key implements Object.
+func (a *Application) Key() string { return ApplicationKey(a.AppID) }
+
+// Index implements Object. Without a service principal the application is no
+// client, so the client id does not find it.
+func (a *Application) Index() []string {
+	if a.PrincipalID == "" {
+		return []string{ApplicationIndex(a.ObjectID)}
+	}
+	return []string{ApplicationIndex(a.ObjectID), ClientIndex(a.AppID), PrincipalIndex(a.PrincipalID)}
+}
