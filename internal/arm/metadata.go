@@ -37,6 +37,7 @@ type cloud struct {
 	Databases       string         `json:"ossrdbmsResourceId"`
 	Synapse         string         `json:"synapseAnalyticsResourceId"`
 	Attestation     string         `json:"attestationResourceId"`
+	Extensions      string         `json:"azmirrorStorageAccountResourceId"` // az looks below it for extensions
 	Suffixes        suffixes       `json:"suffixes"`
 }
 
@@ -121,6 +122,7 @@ func cloudOf(set *names.Set) cloud {
 		ImageAliases: at("portal") + "aliases.json", DataLake: at("datalake"),
 		AppInsights: at("api.applicationinsights"), LogAnalytics: at("api.loganalytics"),
 		Databases: at("ossrdbms"), Synapse: at("synapse"), Attestation: at("attestation"),
+		Extensions: set.ManagementURL(),
 		Suffixes: suffixes{
 			Storage: host("storage"), KeyVault: set.HostPort(set.VaultZone), HSM: host("managedhsm"),
 			Registry: host("azurecr"), SQL: host("database"), MySQL: host("mysql"), MariaDB: host("mariadb"),
