@@ -94,7 +94,7 @@ func newEdge(t testing.TB, c httpx.Config, routes ...httpx.Route) *httpx.Edge {
 func newFixture(t testing.TB, c httpx.Config, routes ...httpx.Route) *fixture {
 	t.Helper()
 	f := &fixture{log: &syncBuffer{}, metrics: prometheus.NewRegistry(), done: make(chan struct{}, 1000)}
-	c.Log, c.Metrics = slog.New(slog.NewJSONHandler(f.log, nil)), f.metrics
+	c.Log, c.Metrics = obs.NewLogger(f.log, "json", slog.LevelInfo), f.metrics
 	f.edge = newEdge(t, c, routes...)
 	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() { f.done <- struct{}{} }()

@@ -117,7 +117,7 @@ func New(c Config) (*Edge, error) {
 
 func newSurface(s Surface) (*surface, error) {
 	if s.Name == "" || s.WriteError == nil {
-		return nil, errors.New("Name and WriteError must be set")
+		return nil, errors.New("a surface needs a Name and WriteError")
 	}
 	built := &surface{Surface: s, mux: http.NewServeMux()}
 	for _, r := range s.Routes {
@@ -139,7 +139,7 @@ func (s *surface) add(r Route) (err error) {
 	case r.Handle == nil:
 		return errors.New("no Handle")
 	case r.Auth && s.Authenticate == nil:
-		return errors.New("Auth without the surface's Authenticate")
+		return errors.New("the route needs Auth, and its surface has no Authenticate")
 	}
 	if r.MaxInFlight <= 0 {
 		r.MaxInFlight = defaultRouteMaxInFlight

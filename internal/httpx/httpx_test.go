@@ -153,7 +153,7 @@ func TestCallerReachesHandlerAndLog(t *testing.T) {
 	}
 	want := map[string]any{
 		"level": "INFO", "op": "who.precisely", "surface": "vault", "method": "PUT", "path": "/who", "status": 200.0,
-		"bytes": 7.0, "remote": "127.0.0.1", "oid": "the-oid", "appid": "the-app", "correlation": "mine", "host": vaultHost,
+		"bytes": 7.0, "remote": "127.0.0.1", "oid": "the-oid", "appid": "the-app", "correlation_id": "mine", "host": vaultHost,
 	}
 	events := f.events(t)
 	if len(events) != 1 {

@@ -107,9 +107,9 @@ func (e *Edge) observe(x *exchange, r *http.Request) {
 		slog.String("op", x.op), slog.String("surface", x.surface.Name), slog.String("method", method(r)),
 		slog.String("host", x.request.Host), slog.String("path", x.path[:min(len(x.path), maxLoggedPath)]),
 		slog.Int("status", x.status), slog.Duration("duration", took), slog.Int64("bytes", x.bytes),
-		slog.String("remote", x.request.Remote), slog.String("request", x.request.ID))
+		slog.String("remote", x.request.Remote)) // the request's ids are the logger's to add
 	for _, a := range [...]struct{ key, value string }{
-		{"correlation", different(x.request.Correlation, x.request.ID)}, {"code", x.code}, {"kind", kind},
+		{"code", x.code}, {"kind", kind},
 		{"oid", x.caller.ObjectID}, {"appid", x.caller.AppID}, {"stack", string(x.stack)},
 	} {
 		if a.value != "" {
@@ -125,13 +125,6 @@ func (e *Edge) observe(x *exchange, r *http.Request) {
 // brokeOff says whether we, not the client, ended an answer that had begun.
 func (x *exchange) brokeOff(ctx context.Context) bool {
 	return x.abort && apierr.KindOf(x.err) == apierr.Internal && x.err != http.ErrAbortHandler && ctx.Err() == nil //nolint:errorlint // set by recover, never wrapped
-}
-
-func different(s, from string) string {
-	if s == from {
-		return ""
-	}
-	return s
 }
 
 // method keeps a made-up method of any length out of the log.
