@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 
 	"github.com/lanyard-io/lanyard/internal/client"
@@ -87,15 +88,15 @@ type target struct {
 }
 
 func (t target) groupID(c *client.Client) string {
-	return "/subscriptions/" + c.Subscription + "/resourceGroups/" + t.group
+	return "/subscriptions/" + c.Subscription + "/resourceGroups/" + url.PathEscape(t.group)
 }
 
 func (t target) identityID(c *client.Client, name string) string {
-	return t.groupID(c) + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/" + name
+	return t.groupID(c) + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/" + url.PathEscape(name)
 }
 
 func (t target) vaultID(c *client.Client, name string) string {
-	return t.groupID(c) + "/providers/Microsoft.KeyVault/vaults/" + name
+	return t.groupID(c) + "/providers/Microsoft.KeyVault/vaults/" + url.PathEscape(name)
 }
 
 // ensure makes the default group; a group that the user named must exist.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ func newCredentialCmd(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		id := t.identityID(c, owner) + "/federatedIdentityCredentials/" + name
+		id := t.identityID(c, owner) + "/federatedIdentityCredentials/" + url.PathEscape(name)
 		return c.ARM(cmd.Context(), method, id, identityVersion, body, answer)
 	}
 

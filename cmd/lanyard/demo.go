@@ -4,7 +4,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/lanyard-io/lanyard/internal/demo"
 )
@@ -23,9 +22,8 @@ Then show three refusals. Nothing is left behind.`,
 			if err != nil {
 				return err
 			}
-			out, isFile := a.Out.(*os.File)
 			return demo.Run(cmd.Context(), demo.Config{
-				Out: a.Out, Color: isFile && term.IsTerminal(int(out.Fd())) && a.Getenv("NO_COLOR") == "",
+				Out: a.Out, Color: isTerminal(a.Out) && a.Getenv("NO_COLOR") == "",
 				Workload: []string{self, "quickstart", "--once"},
 			})
 		},

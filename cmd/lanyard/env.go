@@ -86,6 +86,10 @@ func (a *app) env(admin bool) ([]variable, error) {
 		}
 		add("NODE_EXTRA_CA_CERTS", dir.CA())
 	}
+	if state.AzureNames {
+		// The built-in cloud says nothing of where extensions are; ours does.
+		add("AZURE_EXTENSION_INDEX_URL", set.ManagementURL()+"/extensions/index.json")
+	}
 	add("AZURE_AUTHORITY_HOST", set.LoginURL()+"/")
 	tenant := state.TenantID
 	if state.ADFS {
@@ -123,7 +127,7 @@ func lineFor(shell string, unset bool) (func(name, value string) string, error) 
 			func(n, _ string) string { return "unset " + n },
 		},
 		"fish": {
-			func(n, v string) string { return "set -gx " + n + " " + shellQuote(v) },
+			func(n, v string) string { return "set -gx " + n + " " + fishQuote(v) },
 			func(n, _ string) string { return "set -e " + n },
 		},
 		"powershell": {
@@ -141,7 +145,15 @@ func lineFor(shell string, unset bool) (func(name, value string) string, error) 
 	return s.set, nil
 }
 
-// shellQuote makes one word of s for sh and fish.
+// fishQuote makes one word of s for fish, where a backslash counts inside quotes.
+func fishQuote(s string) string {
+	if shellQuote(s) == s {
+		return s
+	}
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+}
+
+// shellQuote makes one word of s for sh.
 func shellQuote(s string) string {
 	plain := func(c rune) bool {
 		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_./:,@%+", c)

@@ -78,6 +78,7 @@ func newPolicyCmd(a *app) *cobra.Command {
 	set.Flags().StringSliceVar(&secrets, "secrets", []string{"get"}, "`permissions`: get, list, set, delete, recover, backup, restore, purge or all")
 	remove := who(&cobra.Command{
 		Use: "delete VAULT", Short: "Take a principal's permissions away", Args: cobra.ExactArgs(1),
+		Example: `  lanyard policy delete kv-dev --identity workshop-identity`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return change(cmd, "remove", args[0], []string{})
 		},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,22 +32,26 @@ type app struct {
 	credentials string // file; default the data directory's admin.json
 	server      string // public address of a server on another machine
 	caFile      string // that server's CA
+	ran         bool   // a command began its work: the words on the command line were right
 }
 
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args []string, io stdio) int {
-	cmd := newRoot(io)
-	cmd.SetArgs(args)
-	err := cmd.ExecuteContext(ctx)
+	a := &app{stdio: io}
+	root := newRoot(a)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
+	}
+	if hintFor(err) == "" && !a.ran {
+		err = withHint(err, cmd.CommandPath()+" --help")
 	}
 	printError(io.Err, err)
 	return 1
 }
 
-func newRoot(io stdio) *cobra.Command {
-	a := &app{stdio: io}
+func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "lanyard",
 		Short: "Workload identity for any cluster, in Azure's own protocols",
@@ -62,15 +67,14 @@ LANYARD_DATA_DIR), or in a YAML file given with --config (data-dir: …).`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.fillFlags(cmd) },
+		Args:              verbOnly,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetIn(io.In)
-	root.SetOut(io.Out)
-	root.SetErr(io.Err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return withHint(err, cmd.CommandPath()+" --help")
-	})
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
 	f := root.PersistentFlags()
-	f.StringVar(&a.dataDir, "data-dir", defaultDataDir(io.Getenv), "the server's data directory")
+	f.StringVar(&a.dataDir, "data-dir", defaultDataDir(a.Getenv), "the server's data directory")
 	f.StringVarP(&a.output, "output", "o", "table", "output `format`: table or json")
 	f.StringVar(&a.config, "config", "", "YAML `file` with flags as keys")
 	f.StringVar(&a.credentials, "credentials", "", "credentials `file` to sign in with (default DATA-DIR/admin.json)")
@@ -79,10 +83,37 @@ LANYARD_DATA_DIR), or in a YAML file given with --config (data-dir: …).`,
 
 	root.AddCommand(
 		newUpCmd(a), newEnvCmd(a), newHostsCmd(a), newDemoCmd(a), newQuickstartCmd(a), newExplainCmd(a),
-		newIdentityCmd(a), newCredentialCmd(a), newVaultCmd(a), newSecretCmd(a), newPolicyCmd(a), newIssuerCmd(a), newAppCmd(a),
+		newIdentityCmd(a), newCredentialCmd(a), newVaultCmd(a), newSecretCmd(a), newPolicyCmd(a), newIssuerCmd(a), newAppCmd(a), newRoleCmd(a),
 		newStoreCmd(a), newSealCmd(a), newKeysCmd(a), newTokenCmd(a), newVersionCmd(a),
 	)
+	a.noteRuns(root)
 	return root
+}
+
+// noteRuns has every command say when its work begins.
+func (a *app) noteRuns(cmd *cobra.Command) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			a.ran = true
+			return run(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		a.noteRuns(sub)
+	}
+}
+
+// verbOnly refuses a word that is no command, and names the one it may stand for.
+func verbOnly(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		return withHint(err, "did you mean "+cmd.CommandPath()+" "+like[0]+"?")
+	}
+	return err
 }
 
 func defaultDataDir(getenv func(string) string) string {
@@ -137,21 +168,40 @@ func readConfig(path string, known []string) (map[string]string, error) {
 	}
 	values := map[string]string{}
 	var faults []error
-	for key, v := range raw {
-		if !slices.Contains(known, key) || key == "config" {
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		if !slices.Contains(known, key) || key == "config" || key == "help" {
 			faults = append(faults, fmt.Errorf("%s: no such setting %q", path, key))
 			continue
 		}
-		if list, ok := v.([]any); ok {
-			var words []string
-			for _, item := range list {
-				words = append(words, fmt.Sprint(item))
-			}
-			v = strings.Join(words, ",")
+		v, err := word(raw[key])
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %s: %w", path, key, err))
+			continue
 		}
-		values[key] = fmt.Sprint(v)
+		values[key] = v
 	}
 	return values, errors.Join(faults...)
+}
+
+// word is a YAML value as it would stand on the command line.
+func word(v any) (string, error) {
+	switch v := v.(type) {
+	case nil:
+		return "", errors.New("it has no value")
+	case map[string]any, map[any]any:
+		return "", errors.New("want one value or a list of them")
+	case []any:
+		var words []string
+		for _, item := range v {
+			w, err := word(item)
+			if err != nil {
+				return "", err
+			}
+			words = append(words, w)
+		}
+		return strings.Join(words, ","), nil
+	}
+	return fmt.Sprint(v), nil
 }
 
 func knownFlags(root *cobra.Command) []string {
@@ -171,7 +221,7 @@ func knownFlags(root *cobra.Command) []string {
 
 // noun groups the verbs of one thing.
 func noun(use, short string, aliases []string, verbs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Aliases: aliases, Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: use, Short: short, Aliases: aliases, Args: verbOnly}
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	cmd.AddCommand(verbs...)
 	return cmd

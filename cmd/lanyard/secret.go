@@ -7,11 +7,14 @@ import (
 	"io"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/lanyard-io/lanyard/internal/model"
 )
 
 // secret is what the commands show of one; the value only where it was asked for.
@@ -50,6 +53,9 @@ func newSecretCmd(a *app) *cobra.Command {
 }
 
 func (a *app) vaultClient(vault string) (*azsecrets.Client, error) {
+	if !model.ValidVaultName(vault) { // it becomes part of a host name
+		return nil, withHint(fmt.Errorf("no vault can have the name %q", vault), "lanyard vault list")
+	}
 	c, err := a.connect()
 	if err != nil {
 		return nil, err
@@ -63,7 +69,10 @@ func (a *app) secretSet() *cobra.Command {
 		Use: "set VAULT NAME", Short: "Store a new version of a secret; the value comes from a file, standard input or a prompt",
 		Long: `Store a new version of a secret. The value is read from --file, from standard
 input, or, at a terminal, from a prompt that does not show it. It is never an
-argument: other users can read those in the list of processes.`,
+argument: other users can read those in the list of processes.
+
+The value is kept byte for byte, a line break at its end included: printf %s
+writes none, echo writes one.`,
 		Example: `  printf %s "$VALUE" | lanyard secret set kv-dev db-password
   lanyard secret set kv-dev tls-key --file tls.key
   lanyard secret set kv-dev db-password          # asks`,
@@ -98,39 +107,49 @@ argument: other users can read those in the list of processes.`,
 const maxValue = 25600
 
 func (a *app) readValue(file string) (string, error) {
+	b, err := a.readBytes(file)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("reading the value: %w", err)
+	case len(b) > maxValue:
+		return "", withHint(fmt.Errorf("the value is longer than %d bytes", maxValue), "keep it elsewhere, encrypted, and its key here")
+	case len(bytes.TrimSpace(b)) == 0:
+		return "", withHint(errors.New("the value is empty"), `printf %s "$VALUE" | lanyard secret set VAULT NAME`)
+	case !utf8.Valid(b):
+		return "", withHint(errors.New("the value is not UTF-8 text, and the protocol carries no other"), "base64 FILE | lanyard secret set VAULT NAME")
+	}
+	return string(b), nil
+}
+
+// readBytes reads at most one byte more than a value may have.
+func (a *app) readBytes(file string) ([]byte, error) {
 	in := a.In
-	terminal, isFile := a.In.(*os.File)
 	switch {
 	case file != "" && file != "-":
 		f, err := os.Open(file)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		defer f.Close()
 		in = f
-	case file == "" && isFile && term.IsTerminal(int(terminal.Fd())):
+	case file == "" && isTerminal(a.In):
 		fmt.Fprint(a.Err, "value: ")
-		b, err := term.ReadPassword(int(terminal.Fd()))
-		fmt.Fprintln(a.Err)
-		return string(b), err
+		defer fmt.Fprintln(a.Err)
+		return term.ReadPassword(int(a.In.(*os.File).Fd()))
 	}
-	b, err := io.ReadAll(io.LimitReader(in, maxValue+1))
-	if err != nil {
-		return "", fmt.Errorf("reading the value: %w", err)
-	}
-	if len(b) > maxValue {
-		return "", fmt.Errorf("the value is longer than %d bytes", maxValue)
-	}
-	if len(bytes.TrimSpace(b)) == 0 {
-		return "", withHint(errors.New("the value is empty"), `printf %s "$VALUE" | lanyard secret set VAULT NAME`)
-	}
-	return string(b), nil
+	return io.ReadAll(io.LimitReader(in, maxValue+1))
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (a *app) secretGet() *cobra.Command {
 	var version string
 	cmd := &cobra.Command{
 		Use: "get VAULT NAME", Short: "Print a secret's value, and nothing else", Aliases: []string{"show"},
+		Long: `Print a secret's value, byte for byte; at a terminal, a line break comes after it.`,
 		Example: `  lanyard secret get kv-dev db-password
   lanyard secret get kv-dev db-password -o json`,
 		Args: cobra.ExactArgs(2),
@@ -148,7 +167,11 @@ func (a *app) secretGet() *cobra.Command {
 				s.Value = *got.Value
 				return a.print(s, table{})
 			}
-			_, err = fmt.Fprintln(a.Out, *got.Value)
+			end := ""
+			if isTerminal(a.Out) {
+				end = "\n"
+			}
+			_, err = fmt.Fprint(a.Out, *got.Value, end)
 			return err
 		},
 	}
@@ -160,6 +183,8 @@ func (a *app) secretList() *cobra.Command {
 	var deleted bool
 	cmd := &cobra.Command{
 		Use: "list VAULT", Short: "List a vault's secrets, without their values", Args: cobra.ExactArgs(1),
+		Example: `  lanyard secret list kv-dev
+  lanyard secret list kv-dev --deleted`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			vault, err := a.vaultClient(args[0])
 			if err != nil {
@@ -239,10 +264,12 @@ func secretError(err error, vault string) error {
 		return err
 	}
 	switch e.ErrorCode {
+	case "VaultNotFound":
+		return withHint(err, "lanyard vault list")
 	case "SecretNotFound":
 		return withHint(err, "lanyard secret list "+vault)
 	case "Forbidden":
-		return withHint(err, "lanyard policy list "+vault+", or lanyard explain with the answer's x-ms-request-id")
+		return withHint(err, "lanyard policy list "+vault+", or lanyard explain "+e.RawResponse.Header.Get("x-ms-request-id"))
 	case "Conflict":
 		return withHint(err, "a deleted secret has this name: lanyard secret recover or purge it")
 	}

@@ -68,12 +68,17 @@ the embedded etcd, stop the server first; with an external one it may run.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c.DataDir = a.dataDir
+			began := false
 			n, err := server.RotateDataKey(cmd.Context(), c, func(done, all int) {
+				began = true
 				fmt.Fprintf(a.Err, "\rsealed %d of %d", done, all)
 			})
-			fmt.Fprintln(a.Err)
+			if began {
+				fmt.Fprintln(a.Err)
+				err = withHint(err, "what was done stays done; run it again to go on")
+			}
 			if err != nil {
-				return withHint(err, "what was done stays done; run it again to go on")
+				return err
 			}
 			a.say("%d values are sealed with the new data key", n)
 			return nil

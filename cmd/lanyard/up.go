@@ -37,18 +37,15 @@ The first start writes the admin's credentials to DATA-DIR/admin.json.`,
       --etcd-ca ca.pem --etcd-cert client.pem --etcd-key client.key`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var level slog.Level
-			if err := level.UnmarshalText([]byte(logLevel)); err != nil {
-				return fmt.Errorf("log level %q: want debug, info, warn or error", logLevel)
-			}
-			if logFormat != "json" && logFormat != "text" {
-				return fmt.Errorf("log format %q: want json or text", logFormat)
-			}
 			c.DataDir = a.dataDir
-			c.Log = obs.NewLogger(a.Err, logFormat, level)
 			if noLimit {
 				c.MaxCredentials = -1
 			}
+			level, err := logSettings(logFormat, logLevel)
+			if err := errors.Join(c.Validate(), err); err != nil {
+				return withHint(err, "lanyard up --help")
+			}
+			c.Log = obs.NewLogger(a.Err, logFormat, level)
 			return a.up(cmd, c)
 		},
 	}
@@ -81,6 +78,16 @@ The first start writes the admin's credentials to DATA-DIR/admin.json.`,
 	f.StringVar(&logFormat, "log-format", "text", "text or json")
 	f.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
+}
+
+func logSettings(format, level string) (l slog.Level, err error) {
+	if l.UnmarshalText([]byte(level)) != nil {
+		err = fmt.Errorf("log level %q: want debug, info, warn or error", level)
+	}
+	if format != "json" && format != "text" {
+		err = errors.Join(err, fmt.Errorf("log format %q: want json or text", format))
+	}
+	return l, err
 }
 
 func (a *app) up(cmd *cobra.Command, c server.Config) error {

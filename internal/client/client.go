@@ -20,6 +20,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
@@ -231,7 +232,16 @@ func (c *Client) do(ctx context.Context, method, u, token string, body, answer a
 	return json.Unmarshal(b, answer)
 }
 
-func parseError(res *http.Response, body []byte) error {
+// ParseError words the answer in an error of the SDK's, which has read it already.
+func ParseError(res *http.Response) *Error {
+	body, err := runtime.Payload(res)
+	if err != nil {
+		body = nil // the status says enough
+	}
+	return parseError(res, body)
+}
+
+func parseError(res *http.Response, body []byte) *Error {
 	e := &Error{Status: res.StatusCode, Code: http.StatusText(res.StatusCode)}
 	var doc struct {
 		Error struct {
