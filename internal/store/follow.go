@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/lanyard-io/lanyard/internal/model"
 )
@@ -76,10 +78,17 @@ func (s *Store) follow(ctx context.Context, until int64) error {
 	}
 }
 
+// ownStream is a context whose watch shares its stream with no other. etcd's
+// in-process stream has no buffers, and comes to a standstill when more than 16
+// watches of one stream end at once. The client keeps a stream for each metadata.
+func ownStream(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(clientv3.WithRequireLeader(ctx), "lanyard-watch", rand.Text())
+}
+
 // watch applies what happens after the View's revision. Without fragments, etcd
 // never splits a transaction over two responses.
 func (s *Store) watch(ctx context.Context, until int64) error {
-	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	ctx, cancel := context.WithCancel(ownStream(ctx))
 	defer cancel()
 	responses := s.c.Client.Watch(ctx, s.objects+"/",
 		clientv3.WithPrefix(), clientv3.WithRev(s.view.Load().rev+1), clientv3.WithProgressNotify())
