@@ -155,12 +155,6 @@ func (c *call) findHolder() error {
 	return nil
 }
 
-// group is the resource group's object; nil outside one.
-func (c *call) group() *model.ResourceGroup {
-	g, _, _ := store.Get[*model.ResourceGroup](c.view, c.id.GroupID().Key())
-	return g
-}
-
 // entry is the resource that the call names, or its not-found error.
 func (c *call) entry() (*store.Entry, error) {
 	if e := c.view.Get(c.id.Key()); e != nil {

@@ -243,7 +243,7 @@ func (id ID) Within(scope ID) bool {
 		return false
 	}
 	for i, s := range scope.segs {
-		if strings.ToLower(s) != strings.ToLower(id.segs[i]) {
+		if !strings.EqualFold(s, id.segs[i]) { // ASCII, by Parse
 			return false
 		}
 	}

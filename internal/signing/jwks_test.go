@@ -23,7 +23,7 @@ func TestJWKS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, alg := range []Alg{ES256, RS256} {
-		token, err := jose.ParseSigned(mustSign(t, k, alg), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+		token, err := jose.ParseSignedCompact(mustSign(t, k, alg), []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 		if err != nil {
 			t.Fatal(err)
 		}
