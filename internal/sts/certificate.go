@@ -63,12 +63,14 @@ func (s *Server) namedCertificates(a *attempt, registered []model.Certificate) [
 	return named
 }
 
-// thumbprint reads x5t or x5t#S256; az pads it. Nothing gives nil.
+// thumbprint reads x5t or x5t#S256, which is base64url. But az pads it, and MSAL
+// for Go writes plain base64. Nothing gives nil.
 func thumbprint(s string) (b []byte, ok bool) {
 	if s == "" {
 		return nil, true
 	}
-	b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(s, "="))
+	s = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(s, "="))
+	b, err := base64.RawURLEncoding.DecodeString(s)
 	return b, err == nil && len(b) > 0
 }
 
