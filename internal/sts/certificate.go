@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
@@ -104,10 +105,11 @@ func (s *Server) verifyCertificate(a *attempt, named []model.Certificate) error 
 			return fmt.Errorf("parsing registered certificate %s: %w", c.KeyID, err)
 		}
 		now := s.now()
-		if now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		from, until := validity(cert, &c)
+		if now.Before(from) || now.After(until) {
 			a.record.Differed = []string{"time"}
 			a.record.Hint = "Register a certificate that is valid now."
-			last = refuse(codeSignature, "Client assertion failed signature validation. The certificate is valid from %s to %s only.", stamp(cert.NotBefore), stamp(cert.NotAfter))
+			last = refuse(codeSignature, "Client assertion failed signature validation. The certificate is valid from %s to %s only.", stamp(from), stamp(until))
 			continue
 		}
 		if err = s.trust.VerifyKey(a.assertion, cert.PublicKey, a.assertion.Issuer, []string{audience}); err == nil {
@@ -117,6 +119,18 @@ func (s *Server) verifyCertificate(a *attempt, named []model.Certificate) error 
 		last = a.untrusted(err, certificateCodes)
 	}
 	return last
+}
+
+// validity is the certificate's own, as far as its registration does not narrow it.
+func validity(cert *x509.Certificate, c *model.Certificate) (from, until time.Time) {
+	from, until = cert.NotBefore, cert.NotAfter
+	if c.Start.After(from) {
+		from = c.Start
+	}
+	if !c.Expires.IsZero() && c.Expires.Before(until) {
+		until = c.Expires
+	}
+	return from, until
 }
 
 // isOurs says whether an assertion's audience is this token service: a token

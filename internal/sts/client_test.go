@@ -186,6 +186,16 @@ func TestClientCertificate(t *testing.T) {
 			}
 		})
 	}
+	narrowed := *app
+	for name, c := range map[string]model.Certificate{
+		"ended": {KeyID: "n", DER: der, Expires: now.Add(-time.Minute)}, "begins-later": {KeyID: "n", DER: der, Start: now.Add(time.Minute)},
+	} {
+		t.Run("registration-"+name, func(t *testing.T) {
+			narrowed.Certificates = []model.Certificate{c}
+			w.put(&narrowed)
+			w.refused(w.post(tokenURL, assert(app.AppID, signedBy(t, key, rs256, claims()))), 401, "invalid_client", 700027)
+		})
+	}
 	id := w.identity("id")
 	w.refused(w.post(tokenURL, assert(id.ClientID, signedBy(t, key, rs256, claims("iss", id.ClientID, "sub", id.ClientID)))), 401, "invalid_client", 700027)
 }
