@@ -40,9 +40,6 @@ type Config struct {
 	Compact bool
 }
 
-// Client is etcd's client, so that others can hold one without importing it.
-type Client = clientv3.Client
-
 func (c Config) withDefaults() Config {
 	if c.Prefix == "" {
 		c.Prefix = DefaultPrefix

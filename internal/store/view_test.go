@@ -122,3 +122,30 @@ func TestGetOfAnotherType(t *testing.T) {
 		t.Error("an application was given for a vault")
 	}
 }
+
+// BenchmarkFind finds the credential for an assertion among many.
+func BenchmarkFind(b *testing.B) {
+	s := storetest.New(b)
+	var ops []store.Op
+	for i := range 20 * store.MaxOps {
+		parent := fmt.Sprintf("/subscriptions/s/resourcegroups/g/providers/microsoft.managedidentity/userassignedidentities/id%d", i)
+		c := &model.FederatedCredential{
+			Issuer: "https://issuer.example", Subject: "system:serviceaccount:ns:sa", Audiences: []string{"aud"}, ParentKey: parent,
+		}
+		c.ID = parent + model.FederatedCredentialSegment + "c"
+		if ops = append(ops, store.Op{Value: c}); len(ops) == store.MaxOps {
+			if _, err := s.Commit(b.Context(), ops...); err != nil {
+				b.Fatal(err)
+			}
+			ops = nil
+		}
+	}
+	index := model.FederationIndex("/subscriptions/s/resourcegroups/g/providers/microsoft.managedidentity/userassignedidentities/id77",
+		"https://issuer.example", "system:serviceaccount:ns:sa")
+	for b.Loop() {
+		v, err := s.View()
+		if err != nil || v.First(index) == nil {
+			b.Fatal("not found", err)
+		}
+	}
+}
