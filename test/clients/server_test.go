@@ -195,11 +195,12 @@ func (l *serverLog) String() string {
 	return l.text.String()
 }
 
-// unusual is the last lines that do not report a success.
+// unusual is the last lines that report neither a success nor the challenge that
+// every SDK begins with.
 func (l *serverLog) unusual() string {
 	var lines []string
 	for line := range strings.Lines(l.String()) {
-		if !strings.Contains(line, " status=2") {
+		if !strings.Contains(line, " status=2") && !strings.Contains(line, `refused: missing"`) {
 			lines = append(lines, line)
 		}
 	}

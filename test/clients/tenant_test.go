@@ -1,7 +1,12 @@
 package clients_test
 
 import (
-	"encoding/json"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
@@ -28,8 +33,9 @@ type identity struct {
 
 // application is an app registration with a secret or a certificate.
 type application struct {
-	AppID    string `json:"appId"`
-	Password string `json:"password"`
+	AppID              string `json:"appId"`
+	Password           string `json:"password"`
+	ServicePrincipalID string `json:"servicePrincipalId"`
 }
 
 // tenant is what one server holds for the clients, made with its command line
@@ -65,7 +71,11 @@ func newTenant(t *testing.T, s *server, cluster *devissuer.Issuer) *tenant {
 	tn.reader = s.newIdentity(t, cluster, "reader", "get")
 	tn.officer = s.newIdentity(t, cluster, "officer", "all,purge")
 	tn.nobody = s.newIdentity(t, cluster, "nobody", "")
-	tn.secret = s.admin(t)
+
+	tn.secret = s.newApplication(t, "deployer")
+	tn.certFile = filepath.Join(dir, "builder.pem")
+	newCertificate(t, tn.certFile)
+	tn.cert = s.newApplication(t, "builder", "--certificate", tn.certFile)
 
 	tn.token, tn.foreign = filepath.Join(dir, "token"), filepath.Join(dir, "foreign-token")
 	for file, sa := range map[string]string{tn.token: account, tn.foreign: stranger} {
@@ -91,18 +101,37 @@ func (s *server) newIdentity(t *testing.T, cluster *devissuer.Issuer, name, secr
 	return i
 }
 
-// admin is the application that the server's first start made.
-func (s *server) admin(t *testing.T) application {
+// newApplication makes an application that may get secrets. With a certificate
+// it has no password.
+func (s *server) newApplication(t *testing.T, name string, flags ...string) (a application) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(s.dir, "admin.json"))
+	s.lanyard(t, &a, append([]string{"app", "create", name}, flags...)...)
+	s.lanyard(t, nil, "policy", "set", vaultName, "--object-id", a.ServicePrincipalID, "--secrets", "get")
+	return a
+}
+
+// newCertificate writes a self-signed certificate and its key into one PEM file,
+// as every SDK takes it.
+func newCertificate(t *testing.T, file string) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var a struct{ ClientID, ClientSecret string }
-	if err := json.Unmarshal(b, &a); err != nil {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "builder"},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return application{AppID: a.ClientID, Password: a.ClientSecret}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
+	writeFile(t, file, append(content, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...))
 }
 
 // startCluster plays a cluster until the test ends.
