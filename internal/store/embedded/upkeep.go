@@ -87,6 +87,7 @@ func (s *Server) makeRoom(ctx context.Context) error {
 		}
 	}
 	b, enough := s.etcd.Server.Backend(), s.etcd.Server.Cfg.QuotaBackendBytes/10*9
+	b.ForceCommit() // what is freed counts only then
 	if b.SizeInUse() > enough {
 		return nil
 	}

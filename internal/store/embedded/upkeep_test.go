@@ -49,7 +49,10 @@ func TestFullStoreRecovers(t *testing.T) {
 		t.Errorf("reading a full store: %v", err)
 	}
 
-	s.checkAlarm(t.Context())
+	// bbolt counts pages as free one transaction later, and Run tries again too.
+	for i := 0; s.alarmed() && i < 100; i++ {
+		s.checkAlarm(t.Context())
+	}
 	if err := write("new"); err != nil {
 		t.Errorf("writing after making room: %v", err)
 	}
