@@ -78,7 +78,10 @@ func New(c Config) (*Client, error) {
 		Telemetry: policy.TelemetryOptions{ApplicationID: "lanyard-cli"},
 	}
 	credential, err := azidentity.NewClientSecretCredential(c.TenantID, c.ClientID, c.ClientSecret,
-		&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
+		&azidentity.ClientSecretCredentialOptions{
+			ClientOptions: options, DisableInstanceDiscovery: true,
+			AdditionallyAllowedTenants: []string{"adfs"}, // what a vault's challenge names in adfs mode
+		})
 	if err != nil {
 		return nil, fmt.Errorf("making the credential: %w", err)
 	}

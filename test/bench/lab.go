@@ -31,6 +31,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/store/embedded"
 )
 
@@ -41,7 +42,7 @@ type lab struct {
 	issuer  *devissuer.Issuer
 	es, rs  *subject
 	bare    *bare
-	etcd    *embedded.Server
+	etcd    *store.Client // of an etcd of its own, over its socket
 	seq     atomic.Int64
 }
 
@@ -85,11 +86,27 @@ func newLab(ctx context.Context) (l *lab, err error) {
 		return nil, err
 	}
 	l.cleanup = append(l.cleanup, l.bare.srv.Close)
-	if l.etcd, err = embedded.Start(ctx, embedded.Config{Dir: filepath.Join(l.dir, "bare-etcd")}); err != nil {
-		return nil, err
+	return l, l.startEtcd(ctx)
+}
+
+// startEtcd runs etcd and dials it as its users do: it, too, is asked over a connection.
+func (l *lab) startEtcd(ctx context.Context) error {
+	dir := filepath.Join(l.dir, "bare-etcd")
+	etcd, err := embedded.Start(ctx, embedded.Config{Dir: dir})
+	if err != nil {
+		return err
+	}
+	l.cleanup = append(l.cleanup, etcd.Close)
+	endpoint, _, err := embedded.Endpoint(dir)
+	if err != nil {
+		return err
+	}
+	l.etcd, err = store.Dial(store.DialConfig{Endpoints: []string{endpoint}})
+	if err != nil {
+		return err
 	}
 	l.cleanup = append(l.cleanup, l.etcd.Close)
-	return l, nil
+	return nil
 }
 
 func (l *lab) close() {
@@ -282,7 +299,7 @@ func (l *lab) pairs() []pair {
 				return err
 			},
 			func(ctx context.Context, _ int) error {
-				_, err := l.etcd.Client().Put(ctx, fmt.Sprintf("bench/%d", l.seq.Add(1)), value)
+				_, err := l.etcd.Put(ctx, fmt.Sprintf("bench/%d", l.seq.Add(1)), value)
 				return err
 			}},
 	}
