@@ -23,6 +23,9 @@ func Restore(ctx context.Context, snapshotFile, dir string) (err error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("restoring: %w", err)
 	}
+	if _, err := os.Stat(snapshotFile); err != nil {
+		return fmt.Errorf("restoring: %w", err)
+	}
 	dir = filepath.Clean(dir)
 	temp, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".restore-") // made 0700
 	if err != nil {
