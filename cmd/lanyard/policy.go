@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,8 +22,12 @@ type accessPolicy struct {
 	Permissions permissions `json:"permissions"`
 }
 
+// permissions of a vault here matter for secrets; the others are kept as they are.
 type permissions struct {
-	Secrets []string `json:"secrets"`
+	Secrets      []string `json:"secrets"`
+	Keys         []string `json:"keys,omitempty"`
+	Certificates []string `json:"certificates,omitempty"`
+	Storage      []string `json:"storage,omitempty"`
 }
 
 func policyTable(policies []accessPolicy) table {
@@ -39,7 +44,7 @@ func newPolicyCmd(a *app) *cobra.Command {
 	cmd := noun("policy", "Access policies: who may do what in a vault", []string{"policies"})
 	addTarget(cmd.PersistentFlags(), &t)
 
-	change := func(cmd *cobra.Command, verb, vault string, secrets []string) error {
+	change := func(cmd *cobra.Command, verb, vault string, policies func(*client.Client) ([]accessPolicy, error)) error {
 		c, err := a.connect()
 		if err != nil {
 			return err
@@ -51,8 +56,11 @@ func newPolicyCmd(a *app) *cobra.Command {
 			}
 			objectID = i.Properties.PrincipalID
 		}
-		policy := accessPolicy{TenantID: c.Tenant, ObjectID: objectID, Permissions: permissions{Secrets: secrets}}
-		body := map[string]any{"properties": map[string]any{"accessPolicies": []accessPolicy{policy}}}
+		changed, err := policies(c)
+		if err != nil {
+			return err
+		}
+		body := map[string]any{"properties": map[string]any{"accessPolicies": changed}}
 		if err := c.ARM(cmd.Context(), "PUT", t.vaultID(c, vault)+"/accessPolicies/"+verb, vaultVersion, body, nil); err != nil {
 			return err
 		}
@@ -72,7 +80,9 @@ func newPolicyCmd(a *app) *cobra.Command {
 		Example: `  lanyard policy set kv-dev --identity workshop-identity --secrets get`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return change(cmd, "replace", args[0], secrets)
+			return change(cmd, "replace", args[0], func(c *client.Client) ([]accessPolicy, error) {
+				return []accessPolicy{{TenantID: c.Tenant, ObjectID: objectID, Permissions: permissions{Secrets: secrets}}}, nil
+			})
 		},
 	})
 	set.Flags().StringSliceVar(&secrets, "secrets", []string{"get"}, "`permissions`: get, list, set, delete, recover, backup, restore, purge or all")
@@ -80,7 +90,14 @@ func newPolicyCmd(a *app) *cobra.Command {
 		Use: "delete VAULT", Short: "Take a principal's permissions away", Args: cobra.ExactArgs(1),
 		Example: `  lanyard policy delete kv-dev --identity workshop-identity`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return change(cmd, "remove", args[0], []string{})
+			return change(cmd, "remove", args[0], func(c *client.Client) ([]accessPolicy, error) {
+				// Only the permissions that are named are taken away, so name all it has.
+				var v keyVault
+				err := c.ARM(cmd.Context(), "GET", t.vaultID(c, args[0]), vaultVersion, nil, &v)
+				return slices.DeleteFunc(v.Properties.Policies, func(p accessPolicy) bool {
+					return !strings.EqualFold(p.ObjectID, objectID)
+				}), err
+			})
 		},
 	})
 	list := &cobra.Command{
