@@ -65,7 +65,7 @@ func message(err error) string {
 		return sentence(err.Error())
 	}
 	if said, _, ok := refusal(err); ok {
-		return "signing in: " + said
+		return "signing in: " + strings.TrimSuffix(said, ".")
 	}
 	if unreachable(err) {
 		return "cannot reach the server: " + cause(err)
@@ -129,6 +129,9 @@ func hintFor(err error) string {
 	}
 	if ok && correlation != "" {
 		return "lanyard explain " + correlation
+	}
+	if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.StatusCode == 403 && e.RawResponse != nil {
+		return "lanyard explain " + e.RawResponse.Header.Get("x-ms-request-id")
 	}
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		switch e.Status {
