@@ -1,0 +1,24 @@
+package graph
+
+import "strings"
+
+// ParseCertificate is parseCertificate, for the fuzzer.
+var ParseCertificate = parseCertificate
+
+// Rewrite reads a filter and writes it out in one form.
+func Rewrite(s string) (string, error) {
+	terms, err := parseFilter(s)
+	var out []string
+	for _, t := range terms {
+		value := "'" + strings.ReplaceAll(t.value, "'", "''") + "'"
+		switch {
+		case t.prefix:
+			out = append(out, "startswith("+t.field+","+value+")")
+		case t.any:
+			out = append(out, t.field+"/any(x:x eq "+value+")")
+		default:
+			out = append(out, t.field+" eq "+value)
+		}
+	}
+	return strings.Join(out, " and "), err
+}
