@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/model"
 )
 
 // application is an application as the directory shows it.
@@ -46,8 +46,10 @@ type signIn struct {
 }
 
 func (s signIn) table() table {
-	t := table{head: []string{"NAME", "APP ID", "PRINCIPAL ID", "PASSWORD"}}
-	t.rows = [][]string{{s.DisplayName, s.AppID, s.PrincipalID, s.Password}}
+	t := table{head: []string{"NAME", "APP ID", "PRINCIPAL ID"}, rows: [][]string{{s.DisplayName, s.AppID, s.PrincipalID}}}
+	if s.Password != "" {
+		t.head, t.rows[0] = append(t.head, "PASSWORD"), append(t.rows[0], s.Password)
+	}
 	return t
 }
 
@@ -199,21 +201,35 @@ func newAppListCmd(a *app) *cobra.Command {
 	}
 }
 
-// appPath is the directory's path of an application with a client id.
-func appPath(appID string) string {
-	return "/applications(appId='" + url.PathEscape(appID) + "')"
+// appPath and principalPath are the directory's paths of an application with a
+// client id, and of its service principal.
+func appPath(appID string) string       { return "/applications(appId='" + appID + "')" }
+func principalPath(appID string) string { return "/servicePrincipals(appId='" + appID + "')" }
+
+func checkAppID(s string) error {
+	if !model.ValidUUID(s) {
+		return withHint(fmt.Errorf("%q is no client id", s), "lanyard app list")
+	}
+	return nil
+}
+
+// application finds one by its client id.
+func (a *app) application(cmd *cobra.Command, appID string) (c *client.Client, got application, err error) {
+	if err := checkAppID(appID); err != nil {
+		return nil, got, err
+	}
+	if c, err = a.connect(); err != nil {
+		return nil, got, err
+	}
+	return c, got, c.Graph(cmd.Context(), "GET", appPath(appID), nil, &got)
 }
 
 func newAppShowCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "show APPID", Short: "Show an application", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
+			_, got, err := a.application(cmd, args[0])
 			if err != nil {
-				return err
-			}
-			var got application
-			if err := c.Graph(cmd.Context(), "GET", appPath(args[0]), nil, &got); err != nil {
 				return err
 			}
 			return a.print(got, applicationTable(got))
@@ -225,11 +241,11 @@ func newAppDeleteCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "delete APPID", Short: "Delete an application: no more tokens are issued for it", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
+			c, got, err := a.application(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			return c.Graph(cmd.Context(), "DELETE", appPath(args[0]), nil, nil)
+			return c.Graph(cmd.Context(), "DELETE", "/applications/"+got.ID, nil, nil)
 		},
 	}
 }
@@ -239,19 +255,15 @@ func newAppResetCmd(a *app) *cobra.Command {
 	reset := &cobra.Command{
 		Use: "reset-secret APPID", Short: "Give an application a new secret, shown once, and remove those it had", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
 			ctx := cmd.Context()
-			var old application
-			if err := c.Graph(ctx, "GET", appPath(args[0]), nil, &old); err != nil {
+			c, old, err := a.application(cmd, args[0])
+			if err != nil {
 				return err
 			}
 			var principal struct {
 				ID string `json:"id"`
 			}
-			if err := c.Graph(ctx, "GET", "/servicePrincipals(appId='"+old.AppID+"')", nil, &principal); err != nil && !client.IsNotFound(err) {
+			if err := c.Graph(ctx, "GET", principalPath(old.AppID), nil, &principal); err != nil && !client.IsNotFound(err) {
 				return err
 			}
 			remove := func(p appCredential) error {

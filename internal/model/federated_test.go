@@ -21,10 +21,12 @@ func TestFederatedCredentialRules(t *testing.T) {
 		"exactly one":       func(f *FederatedCredential) { f.Audiences = nil },
 		"the audience":      func(f *FederatedCredential) { f.Audiences = []string{strings.Repeat("x", maxClaim+1)} },
 		"the subject":       func(f *FederatedCredential) { f.Subject = "a\nb" },
-		"not both":          func(f *FederatedCredential) { f.Matching = &Expression{Value: "claims['sub'] eq 'x'", LanguageVersion: 1} },
-		"languageVersion":   func(f *FederatedCredential) { f.Subject, f.Matching = "", &Expression{Value: "claims['sub'] eq 'x'"} },
-		"is invalid: the":   func(f *FederatedCredential) { f.Subject, f.Matching = "", &Expression{Value: "x", LanguageVersion: 1} },
-		"the description":   func(f *FederatedCredential) { f.Description = "\x00" },
+		"not both": func(f *FederatedCredential) {
+			f.Matching = &Expression{Value: "claims['sub'] eq 'x'", LanguageVersion: 1}
+		},
+		"languageVersion": func(f *FederatedCredential) { f.Subject, f.Matching = "", &Expression{Value: "claims['sub'] eq 'x'"} },
+		"is invalid: the": func(f *FederatedCredential) { f.Subject, f.Matching = "", &Expression{Value: "x", LanguageVersion: 1} },
+		"the description": func(f *FederatedCredential) { f.Description = "\x00" },
 	} {
 		f := good()
 		change(f)

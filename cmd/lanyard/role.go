@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lanyard-io/lanyard/internal/access"
+	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/model"
+)
+
+// roleAssignment is a role assignment as ARM shows it.
+type roleAssignment struct {
+	ID         string                   `json:"id"`
+	Name       string                   `json:"name"`
+	Properties roleAssignmentProperties `json:"properties"`
+}
+
+type roleAssignmentProperties struct {
+	RoleID        string `json:"roleDefinitionId"`
+	PrincipalID   string `json:"principalId"`
+	PrincipalType string `json:"principalType,omitempty"`
+	Scope         string `json:"scope,omitempty"`
+}
+
+// role is the assigned role's name, or its id when this program does not know it.
+func (r roleAssignment) role() string {
+	id := r.Properties.RoleID[strings.LastIndexByte(r.Properties.RoleID, '/')+1:]
+	if known, ok := access.RoleByID(id); ok {
+		return known.Name
+	}
+	return id
+}
+
+func roleTable(names map[string]string, all ...roleAssignment) table {
+	t := table{head: []string{"ROLE", "PRINCIPAL", "SCOPE", "ID"}}
+	for _, r := range all {
+		who := r.Properties.PrincipalID
+		if name := names[who]; name != "" {
+			who = name + " (" + who + ")"
+		}
+		t.rows = append(t.rows, []string{r.role(), who, r.Properties.Scope, r.ID})
+	}
+	return t
+}
+
+const assignments = "/providers/Microsoft.Authorization/roleAssignments"
+
+func newRoleCmd(a *app) *cobra.Command {
+	cmd := noun("role", "Role assignments: who may do what, and where", []string{"roles"})
+	cmd.AddCommand(newRoleAssignCmd(a), newRoleListCmd(a), newRoleDeleteCmd(a))
+	return cmd
+}
+
+// holder says who gets a role: one of its fields is set.
+type holder struct {
+	target
+	objectID, appID, identity string
+}
+
+func newRoleAssignCmd(a *app) *cobra.Command {
+	var h holder
+	var scope string
+	assign := &cobra.Command{
+		Use: "assign ROLE", Short: "Give a principal a role",
+		Example: `  lanyard role assign "Key Vault Secrets User" --identity workshop-identity
+  lanyard role assign Reader --app 00000000-0000-0000-0000-000000000000 --scope /`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			role, err := findRole(args[0])
+			if err != nil {
+				return err
+			}
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			principal, err := a.holder(cmd, c, h)
+			if err != nil {
+				return err
+			}
+			body := map[string]any{"properties": roleAssignmentProperties{
+				RoleID:      "/subscriptions/" + c.Subscription + "/providers/Microsoft.Authorization/roleDefinitions/" + role.ID,
+				PrincipalID: principal, PrincipalType: "ServicePrincipal",
+			}}
+			var made roleAssignment
+			if err := c.ARM(cmd.Context(), "PUT", scopePath(c, scope)+assignments+"/"+model.NewUUID(), roleVersion, body, &made); err != nil {
+				return err
+			}
+			return a.print(made, roleTable(nil, made))
+		},
+	}
+	addTarget(assign.Flags(), &h.target)
+	f := assign.Flags()
+	f.StringVar(&h.objectID, "object-id", "", "object id of the principal")
+	f.StringVar(&h.appID, "app", "", "client `id` of an application")
+	f.StringVarP(&h.identity, "identity", "i", "", "`name` of a managed identity")
+	f.StringVar(&scope, "scope", "", "where: a resource `id`, or / for everything (default the subscription)")
+	assign.MarkFlagsOneRequired("object-id", "app", "identity")
+	assign.MarkFlagsMutuallyExclusive("object-id", "app", "identity")
+	return assign
+}
+
+// findRole takes a role's name or its id.
+func findRole(s string) (access.Role, error) {
+	if r, ok := access.RoleByName(s); ok {
+		return r, nil
+	}
+	if r, ok := access.RoleByID(s); ok {
+		return r, nil
+	}
+	var names []string
+	for _, r := range access.Roles() {
+		names = append(names, r.Name)
+	}
+	return access.Role{}, withHint(fmt.Errorf("no such role %q", s), "one of: "+strings.Join(names, ", "))
+}
+
+// scopePath is a scope as the beginning of a URL's path.
+func scopePath(c *client.Client, scope string) string {
+	if scope == "" {
+		return "/subscriptions/" + c.Subscription
+	}
+	return strings.TrimSuffix(scope, "/")
+}
+
+// holder finds the object id of a principal.
+func (a *app) holder(cmd *cobra.Command, c *client.Client, h holder) (string, error) {
+	switch {
+	case h.identity != "":
+		i, err := a.identity(cmd, h.target, h.identity)
+		return i.Properties.PrincipalID, err
+	case h.appID != "":
+		if err := checkAppID(h.appID); err != nil {
+			return "", err
+		}
+		var principal struct {
+			ID string `json:"id"`
+		}
+		err := c.Graph(cmd.Context(), "GET", principalPath(h.appID), nil, &principal)
+		return principal.ID, err
+	}
+	return h.objectID, nil
+}
+
+func newRoleListCmd(a *app) *cobra.Command {
+	var scope string
+	list := &cobra.Command{
+		Use: "list", Short: "List the role assignments that apply to a scope, and those below it", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			all := []roleAssignment{}
+			err = c.List(cmd.Context(), scopePath(c, scope)+assignments, roleVersion, func(raw json.RawMessage) error {
+				var one roleAssignment
+				err := json.Unmarshal(raw, &one)
+				all = append(all, one)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(all, roleTable(principalNames(cmd.Context(), c, all), all...))
+		},
+	}
+	list.Flags().StringVar(&scope, "scope", "", "a resource `id`, or / for everything (default the subscription)")
+	return list
+}
+
+// maxIDs is how many ids the directory takes at once.
+const maxIDs = 1000
+
+// principalNames asks the directory who the principals are. The list is of use
+// without it, so a caller who may not ask sees ids.
+func principalNames(ctx context.Context, c *client.Client, all []roleAssignment) map[string]string {
+	names := map[string]string{}
+	for len(all) > 0 {
+		n := min(len(all), maxIDs)
+		var ids []string
+		for _, r := range all[:n] {
+			ids = append(ids, r.Properties.PrincipalID)
+		}
+		all = all[n:]
+		var page struct {
+			Value []struct {
+				ID          string `json:"id"`
+				DisplayName string `json:"displayName"`
+			} `json:"value"`
+		}
+		if c.Graph(ctx, "POST", "/directoryObjects/getByIds", map[string]any{"ids": ids}, &page) != nil {
+			return names
+		}
+		for _, p := range page.Value {
+			names[p.ID] = p.DisplayName
+		}
+	}
+	return names
+}
+
+func newRoleDeleteCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "delete ID", Short: "Take a role away: ID is the assignment's, as `list` shows it", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !strings.Contains(strings.ToLower(args[0]), strings.ToLower(assignments)+"/") {
+				return withHint(errors.New("the id of a role assignment is needed"), "lanyard role list")
+			}
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			return c.ARM(cmd.Context(), "DELETE", args[0], roleVersion, nil, nil)
+		},
+	}
+}
