@@ -64,7 +64,8 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 		}
 	}()
 	for _, open := range []func(context.Context) error{
-		s.openStore, s.openKeys, s.openTLS, s.openSurfaces, s.listen, s.writeFiles,
+		// What may be refused comes first: a refused start changes nothing.
+		s.openStore, s.listen, s.openInstance, s.openTLS, s.openKeys, s.openSurfaces, s.writeFiles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -85,16 +86,18 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	return err
 }
 
-// openKeys opens all that is under lock: the sealer, who we are, the audit log,
-// the admin and the signing keys.
+// openInstance opens what is sealed, and learns who we are.
+func (s *Server) openInstance(ctx context.Context) (err error) {
+	if s.backend.Sealer, err = s.c.sealer(ctx, s.backend.Store); err != nil {
+		return err
+	}
+	s.instance, err = s.c.instance(ctx, s.backend.Store)
+	return err
+}
+
+// openKeys opens the audit log, the admin and the signing keys.
 func (s *Server) openKeys(ctx context.Context) (err error) {
 	c, st := s.c, s.backend.Store
-	if s.backend.Sealer, err = c.sealer(ctx, st); err != nil {
-		return err
-	}
-	if s.instance, err = c.instance(ctx, st); err != nil {
-		return err
-	}
 	s.audit, err = audit.Open(audit.Config{Dir: c.path(auditDirName), Log: c.Log, Now: c.Now, Sync: c.AuditSync, Keep: c.AuditKeep})
 	if err != nil {
 		return fmt.Errorf("opening the audit log: %w", err)
@@ -189,7 +192,7 @@ func (s *Server) listen(ctx context.Context) (err error) {
 		}
 		var ln net.Listener
 		if ln, err = lc.Listen(ctx, "tcp", addr); err != nil {
-			err = fmt.Errorf("listening for %s: %w (choose another address with --%s)", name, err, name)
+			err = fmt.Errorf("%w: choose another address with --%s", err, name)
 			return nil
 		}
 		return ln
