@@ -44,22 +44,19 @@ func showApplication(a *model.Application) *application {
 }
 
 func applicationFields() fields {
-	text := func(get func(*application) []string) field {
-		return field{values: func(o any) []string {
-			a, ok := o.(*application)
-			if !ok {
-				return nil
+	text := func(get func(*model.Application) string) field {
+		return field{text: func(o model.Object) string {
+			if a, ok := o.(*model.Application); ok {
+				return get(a)
 			}
-			return get(a)
+			return ""
 		}}
 	}
-	uris := text(func(a *application) []string { return a.IdentifierURIs })
-	uris.collection = true
 	return fields{
-		"id":             text(func(a *application) []string { return []string{a.ID} }),
-		"appid":          text(func(a *application) []string { return []string{a.AppID} }),
-		"displayname":    text(func(a *application) []string { return []string{a.DisplayName} }),
-		"identifieruris": uris,
+		"id":             text(func(a *model.Application) string { return a.ObjectID }),
+		"appid":          text(func(a *model.Application) string { return a.AppID }),
+		"displayname":    text(func(a *model.Application) string { return a.Name }),
+		"identifieruris": {list: func(model.Object) []string { return nil }}, // there are none
 	}
 }
 
@@ -71,12 +68,11 @@ func (c *call) listApplications() error {
 			"id":    func(v string) *store.Entry { return c.view.First(model.ApplicationIndex(v)) },
 		},
 		entries: func(after string) iter.Seq[*store.Entry] { return c.view.Prefix(model.ApplicationsKey, after) },
-		item: func(e *store.Entry) any {
-			if a, ok := e.Value.(*model.Application); ok {
-				return showApplication(a)
-			}
-			return nil // a federated credential
+		holds: func(o model.Object) bool {
+			_, ok := o.(*model.Application) // or a federated credential
+			return ok
 		},
+		show: func(o model.Object) any { return showApplication(o.(*model.Application)) },
 	})
 }
 

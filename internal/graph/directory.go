@@ -17,7 +17,7 @@ func (c *call) me() error {
 
 // listNobody lists people or groups, of which there are none.
 func (c *call) listNobody() error {
-	text := field{values: func(any) []string { return nil }}
+	text := field{text: func(model.Object) string { return "" }}
 	return c.list(collection{
 		name: c.path.shape,
 		fields: fields{

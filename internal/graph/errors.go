@@ -121,7 +121,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		message = tokenMessage(err)
 	case apierr.Forbidden:
 		if d, ok := errors.AsType[*access.Denied](err); ok {
-			message = "Insufficient privileges to complete the operation. It needs a role with the action '" + d.Action + "' at '" + d.Scope + "' or above."
+			message = "Insufficient privileges to complete the operation. It needs a role with the action '" + d.Action + "' " + where(d.Action) + "."
 		}
 	case apierr.Throttled, apierr.Unavailable:
 		w.Header().Set("Retry-After", retryAfter(err))
@@ -133,6 +133,14 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	}}}
 	// The answer is lost only with the connection, which the edge notes.
 	_ = httpx.WriteJSON(w, answer.status, body)
+}
+
+// where says at which scope the gate is asked about an action.
+func where(action string) string {
+	if action == actionReadPrincipals {
+		return "at any scope"
+	}
+	return "at the root, '/'"
 }
 
 func tokenMessage(err error) string {

@@ -30,20 +30,19 @@ func showFederated(f *model.FederatedCredential) *federated {
 }
 
 func federatedFields() fields {
-	text := func(exact bool, get func(*federated) *string) field {
-		return field{exact: exact, values: func(o any) []string {
-			f, ok := o.(*federated)
-			if !ok || get(f) == nil {
-				return nil
+	text := func(exact bool, get func(*model.FederatedCredential) string) field {
+		return field{exact: exact, text: func(o model.Object) string {
+			if f, ok := o.(*model.FederatedCredential); ok {
+				return get(f)
 			}
-			return []string{*get(f)}
+			return ""
 		}}
 	}
 	return fields{
-		"id":      text(false, func(f *federated) *string { return &f.ID }),
-		"name":    text(false, func(f *federated) *string { return &f.Name }),
-		"issuer":  text(true, func(f *federated) *string { return &f.Issuer }),
-		"subject": text(true, func(f *federated) *string { return f.Subject }),
+		"id":      text(false, (*model.FederatedCredential).ObjectID),
+		"name":    text(false, func(f *model.FederatedCredential) string { return f.Name }),
+		"issuer":  text(true, func(f *model.FederatedCredential) string { return f.Issuer }),
+		"subject": text(true, func(f *model.FederatedCredential) string { return f.Subject }),
 	}
 }
 
@@ -57,12 +56,11 @@ func (c *call) listFederated() error {
 		entries: func(after string) iter.Seq[*store.Entry] {
 			return c.view.Prefix(a.Key()+model.FederatedCredentialSegment, after)
 		},
-		item: func(e *store.Entry) any {
-			if f, ok := e.Value.(*model.FederatedCredential); ok {
-				return showFederated(f)
-			}
-			return nil
+		holds: func(o model.Object) bool {
+			_, ok := o.(*model.FederatedCredential)
+			return ok
 		},
+		show: func(o model.Object) any { return showFederated(o.(*model.FederatedCredential)) },
 	})
 }
 

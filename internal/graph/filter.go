@@ -1,7 +1,10 @@
 package graph
 
 import (
+	"slices"
 	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/model"
 )
 
 // term is one comparison of a $filter; terms are joined by "and".
@@ -171,11 +174,11 @@ func (p *filterParser) take(s string) bool {
 	return ok
 }
 
-// field is how a property is compared.
+// field is how a property is compared: a text, or a collection of texts.
 type field struct {
-	collection bool
-	exact      bool // letter case counts
-	values     func(o any) []string
+	exact bool // letter case counts
+	text  func(o model.Object) string
+	list  func(o model.Object) []string
 }
 
 // fields are the properties that a collection can be filtered by, in lower case.
@@ -188,7 +191,7 @@ func (f fields) check(terms []term) error {
 		switch {
 		case !ok:
 			return badFilter("this collection cannot be filtered by '%.100s'", t.field)
-		case known.collection != t.any:
+		case (known.list != nil) != t.any:
 			return badFilter("'%s' is a collection or not, and the filter says otherwise", t.field)
 		}
 	}
@@ -196,25 +199,26 @@ func (f fields) check(terms []term) error {
 }
 
 // match says whether an object passes every term.
-func (f fields) match(o any, terms []term) bool {
-	for _, t := range terms {
-		if !f[t.field].passes(o, &t) {
+func (f fields) match(o model.Object, terms []term) bool {
+	for i := range terms {
+		t := &terms[i]
+		known := f[t.field]
+		passes := func(v string) bool { return t.passes(v, known.exact) }
+		if known.list != nil && !slices.ContainsFunc(known.list(o), passes) || known.list == nil && !passes(known.text(o)) {
 			return false
 		}
 	}
 	return true
 }
 
-func (f field) passes(o any, t *term) bool {
-	for _, v := range f.values(o) {
-		switch {
-		case f.exact && t.prefix && strings.HasPrefix(v, t.value), f.exact && !t.prefix && v == t.value:
-			return true
-		case !f.exact && t.prefix && strings.HasPrefix(strings.ToLower(v), strings.ToLower(t.value)):
-			return true
-		case !f.exact && !t.prefix && strings.EqualFold(v, t.value):
-			return true
-		}
+func (t *term) passes(v string, exact bool) bool {
+	switch {
+	case exact && t.prefix:
+		return strings.HasPrefix(v, t.value)
+	case exact:
+		return v == t.value
+	case t.prefix:
+		return strings.HasPrefix(strings.ToLower(v), strings.ToLower(t.value))
 	}
-	return false
+	return strings.EqualFold(v, t.value)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -25,8 +26,9 @@ type collection struct {
 	direct map[string]func(value string) *store.Entry
 	// entries walks it in key order, from the first key after a key.
 	entries func(after string) iter.Seq[*store.Entry]
-	// item is an entry as it is filtered and shown; nil leaves it out.
-	item func(*store.Entry) any
+	// holds says whether an object that entries comes by belongs to it.
+	holds func(model.Object) bool
+	show  func(model.Object) any
 }
 
 type listBody struct {
@@ -48,15 +50,14 @@ func (c *call) list(l collection) error {
 	}
 	body, last := listBody{Context: c.context(l.name), Value: []any{}}, ""
 	for e := range l.walk(terms, after) {
-		o := l.item(e)
-		if o == nil || !l.fields.match(o, terms) {
+		if !l.holds(e.Value) || !l.fields.match(e.Value, terms) {
 			continue
 		}
 		if len(body.Value) == top {
 			body.NextLink = c.nextLink(last)
 			break
 		}
-		body.Value, last = append(body.Value, o), e.Key
+		body.Value, last = append(body.Value, l.show(e.Value)), e.Key
 	}
 	return c.reply(http.StatusOK, body)
 }

@@ -27,6 +27,11 @@ type principal struct {
 	Tags         []string             `json:"tags"`
 }
 
+const (
+	kindApplication = "Application"
+	kindIdentity    = "ManagedIdentity"
+)
+
 // showPrincipal gives nil for what is no service principal.
 func (c *call) showPrincipal(o model.Object) *principal {
 	switch o := o.(type) {
@@ -36,63 +41,63 @@ func (c *call) showPrincipal(o model.Object) *principal {
 		}
 		return &principal{
 			ID: o.PrincipalID, AppID: o.AppID, DisplayName: o.Name, AppName: o.Name, Owner: c.s.c.TenantID,
-			Enabled: !o.Disabled, Kind: "Application", Names: []string{o.AppID}, Alternatives: []string{},
+			Enabled: !o.Disabled, Kind: kindApplication, Names: []string{o.AppID}, Alternatives: []string{},
 			Keys: showKeys(o.Certificates), Passwords: showPasswords(o.Secrets), Tags: []string{},
 		}
 	case *model.Identity:
 		return &principal{
 			ID: o.PrincipalID, AppID: o.ClientID, DisplayName: o.Name, AppName: o.Name, Owner: c.s.c.TenantID,
-			Enabled: true, Kind: "ManagedIdentity", Names: []string{o.ClientID}, Alternatives: []string{"isExplicit=True", o.ID},
+			Enabled: true, Kind: kindIdentity, Names: []string{o.ClientID}, Alternatives: []string{"isExplicit=True", o.ID},
 			Keys: []keyCredential{}, Passwords: []passwordCredential{}, Tags: []string{},
 		}
 	}
 	return nil
 }
 
-func principalFields() fields {
-	text := func(get func(*principal) string) field {
-		return field{values: func(o any) []string {
-			p, ok := o.(*principal)
-			if !ok {
-				return nil
+func (c *call) principalFields() fields {
+	either := func(app func(*model.Application) string, identity func(*model.Identity) string) field {
+		return field{text: func(o model.Object) string {
+			switch o := o.(type) {
+			case *model.Application:
+				return app(o)
+			case *model.Identity:
+				return identity(o)
 			}
-			return []string{get(p)}
-		}}
-	}
-	list := func(get func(*principal) []string) field {
-		return field{collection: true, values: func(o any) []string {
-			p, ok := o.(*principal)
-			if !ok {
-				return nil
-			}
-			return get(p)
+			return ""
 		}}
 	}
 	return fields{
-		"id":                    text(func(p *principal) string { return p.ID }),
-		"appid":                 text(func(p *principal) string { return p.AppID }),
-		"displayname":           text(func(p *principal) string { return p.DisplayName }),
-		"serviceprincipaltype":  text(func(p *principal) string { return p.Kind }),
-		"serviceprincipalnames": list(func(p *principal) []string { return p.Names }),
-		"alternativenames":      list(func(p *principal) []string { return p.Alternatives }),
+		"id":          either(func(a *model.Application) string { return a.PrincipalID }, func(i *model.Identity) string { return i.PrincipalID }),
+		"appid":       either(func(a *model.Application) string { return a.AppID }, func(i *model.Identity) string { return i.ClientID }),
+		"displayname": either(func(a *model.Application) string { return a.Name }, func(i *model.Identity) string { return i.Name }),
+		"serviceprincipaltype": either(
+			func(*model.Application) string { return kindApplication }, func(*model.Identity) string { return kindIdentity }),
+		"serviceprincipalnames": {list: func(o model.Object) []string { return c.showPrincipal(o).Names }},
+		"alternativenames":      {list: func(o model.Object) []string { return c.showPrincipal(o).Alternatives }},
 	}
+}
+
+func isPrincipal(o model.Object) bool {
+	switch o := o.(type) {
+	case *model.Application:
+		return o.PrincipalID != ""
+	case *model.Identity:
+		return true
+	}
+	return false
 }
 
 func (c *call) listPrincipals() error {
 	byClient := func(v string) *store.Entry { return c.view.First(model.ClientIndex(v)) }
 	return c.list(collection{
-		name: "servicePrincipals", fields: principalFields(),
+		name: "servicePrincipals", fields: c.principalFields(),
 		direct: map[string]func(string) *store.Entry{
 			"appid": byClient, "serviceprincipalnames": byClient,
 			"id": func(v string) *store.Entry { return c.view.First(model.PrincipalIndex(v)) },
 		},
 		entries: c.principals,
-		item: func(e *store.Entry) any {
-			if p := c.showPrincipal(e.Value); p != nil {
-				return p
-			}
-			return nil
-		},
+		holds:   isPrincipal,
+		show:    func(o model.Object) any { return c.showPrincipal(o) },
 	})
 }
 
