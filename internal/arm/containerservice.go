@@ -26,6 +26,7 @@ func (s *Server) containerServiceRows() []*row {
 		name: "cluster", typ: clusterType, versions: clusterVersions,
 		in: inGroup, listed: inGroup | inSubscription, tracked: true, patch: true,
 		checkName: checkClusterName, put: putCluster, shape: shapeCluster, remove: removeCluster,
+		verbs: map[string]verb{"DELETE": {do: (*call).deleteCluster}},
 		actions: map[string]verb{
 			"listclusteradmincredential": {do: func(c *call) error { return c.clusterCredential("clusterAdmin") }},
 			"listclusterusercredential":  {do: func(c *call) error { return c.clusterCredential("clusterUser") }},
@@ -196,6 +197,22 @@ func differs(want, have any, path string) string {
 	return ""
 }
 
+// deleteCluster answers 202 with a result that is there already: az refuses a 200.
+func (c *call) deleteCluster() error {
+	e := c.view.Get(c.id.Key())
+	if err := c.precondition(e); err != nil {
+		return err
+	}
+	if e == nil {
+		c.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	if err := c.s.commitAll(c.r.Context(), c.row.removal(c.s, c.view, e)); err != nil {
+		return c.written(err)
+	}
+	return c.accepted(c.s.sub + "/operationresults")
+}
+
 // removeCluster detaches: the cluster goes on, and its tokens stop being
 // accepted, because its issuer's keys go too.
 func removeCluster(_ *Server, v *store.View, e *store.Entry) []store.Op {
@@ -298,7 +315,7 @@ func shapeCluster(c *call, o model.Object, out *resource) {
 		Principal:  map[string]string{"clientId": "msi"},
 		Identities: map[string]any{"kubeletidentity": map[string]string{"resourceId": kubelet, "clientId": noPrincipal, "objectId": noPrincipal}},
 		NodeGroup:  nodeGroup, RBAC: true, SupportPlan: "KubernetesOfficial", MaxPools: 100,
-		Network:    map[string]any{"networkPlugin": "none", "loadBalancerSku": "standard", "outboundType": "none", "ipFamilies": []string{"IPv4"}},
+		Network:    map[string]any{"networkPlugin": "none", "loadBalancerSku": "standard", "outboundType": "loadBalancer", "ipFamilies": []string{"IPv4"}},
 		OIDC:       clusterIssuer{Enabled: k.Published},
 		Security:   map[string]any{"workloadIdentity": map[string]bool{"enabled": k.WorkloadIdentity}},
 		Attachment: clusterAttachment{Server: k.Server, Issuer: k.Issuer},
