@@ -1,0 +1,150 @@
+package server_test
+
+import (
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/lanyard-io/lanyard/internal/devissuer"
+	"github.com/lanyard-io/lanyard/internal/server"
+)
+
+// externalEtcd is an etcd that listens on TCP, as an operator's own would.
+func externalEtcd(t *testing.T) (endpoint string) {
+	t.Helper()
+	free := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
+	c := embed.NewConfig()
+	c.Dir, c.LogLevel, c.LogOutputs = t.TempDir(), "panic", []string{"/dev/null"}
+	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{free}, []url.URL{free}
+	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{free}, []url.URL{{Scheme: "http", Host: "lanyard.invalid:2380"}}
+	c.InitialCluster = c.InitialClusterFromName(c.Name)
+	c.TickMs, c.ElectionMs, c.UnsafeNoFsync = 10, 50, true
+	etcd, err := embed.StartEtcd(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(etcd.Close)
+	<-etcd.Server.ReadyNotify()
+	return "http://" + etcd.Clients[0].Addr().String()
+}
+
+// replicas are two servers on one etcd, the second with a copy of the key file.
+func replicas(t *testing.T) (a, b *running) {
+	t.Helper()
+	endpoint := externalEtcd(t)
+	on := func(dir string) *running {
+		c := local(dir)
+		c.Etcd.Endpoints = []string{endpoint}
+		return start(t, c)
+	}
+	dirs := [2]string{t.TempDir(), t.TempDir()}
+	a = on(dirs[0])
+	write(t, server.Dir(dirs[1]).KeyFile(), string(read(t, dirs[0], "seal.key")), 0o600)
+	b = on(dirs[1])
+	if b.client != nil {
+		t.Fatal("the second server made an admin of its own")
+	}
+	b.signIn(server.Dir(dirs[0]).AdminFile())
+	return a, b
+}
+
+func TestReplicas(t *testing.T) {
+	a, b := replicas(t)
+	if string(read(t, a.c.DataDir, "ca.pem")) != string(read(t, b.c.DataDir, "ca.pem")) {
+		t.Error("the replicas have different CAs")
+	}
+	issuer, err := devissuer.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer issuer.Close()
+	assertion, err := issuer.Token("default", "sa", audience, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("a-secret-is-read-at-once", func(t *testing.T) {
+		onA := a.vault("kv-shared")
+		onB := b.secrets("kv-shared")
+		for i := range 100 {
+			want := fmt.Sprintf("value %d", i)
+			from, to := onA, onB
+			if i%2 == 1 {
+				from, to = onB, onA
+			}
+			set(t, from, "counter", want)
+			if got := get(t, to, "counter"); got != want {
+				t.Fatalf("write %d: the other replica reads %q", i, got)
+			}
+		}
+	})
+
+	t.Run("a-credential-works-at-once", func(t *testing.T) {
+		for i := range 20 {
+			from, to := a, b
+			if i%2 == 1 {
+				from, to = b, a
+			}
+			id := from.federate(fmt.Sprintf("workload-%d", i), issuer.URL, issuer.CA)
+			if _, code := to.exchange(id.ClientID, assertion); code != "" {
+				t.Fatalf("credential %d: %s", i, code)
+			}
+		}
+	})
+
+	t.Run("a-deleted-identity-gets-nothing-at-once", func(t *testing.T) {
+		id := a.federate("going", issuer.URL, issuer.CA)
+		for _, r := range []*running{a, b} {
+			if _, code := r.exchange(id.ClientID, assertion); code != "" {
+				t.Fatal(code)
+			}
+		}
+		b.arm("DELETE", id.id, "2023-01-31", nil, nil)
+		for name, r := range map[string]*running{"a": a, "b": b} {
+			if token, code := r.exchange(id.ClientID, assertion); token != "" || code != "AADSTS700016" {
+				t.Errorf("replica %s: want AADSTS700016, got %q", name, code)
+			}
+		}
+	})
+
+	t.Run("rotated-keys-are-known-to-all", func(t *testing.T) {
+		before, err := a.client.ManagementToken(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.arm("POST", "/providers/Lanyard.Trust/signingKeys/rotate", "2026-11-01", nil, nil)
+		a.signIn(server.Dir(a.c.DataDir).AdminFile()) // a client without tokens
+		after, err := a.client.ManagementToken(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, token := range map[string]string{"before": before, "after": after} {
+			for replica, r := range map[string]*running{"a": a, "b": b} {
+				if status, _, body := r.fetch(r.Names().Own().ManagementURL()+"/subscriptions?api-version=2022-12-01", token); status != 200 {
+					t.Errorf("replica %s, token from %s the rotation: status %d: %s", replica, name, status, body)
+				}
+			}
+		}
+	})
+}
+
+// A second server without the key file must not make one of its own.
+func TestReplicaWithoutKeyFile(t *testing.T) {
+	endpoint := externalEtcd(t)
+	c := local(t.TempDir())
+	c.Etcd.Endpoints = []string{endpoint}
+	start(t, c)
+	c.DataDir = t.TempDir()
+	s, err := server.New(t.Context(), c)
+	if err == nil {
+		s.Close()
+		t.Fatal("it started")
+	}
+	if found, _ := filepath.Glob(filepath.Join(c.DataDir, "*")); len(found) > 0 {
+		t.Errorf("it left %v", found)
+	}
+}
