@@ -44,7 +44,7 @@ func OpenBackend(ctx context.Context, c Config) (_ *Backend, err error) {
 		b.client = b.etcd.Client()
 	}
 	b.Store, err = store.Open(ctx, store.Config{
-		Client: b.client, Prefix: c.Prefix, Log: c.Log, Now: c.Now, Compact: b.etcd != nil,
+		Client: b.client, Prefix: c.Prefix, Log: c.Log, Now: c.Now, Compact: b.etcd != nil, Sole: b.etcd != nil,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)

@@ -321,10 +321,7 @@ func reachable(addr string) string {
 func (s *Server) debugHandler() http.Handler {
 	return obs.Debug(obs.DebugConfig{
 		Registry: s.metrics,
-		Checks: []obs.Check{{Name: "store", Check: func(ctx context.Context) error {
-			_, err := s.backend.Store.Fresh(ctx)
-			return err
-		}}},
+		Checks:   []obs.Check{{Name: "store", Check: s.backend.Store.Ping}},
 	})
 }
 
