@@ -254,6 +254,7 @@ func newAppResetCmd(a *app) *cobra.Command {
 	var years int
 	reset := &cobra.Command{
 		Use: "reset-secret APPID", Short: "Give an application a new secret, shown once, and remove those it had", Args: cobra.ExactArgs(1),
+		Example: `  lanyard app reset-secret 0b6f3f6c-5f7e-4d0e-9a55-2f6d3c1f8a10 --years 1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			c, old, err := a.application(cmd, args[0])

@@ -152,6 +152,8 @@ func newRoleListCmd(a *app) *cobra.Command {
 	var scope string
 	list := &cobra.Command{
 		Use: "list", Short: "List the role assignments that apply to a scope, and those below it", Args: cobra.NoArgs,
+		Example: `  lanyard role list
+  lanyard role list --scope /`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect()
 			if err != nil {

@@ -196,7 +196,7 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 // oneline: stderr is one line of an error in our style, then one of a hint.
 func oneLine(ts *testscript.TestScript, _ bool, _ []string) {
 	text := ts.ReadFile("stderr")
-	if !regexp.MustCompile(`\A(error: ([A-Z_]+:|[^A-Z\n])[^\n]*[^.\n]\n)+hint: [^\n]+\n\z`).MatchString(text) {
+	if !regexp.MustCompile(`\A(error: ([A-Z_]{4,}\b|[^A-Z\n])[^\n]*[^.\n]\n)+hint: [^\n]+\n\z`).MatchString(text) {
 		ts.Fatalf("want lines of error: in lower case and one of hint:, got\n%s", text)
 	}
 }
