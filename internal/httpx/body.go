@@ -164,10 +164,13 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.DeadlineExceeded)
 }
 
+// usualAnswer is room for most answers, a token's among them, without growing.
+const usualAnswer = 2 << 10
+
 // WriteJSON answers with a status and a JSON body, no HTML escaping.
 func WriteJSON(w http.ResponseWriter, status int, body any) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
+	b := bytes.NewBuffer(make([]byte, 0, usualAnswer))
+	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(body); err != nil {
 		return fmt.Errorf("encoding an answer: %w", err)
@@ -179,7 +182,7 @@ func WriteJSON(w http.ResponseWriter, status int, body any) error {
 	}
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
-	if _, err := io.Copy(w, &b); err != nil {
+	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("writing an answer: %w", err)
 	}
 	return nil
