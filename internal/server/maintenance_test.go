@@ -14,6 +14,7 @@ import (
 )
 
 func TestSnapshotAndRestore(t *testing.T) {
+	t.Parallel()
 	dir, snapshot := t.TempDir(), filepath.Join(t.TempDir(), "backup.db")
 	r := start(t, local(dir))
 	vault := r.vault("kv-dev")
@@ -109,6 +110,7 @@ func unwrap(t *testing.T, keyFile string, wrapped []byte) (*seal.Sealer, error) 
 }
 
 func TestRotateAndRekey(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := start(t, local(dir))
 	vault := r.vault("kv-dev")
@@ -174,6 +176,7 @@ func TestRotateAndRekey(t *testing.T) {
 
 // Sealing again goes on while servers on an external etcd read and write.
 func TestRotateUnderServers(t *testing.T) {
+	t.Parallel()
 	a, b := replicas(t)
 	vault := a.vault("kv-dev")
 	set(t, vault, "kept", "before")
@@ -207,6 +210,7 @@ func TestRotateUnderServers(t *testing.T) {
 }
 
 func TestMaintenanceNeedsAStore(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if _, err := server.RotateDataKey(t.Context(), server.Config{DataDir: dir}, nil); err == nil || !strings.Contains(err.Error(), "no store in") {
 		t.Errorf("rotating: %v", err)

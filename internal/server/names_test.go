@@ -35,6 +35,7 @@ func plain(t *testing.T, ctx context.Context, u string) (int, string) {
 }
 
 func TestNames(t *testing.T) {
+	t.Parallel()
 	c := local(t.TempDir())
 	c.AzureNames, c.ADFS, c.Debug = true, true, "127.0.0.1:0"
 	c.Aliases = []string{"login=sts.example.org", "vault=vaults.example.org"}
@@ -106,6 +107,7 @@ func TestNames(t *testing.T) {
 // A store whose server learns new names gets a new CA, and clients that read the
 // file again still trust the old one.
 func TestNewNamesKeepTheOldCA(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	start(t, local(dir)).stop()
 	old := strings.TrimSpace(string(read(t, dir, "ca.pem")))
@@ -122,6 +124,7 @@ func TestNewNamesKeepTheOldCA(t *testing.T) {
 }
 
 func TestOperatorsCertificate(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := local(dir)
 	names := []string{"login.lanyard.localhost", "management.lanyard.localhost"}

@@ -33,6 +33,7 @@ type needle struct{ name, text string }
 const openly = "canary-that-everybody-may-see"
 
 func TestNothingSecretLiesInTheOpen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log := &lockedBuffer{}
 	c := local(dir)

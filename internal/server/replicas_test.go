@@ -53,6 +53,7 @@ func replicas(t *testing.T) (a, b *running) {
 }
 
 func TestReplicas(t *testing.T) {
+	t.Parallel()
 	a, b := replicas(t)
 	if string(read(t, a.c.DataDir, "ca.pem")) != string(read(t, b.c.DataDir, "ca.pem")) {
 		t.Error("the replicas have different CAs")
@@ -134,6 +135,7 @@ func TestReplicas(t *testing.T) {
 
 // A second server without the key file must not make one of its own.
 func TestReplicaWithoutKeyFile(t *testing.T) {
+	t.Parallel()
 	endpoint := externalEtcd(t)
 	c := local(t.TempDir())
 	c.Etcd.Endpoints = []string{endpoint}

@@ -19,6 +19,7 @@ import (
 )
 
 func TestRestartKeepsEverything(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "data")
 	d := server.Dir(dir)
 	first := start(t, local(dir))
@@ -119,6 +120,7 @@ func busyPort(t *testing.T) string {
 }
 
 func TestStartIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	start(t, local(dir)).stop()
 	other := filepath.Join(t.TempDir(), "other")
@@ -220,6 +222,7 @@ func TestStartIsRefused(t *testing.T) {
 }
 
 func TestTwoServersOnOneDirectory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := start(t, local(dir))
 	state := read(t, dir, "server.json")
@@ -233,6 +236,7 @@ func TestTwoServersOnOneDirectory(t *testing.T) {
 }
 
 func TestValidateNamesEveryFault(t *testing.T) {
+	t.Parallel()
 	err := server.Config{
 		Address: "a b", Listen: "x", Proxy: "10.0.0.1:1", Debug: ":1", TLSKey: "k", TenantID: "t", SubscriptionID: "s",
 		AppLifetime: 1, IdentityLifetime: 1 << 62,
@@ -291,6 +295,7 @@ func TestStopLeavesNothing(t *testing.T) {
 }
 
 func TestCloseWithoutRun(t *testing.T) {
+	t.Parallel()
 	s, err := server.New(context.Background(), local(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
