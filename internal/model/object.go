@@ -96,7 +96,10 @@ type Resource struct {
 
 // System says who wrote a resource, and when.
 type System struct {
-	CreatedBy, ModifiedBy         string `json:",omitempty"` // object ids
-	CreatedByType, ModifiedByType string `json:",omitempty"` // User, Application or ManagedIdentity
-	CreatedAt, ModifiedAt         time.Time
+	CreatedBy      string    `json:"createdBy,omitempty"`     // object id
+	CreatedByType  string    `json:"createdByType,omitempty"` // User, Application or ManagedIdentity
+	CreatedAt      time.Time `json:"createdAt"`
+	ModifiedBy     string    `json:"modifiedBy,omitempty"`
+	ModifiedByType string    `json:"modifiedByType,omitempty"`
+	ModifiedAt     time.Time `json:"modifiedAt"`
 }

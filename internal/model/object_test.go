@@ -127,7 +127,7 @@ func TestStoredFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"v":1,"kind":"Identity","data":{"id":"/Sub/X","name":"x","location":"local","tags":{"a":"b"},` +
-		`"system":{"CreatedBy":"me","CreatedAt":"2026-11-01T00:00:00Z","ModifiedAt":"2026-11-01T00:00:00Z"},"tenantId":"t","clientId":"c","principalId":"p"}}`
+		`"system":{"createdBy":"me","createdAt":"2026-11-01T00:00:00Z","modifiedAt":"2026-11-01T00:00:00Z"},"tenantId":"t","clientId":"c","principalId":"p"}}`
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
 	}
