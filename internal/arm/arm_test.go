@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -257,11 +258,17 @@ func (l *lab) withGroup() *lab {
 }
 
 func TestScripts(t *testing.T) {
-	l := newLab(t)
+	l, k := newLab(t, withClusters(t)), newKube(t)
 	l.grant(subID, readerRole, reader)
 	l.principal(nobody)
 	wiretest.Run(t, l.client, "testdata/*.wire", map[string]string{
 		"tenant": tenant, "sub": sub, "admin": admin, "reader": reader, "nobody": nobody,
+		"kubeconfig": base64.StdEncoding.EncodeToString(k.config(nil)), "server": k.srv.URL, "kubeissuer": k.issuer.URL,
 		"issuer": strings.TrimPrefix(model.IssuerKey("https://oidc.example/"), "/issuers/"),
 	})
+}
+
+func toText(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
 }
