@@ -25,14 +25,14 @@ type lab struct {
 	home    string // the user's
 	env     []string
 	cluster *cluster
-	log     bytes.Buffer // of the server; read after its end
+	log     *bytes.Buffer // of the server; read after its end
 }
 
 // newLab starts a server. The user's shell has what `lanyard env` prints, and an
 // az that has never run.
 func newLab(t *testing.T, az string, flags ...string) *lab {
 	t.Helper()
-	l := &lab{t: t, lanyard: os.Getenv("LANYARD_BIN"), az: az, home: t.TempDir(), cluster: newCluster(t)}
+	l := &lab{t: t, lanyard: os.Getenv("LANYARD_BIN"), az: az, home: t.TempDir(), cluster: newCluster(t), log: new(bytes.Buffer)}
 	l.data = filepath.Join(t.TempDir(), "data")
 	if l.lanyard == "" {
 		t.Fatal("LANYARD_BIN is not set: use test/clients/az/run, or make test")
@@ -54,7 +54,7 @@ func (l *lab) up(flags ...string) {
 	l.t.Helper()
 	cmd := exec.Command(l.lanyard, append([]string{"up", "--data-dir", l.data,
 		"--listen", "127.0.0.1:0", "--proxy", "127.0.0.1:0", "--debug", "off"}, flags...)...)
-	ready := &readiness{to: &l.log, up: make(chan struct{})}
+	ready := &readiness{to: l.log, up: make(chan struct{})}
 	cmd.Env, cmd.Stdout, cmd.Stderr = l.env, ready, ready
 	if err := cmd.Start(); err != nil {
 		l.t.Fatal(err)
@@ -134,8 +134,16 @@ func (l *lab) try(more []string, name string, args ...string) (out, errs string,
 	return stdout.String(), stderr.String(), err
 }
 
+// line is a command for the log, without what signs in.
 func line(name string, args []string) string {
-	return filepath.Base(name) + " " + strings.Join(args, " ")
+	words := []string{filepath.Base(name)}
+	for i, arg := range args {
+		if i > 0 && (args[i-1] == "-p" || args[i-1] == "--federated-token") {
+			arg = "***"
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
 }
 
 // ok runs an az line that must succeed, with warnings but no errors.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,10 +46,11 @@ func TestWalkthrough(t *testing.T) {
 		t.Run(name+"/own-names", func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, az)
-			l.run(nil, l.lanyard, "az", "setup", "--data-dir", l.data, "--az", l.az)
-			l.is(l.json("cloud", "show"), "name", "Lanyard")
+			settings := l.settings()
+			l.setUp()
 			l.walk()
-			l.tearDown()
+			l.setUp() // once more changes nothing
+			l.tearDown(settings)
 		})
 		t.Run(name+"/azure-names", func(t *testing.T) {
 			t.Parallel()
@@ -239,20 +241,61 @@ func (l *lab) cleanUp(clientID, url string) {
 	l.ok("extension", "remove", "--name", "aks-preview")
 }
 
-// tearDown takes back what setup did.
-func (l *lab) tearDown() {
+// settings makes and reads the settings of a user who has used az before.
+func (l *lab) settings() string {
 	l.t.Helper()
-	l.run(nil, l.lanyard, "az", "teardown", "--data-dir", l.data, "--az", l.az)
-	l.is(l.json("cloud", "show"), "name", "AzureCloud")
-	clouds := l.ok("cloud", "list", "--query", "[].name", "-otsv")
-	if strings.Contains(clouds, "Lanyard") {
-		l.t.Errorf("az still has the cloud after teardown: %s", clouds)
-	}
-	settings, err := os.ReadFile(filepath.Join(l.home, ".azure", "config"))
+	l.ok("config", "set", "core.instance_discovery=true", "defaults.location=westeurope", "--only-show-errors")
+	b, err := os.ReadFile(filepath.Join(l.home, ".azure", "config"))
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if text := string(settings); strings.Contains(text, "instance_discovery") || strings.Contains(text, "was_") {
-		l.t.Errorf("az still has settings after teardown:\n%s", text)
+	return string(b)
+}
+
+func (l *lab) setUp() {
+	l.t.Helper()
+	args := []string{"az", "setup", "--data-dir", l.data, "--az", l.az}
+	out, words, err := l.try(nil, l.lanyard, args...)
+	if err != nil || !strings.Contains(words, "$ az login --service-principal") {
+		l.t.Fatalf("lanyard az setup: %v\n%s", err, words)
 	}
+	if strings.Contains(out+words, l.admin().ClientSecret) {
+		l.t.Error("lanyard az setup prints the admin's secret")
+	}
+	left, err := filepath.Glob(filepath.Join(l.data, ".az-*"))
+	if err != nil || len(left) > 0 {
+		l.t.Errorf("lanyard az setup leaves %v: %v", left, err)
+	}
+	l.is(l.json("cloud", "show"), "name", "Lanyard")
+}
+
+// tearDown takes back what setup did: az's settings are as they were.
+func (l *lab) tearDown(settings string) {
+	l.t.Helper()
+	l.run(nil, l.lanyard, "az", "teardown", "--data-dir", l.data, "--az", l.az)
+	l.is(l.json("cloud", "show"), "name", "AzureCloud")
+	if clouds := l.ok("cloud", "list", "--query", "[].name", "-otsv"); strings.Contains(clouds, "Lanyard") {
+		l.t.Errorf("az still has the cloud after teardown: %s", clouds)
+	}
+	b, err := os.ReadFile(filepath.Join(l.home, ".azure", "config"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if got, want := values(string(b)), values(settings); !slices.Equal(got, want) {
+		l.t.Errorf("az's settings after teardown are %q, want %q", got, want)
+	}
+	if list, _ := l.json("account", "list").([]any); len(list) != 0 {
+		l.t.Errorf("az still has accounts after teardown: %v", list)
+	}
+}
+
+// values is the settings of an az configuration; the headers of empty sections
+// and the note of the active cloud do not count.
+func values(config string) (lines []string) {
+	for line := range strings.Lines(config) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '[' && line != "name = AzureCloud" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
