@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -270,11 +271,9 @@ func (s *subject) secret(ctx context.Context, method, name, token string, body [
 
 func (l *lab) pairs() []pair {
 	ctx := context.Background()
-	answer, err := l.es.secret(ctx, "GET", "read/", l.es.token, nil)
-	if err != nil {
+	if err := l.bare.copyAnswer(ctx, l.es); err != nil {
 		panic(err) // newLab has stored it
 	}
-	l.bare.getAnswer = answer
 	set := []byte(`{"value":"` + value + `"}`)
 	exchange := func(s *subject) op {
 		return func(ctx context.Context, _ int) error { _, err := s.exchange(ctx); return err }
@@ -311,6 +310,28 @@ type bare struct {
 	http      *http.Client
 	url       string
 	getAnswer []byte
+	getHeader http.Header
+}
+
+// copyAnswer makes GET /get answer as a vault does, headers included: the same
+// bytes travel, and only what the vault does for them differs.
+func (b *bare) copyAnswer(ctx context.Context, s *subject) error {
+	req, err := http.NewRequestWithContext(ctx, "GET", s.names.VaultURL(vaultName)+"/secrets/read/?api-version=7.4", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	res, err := s.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	b.getHeader = res.Header
+	b.getAnswer, err = io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("HTTP %d: %s", res.StatusCode, b.getAnswer)
+	}
+	return err
 }
 
 func startBare() (*bare, error) {
@@ -349,7 +370,10 @@ func startBare() (*bare, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /es", handler(func() error { _, err := ecdsa.SignASN1(rand.Reader, ecKey, digest[:]); return err }))
 	mux.HandleFunc("POST /rs", handler(func() error { _, err := rsa.SignPKCS1v15(nil, rsaKey, crypto.SHA256, digest[:]); return err }))
-	mux.HandleFunc("GET /get", func(w http.ResponseWriter, _ *http.Request) { w.Write(b.getAnswer) })
+	mux.HandleFunc("GET /get", func(w http.ResponseWriter, _ *http.Request) {
+		maps.Copy(w.Header(), b.getHeader)
+		w.Write(b.getAnswer)
+	})
 	return b, b.listen(mux)
 }
 

@@ -12,6 +12,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -73,7 +74,8 @@ func (b *bench) run(ctx context.Context) error {
 	defer l.close()
 
 	fmt.Printf("%d clients, median of %d × %s, case and bound in turns\n\n", b.workers, b.rounds, b.slice)
-	fmt.Printf("%-34s %10s %9s %9s   %-38s %10s %7s %6s\n", "case", "op/s", "p50", "p99", "bound", "op/s", "ratio", "want")
+	fmt.Printf("%-30s %8s %8s %9s %9s   %-34s %8s %8s %6s %6s %9s\n",
+		"case", "op/s", "p50", "p99", "cpu/op", "bound", "op/s", "cpu/op", "ratio", "want", "cpu ratio")
 	for _, p := range l.pairs() {
 		if !strings.Contains(p.name, b.only) {
 			continue
@@ -107,14 +109,19 @@ func (b *bench) compare(ctx context.Context, p pair) error {
 	if ratio < p.want {
 		mark = "  below"
 	}
-	fmt.Printf("%-34s %10.0f %9s %9s   %-38s %10.0f %7.2f %6.2f%s\n", p.name, s.rate,
-		s.p50.Round(time.Microsecond), s.p99.Round(time.Microsecond), p.bound, a.rate, ratio, p.want, mark)
+	fmt.Printf("%-30s %8.0f %8s %9s %9s   %-34s %8.0f %8s %6.2f %6.2f %9.2f%s\n", p.name, s.rate,
+		us(s.p50), us(s.p99), us(s.cpu), p.bound, a.rate, us(a.cpu), ratio, p.want, float64(a.cpu)/float64(s.cpu), mark)
 	return nil
 }
 
+func us(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
+
+// result is one measurement. cpu is what the whole process used for an
+// operation, the client's half included; other programs do not disturb it.
 type result struct {
 	rate     float64 // operations a second
 	p50, p99 time.Duration
+	cpu      time.Duration
 }
 
 // measure runs op in a closed loop for one slice, after a short warm-up.
@@ -122,15 +129,27 @@ func (b *bench) measure(ctx context.Context, op op) (result, error) {
 	if _, _, err := b.loop(ctx, op, b.slice/5); err != nil {
 		return result{}, err
 	}
+	before := cpuTime()
 	took, elapsed, err := b.loop(ctx, op, b.slice)
 	if err != nil {
 		return result{}, err
 	}
+	used := cpuTime() - before
 	slices.Sort(took)
 	return result{
 		rate: float64(len(took)) / elapsed.Seconds(),
 		p50:  took[len(took)/2], p99: took[len(took)*99/100],
+		cpu: used / time.Duration(len(took)),
 	}, nil
+}
+
+// cpuTime is what this process has used so far.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func (b *bench) loop(ctx context.Context, op op, length time.Duration) (took []time.Duration, elapsed time.Duration, err error) {
