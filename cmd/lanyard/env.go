@@ -62,7 +62,7 @@ func (a *app) env(admin bool) ([]variable, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := names.New(names.Config{Address: state.Address, Azure: state.AzureNames})
+	n, err := names.New(names.Config{Address: state.Address, Azure: state.AzureNames, Aliases: state.Aliases})
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ at the server instead.`,
 			if net.ParseIP(ip) == nil {
 				return fmt.Errorf("ip %q: want an address", ip)
 			}
-			n, err := names.New(names.Config{Address: state.Address, Azure: state.AzureNames})
+			n, err := names.New(names.Config{Address: state.Address, Azure: state.AzureNames, Aliases: state.Aliases})
 			if err != nil {
 				return err
 			}

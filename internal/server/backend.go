@@ -90,8 +90,9 @@ func (b *Backend) followKeyset(ctx context.Context) error {
 		if !ok || rev == seen {
 			continue
 		}
-		if err := b.Sealer.Load(ks.Wrapped); err != nil {
+		if err := b.Sealer.Load(ks.Wrapped); err != nil { // tried again: the key file may come later
 			b.c.Log.ErrorContext(ctx, "cannot load the rotated data keys", "error", err)
+			continue
 		}
 		seen = rev
 	}

@@ -208,6 +208,7 @@ type State struct {
 	Proxy          string    `json:"proxy,omitempty"`
 	Debug          string    `json:"debug,omitempty"`
 	AzureNames     bool      `json:"azureNames,omitempty"`
+	Aliases        []string  `json:"aliases,omitempty"`
 	ADFS           bool      `json:"adfs,omitempty"`
 	TenantID       string    `json:"tenantId"`
 	SubscriptionID string    `json:"subscriptionId"`

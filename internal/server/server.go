@@ -213,7 +213,7 @@ func (s *Server) State() State {
 	}
 	return State{
 		Address: s.c.Address, Listen: addr(s.listener), Proxy: addr(s.proxy), Debug: addr(s.debug),
-		AzureNames: s.c.AzureNames, ADFS: s.c.ADFS, OwnCA: s.ownCA,
+		AzureNames: s.c.AzureNames, Aliases: s.c.Aliases, ADFS: s.c.ADFS, OwnCA: s.ownCA,
 		TenantID: s.instance.TenantID, SubscriptionID: s.instance.SubscriptionID, Started: s.c.Now().UTC(),
 	}
 }
