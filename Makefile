@@ -4,9 +4,8 @@ GO      ?= go
 BIN     := bin/lanyard
 # Tools and clients that the tests install live here, outside the tree.
 CACHE   ?= $(if $(LANYARD_CACHE),$(LANYARD_CACHE),$(HOME)/.cache/lanyard)
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: build demo test check race bench fuzz clients clean help
+.PHONY: help build demo test check race bench fuzz clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +19,7 @@ demo: build ## Show the whole chain: a workload gets its secret with no stored s
 test: build ## Run every test, real clients included; installs what they need
 	$(GO) test ./...
 	@LANYARD_CACHE='$(CACHE)' test/clients/run
+	@LANYARD_CACHE='$(CACHE)' test/clients/az/run
 
 check: ## Formatting, vet and static analysis
 	@test -z "$$(gofmt -l .)" || { echo 'not gofmt-ed:'; gofmt -l .; exit 1; }
