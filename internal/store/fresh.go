@@ -38,6 +38,11 @@ func (s *Store) Fresh(ctx context.Context) (*View, error) {
 	if s.c.Sole {
 		return s.View()
 	}
+	return s.catchUp(ctx)
+}
+
+// catchUp asks etcd how far it is and waits for the View to be there.
+func (s *Store) catchUp(ctx context.Context) (*View, error) {
 	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
 	defer cancel()
 
@@ -87,20 +92,20 @@ func (s *Store) runRounds() {
 		s.rounds.mu.Unlock()
 
 		r.began = s.clock()
-		r.rev, r.err = s.readRevision(context.Background())
+		r.rev, r.err = s.readRevision()
 		close(r.done)
 	}
 }
 
-// Ping says whether etcd answers, linearizably.
+// Ping says whether etcd answers, and whether the View follows it.
 func (s *Store) Ping(ctx context.Context) error {
-	_, err := s.readRevision(ctx)
+	_, err := s.catchUp(ctx)
 	return err
 }
 
 // readRevision asks a majority of etcd's members for the newest revision.
-func (s *Store) readRevision(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
+func (s *Store) readRevision() (int64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), freshTimeout)
 	defer cancel()
 	shown := s.view.Load().rev
 	resp, err := s.c.Client.Get(ctx, s.formatKey(), clientv3.WithKeysOnly())

@@ -61,7 +61,7 @@ func (s *Store) stayInTouch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		_, err := s.Fresh(ctx)
+		_, err := s.catchUp(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
