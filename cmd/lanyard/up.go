@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -100,6 +101,9 @@ func (a *app) up(cmd *cobra.Command, c server.Config) error {
 		if _, err := os.Stat(server.Dir(c.DataDir).AdminFile()); err == nil {
 			a.say("the admin's credentials are in %s (only you can read it)", server.Dir(c.DataDir).AdminFile())
 		}
+	}
+	if a.Getenv("GOGC") == "" {
+		debug.SetGCPercent(server.GCPercent)
 	}
 	a.say("lanyard is up at %s", s.State().Listen)
 	a.say("in another shell: %s", evalLine(a))

@@ -85,6 +85,11 @@ type Config struct {
 	Now func() time.Time // default time.Now
 }
 
+// GCPercent is the garbage collector's setting that suits a server, unless
+// GOGC is set: what is always in memory is small, so collecting less often costs
+// a few tens of megabytes under load and saves a tenth of the time.
+const GCPercent = 300
+
 // off is a listener's address when it is not wanted.
 const off = "off"
 

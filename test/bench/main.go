@@ -9,11 +9,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/lanyard-io/lanyard/internal/server"
 )
 
 func main() {
@@ -25,6 +28,7 @@ func main() {
 	flag.StringVar(&b.binary, "binary", "bin/lanyard", "the built program, for start, memory and size")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the run to this file")
 	flag.Parse()
+	debug.SetGCPercent(server.GCPercent) // as lanyard up does; it holds for the bounds too
 	if err := b.profiled(context.Background(), *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
