@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"net/url"
 
 	"github.com/spf13/cobra"
@@ -83,14 +82,8 @@ func newClusterCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []cluster{}
 			path := "/subscriptions/" + c.Subscription + "/providers/Microsoft.ContainerService/managedClusters"
-			err = c.List(cmd.Context(), path, clusterVersion, func(raw json.RawMessage) error {
-				var k cluster
-				err := json.Unmarshal(raw, &k)
-				all = append(all, k)
-				return err
-			})
+			all, err := listAll[cluster](cmd.Context(), c, path, clusterVersion)
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -106,4 +107,17 @@ func (t target) ensure(ctx context.Context, c *client.Client) error {
 		return err
 	}
 	return c.ARM(ctx, "PUT", t.groupID(c), groupsVersion, map[string]string{"location": t.location}, nil)
+}
+
+// listAll reads a whole collection of the management API. It is never nil, so
+// that an empty one prints as [].
+func listAll[T any](ctx context.Context, c *client.Client, path, apiVersion string) ([]T, error) {
+	all := []T{}
+	err := c.List(ctx, path, apiVersion, func(raw json.RawMessage) error {
+		var one T
+		err := json.Unmarshal(raw, &one)
+		all = append(all, one)
+		return err
+	})
+	return all, err
 }

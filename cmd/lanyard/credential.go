@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"net/url"
 	"strings"
 
@@ -106,13 +105,7 @@ func newCredentialCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []credential{}
-			err = c.List(cmd.Context(), t.identityID(c, owner)+"/federatedIdentityCredentials", identityVersion, func(raw json.RawMessage) error {
-				var one credential
-				err := json.Unmarshal(raw, &one)
-				all = append(all, one)
-				return err
-			})
+			all, err := listAll[credential](cmd.Context(), c, t.identityID(c, owner)+"/federatedIdentityCredentials", identityVersion)
 			if err != nil {
 				return err
 			}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -76,14 +74,8 @@ func newIdentityCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []identity{}
 			path := "/subscriptions/" + c.Subscription + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
-			err = c.List(cmd.Context(), path, identityVersion, func(raw json.RawMessage) error {
-				var i identity
-				err := json.Unmarshal(raw, &i)
-				all = append(all, i)
-				return err
-			})
+			all, err := listAll[identity](cmd.Context(), c, path, identityVersion)
 			if err != nil {
 				return err
 			}

@@ -97,13 +97,7 @@ A setting alone lets nobody in: a federated credential must name the issuer.`,
 			if err != nil {
 				return err
 			}
-			all := []issuer{}
-			err = c.List(cmd.Context(), issuersPath, lanyardVersion, func(raw json.RawMessage) error {
-				var i issuer
-				err := json.Unmarshal(raw, &i)
-				all = append(all, i)
-				return err
-			})
+			all, err := listAll[issuer](cmd.Context(), c, issuersPath, lanyardVersion)
 			if err != nil {
 				return err
 			}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -159,13 +158,7 @@ func newRoleListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []roleAssignment{}
-			err = c.List(cmd.Context(), scopePath(c, scope)+assignments, roleVersion, func(raw json.RawMessage) error {
-				var one roleAssignment
-				err := json.Unmarshal(raw, &one)
-				all = append(all, one)
-				return err
-			})
+			all, err := listAll[roleAssignment](cmd.Context(), c, scopePath(c, scope)+assignments, roleVersion)
 			if err != nil {
 				return err
 			}

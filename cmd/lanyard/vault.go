@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/spf13/cobra"
 )
 
@@ -98,14 +96,8 @@ func newVaultCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []keyVault{}
 			path := "/subscriptions/" + c.Subscription + "/providers/Microsoft.KeyVault/vaults"
-			err = c.List(cmd.Context(), path, vaultVersion, func(raw json.RawMessage) error {
-				var v keyVault
-				err := json.Unmarshal(raw, &v)
-				all = append(all, v)
-				return err
-			})
+			all, err := listAll[keyVault](cmd.Context(), c, path, vaultVersion)
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -156,23 +157,7 @@ func (c *Client) GraphList(ctx context.Context, path string, each func(json.RawM
 	if err != nil {
 		return err
 	}
-	next := c.names.GraphURL() + "/v1.0" + path
-	for next != "" {
-		var page struct {
-			Value    []json.RawMessage `json:"value"`
-			NextLink string            `json:"@odata.nextLink"`
-		}
-		if err := c.do(ctx, http.MethodGet, next, token, nil, &page); err != nil {
-			return err
-		}
-		for _, item := range page.Value {
-			if err := each(item); err != nil {
-				return err
-			}
-		}
-		next = page.NextLink
-	}
-	return nil
+	return c.pages(ctx, c.names.GraphURL()+"/v1.0"+path, token, each)
 }
 
 // List calls the management API for a collection and follows its pages.
@@ -181,11 +166,17 @@ func (c *Client) List(ctx context.Context, path, apiVersion string, each func(js
 	if err != nil {
 		return err
 	}
-	next := c.names.ManagementURL() + path + "?" + url.Values{"api-version": {apiVersion}}.Encode()
+	first := c.names.ManagementURL() + path + "?" + url.Values{"api-version": {apiVersion}}.Encode()
+	return c.pages(ctx, first, token, each)
+}
+
+// pages walks a collection from its first page to its last.
+func (c *Client) pages(ctx context.Context, next, token string, each func(json.RawMessage) error) error {
 	for next != "" {
 		var page struct {
 			Value    []json.RawMessage `json:"value"`
-			NextLink string            `json:"nextLink"`
+			NextLink string            `json:"nextLink"`        // Resource Manager's
+			OData    string            `json:"@odata.nextLink"` // Graph's
 		}
 		if err := c.do(ctx, http.MethodGet, next, token, nil, &page); err != nil {
 			return err
@@ -195,7 +186,7 @@ func (c *Client) List(ctx context.Context, path, apiVersion string, each func(js
 				return err
 			}
 		}
-		next = page.NextLink
+		next = cmp.Or(page.NextLink, page.OData)
 	}
 	return nil
 }
