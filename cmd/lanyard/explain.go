@@ -84,11 +84,13 @@ func explainExchange(out io.Writer, x *audit.Exchange) {
 		{"key", strings.TrimSpace(x.KeyID + " " + x.Algorithm)},
 		{"time", strings.Trim(x.NotBefore+" to "+x.Expires, " to")},
 	}
-	fmt.Fprintf(w, "  \tpresented\t\n")
+	head := "  \tpresented\t\n"
 	for _, p := range presented {
 		if p[1] == "" {
 			continue
 		}
+		fmt.Fprint(w, head)
+		head = ""
 		mark := ""
 		if slices.Contains(x.Differed, p[0]) {
 			mark = "<- differs"
