@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -49,6 +51,12 @@ func TestFullStoreRecovers(t *testing.T) {
 		t.Errorf("reading a full store: %v", err)
 	}
 
+	// etcd may refuse a write before it raises the alarm.
+	for deadline := time.Now().Add(10 * time.Second); !s.alarmed(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("a full store raised no alarm")
+		}
+	}
 	// bbolt counts pages as free one transaction later, and Run tries again too.
 	for i := 0; s.alarmed() && i < 100; i++ {
 		s.checkAlarm(t.Context())
