@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/apierr"
@@ -155,7 +153,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	case apierr.NotFound, apierr.PreconditionFailed:
 		w.Header().Set("x-ms-failure-cause", "gateway")
 	case apierr.Throttled, apierr.Unavailable:
-		w.Header().Set("Retry-After", retryAfter(err))
+		w.Header().Set("Retry-After", httpx.RetryAfter(err))
 	}
 	httpx.SetCode(r, string(c))
 	if r.Method == http.MethodHead {
@@ -215,11 +213,4 @@ func headerSafe(s string) string {
 		}
 		return r
 	}, s[:min(len(s), 200)])
-}
-
-func retryAfter(err error) string {
-	if e, ok := errors.AsType[*apierr.Error](err); ok && e.RetryAfter > 0 {
-		return strconv.Itoa(int((e.RetryAfter + time.Second - 1) / time.Second))
-	}
-	return "1"
 }

@@ -3,8 +3,6 @@ package graph
 import (
 	"errors"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/apierr"
@@ -124,7 +122,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 			message = "Insufficient privileges to complete the operation. It needs a role with the action '" + d.Action + "' " + where(d.Action) + "."
 		}
 	case apierr.Throttled, apierr.Unavailable:
-		w.Header().Set("Retry-After", retryAfter(err))
+		w.Header().Set("Retry-After", httpx.RetryAfter(err))
 	}
 	httpx.SetCode(r, string(c))
 	q := obs.RequestFrom(r.Context())
@@ -164,12 +162,4 @@ func tokenMessage(err error) string {
 	case access.TokenMalformed:
 	}
 	return "Access token validation failure."
-}
-
-func retryAfter(err error) string {
-	wait := time.Second
-	if e, ok := errors.AsType[*apierr.Error](err); ok && e.RetryAfter > wait {
-		wait = e.RetryAfter
-	}
-	return strconv.Itoa(int((wait + time.Second - 1) / time.Second))
 }

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
@@ -185,4 +186,14 @@ func WriteJSON(w http.ResponseWriter, status int, body any) error {
 		return fmt.Errorf("writing an answer: %w", err)
 	}
 	return nil
+}
+
+// RetryAfter is the header's value for an error: whole seconds, at least one.
+// https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+func RetryAfter(err error) string {
+	wait := time.Second
+	if e, ok := errors.AsType[*apierr.Error](err); ok {
+		wait = max(wait, e.RetryAfter)
+	}
+	return strconv.Itoa(int((wait + time.Second - 1) / time.Second))
 }

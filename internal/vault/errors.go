@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/apierr"
@@ -143,7 +141,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", s.bearerChallenge(r))
 		body.Error.Message = tokenMessage(r, err)
 	case throttled, unavailable:
-		w.Header().Set("Retry-After", retryAfter(err))
+		w.Header().Set("Retry-After", httpx.RetryAfter(err))
 	default:
 	}
 	httpx.SetCode(r, c.Error())
@@ -182,14 +180,6 @@ func tokenMessage(r *http.Request, err error) string {
 	case access.TokenMalformed:
 	}
 	return "AKV10000: The Bearer token is not one that this server can read."
-}
-
-func retryAfter(err error) string {
-	wait := time.Second
-	if e, ok := errors.AsType[*apierr.Error](err); ok && e.RetryAfter > wait {
-		wait = e.RetryAfter
-	}
-	return strconv.Itoa(int((wait + time.Second - 1) / time.Second))
 }
 
 func secretMissing(id string) error {
