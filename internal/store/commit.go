@@ -51,19 +51,12 @@ func (s *Store) Commit(ctx context.Context, ops ...Op) (rev int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("preparing a write: %w", err)
 	}
-	resp, err := s.c.Client.Txn(ctx).If(t.conditions...).Then(t.writes...).Commit()
+	rev, holds, err := s.send(ctx, *t)
 	if err != nil {
-		return 0, writeError(err)
-	}
-
-	rev = resp.Header.Revision
-	if resp.Succeeded {
-		if err := s.applyOwn(t, rev); err != nil {
-			return rev, fmt.Errorf("reading what was written: %w", err)
-		}
+		return 0, err
 	}
 	err = s.wait(ctx, rev)
-	if !resp.Succeeded {
+	if !holds {
 		// Waiting lets the loser see what it lost to; it lost in any case.
 		return 0, apierr.Wrap(ErrConflict, apierr.Conflict, "The object was changed by another request.")
 	}
@@ -78,12 +71,14 @@ type transaction struct {
 	conditions []clientv3.Cmp
 	writes     []clientv3.Op
 	changes    []change
+	bytes      int // of the values and blobs
 }
 
 // change is what an op does to the objects.
 type change struct {
 	key   string
 	value []byte // nil deletes
+	entry *Entry // of value, still without its revisions
 	tree  bool
 }
 
@@ -112,6 +107,10 @@ func (s *Store) add(t *transaction, op Op) error {
 			return err
 		}
 		ch.key = op.Value.Key()
+		// The caller may go on changing its object: decode one of our own.
+		if ch.entry, err = decode(ch.key, ch.value); err != nil {
+			return err
+		}
 	}
 	switch {
 	case op.Key != "" && op.Key != ch.key:
@@ -124,6 +123,7 @@ func (s *Store) add(t *transaction, op Op) error {
 		return fmt.Errorf("a tree is only deleted, not written: key %q", ch.key)
 	}
 	t.changes = append(t.changes, ch)
+	t.bytes += len(ch.value) + len(op.Blob)
 
 	switch object := s.objects + ch.key; op.Rev {
 	case Any:
@@ -159,16 +159,16 @@ func (s *Store) writes(ch change, blob []byte) []clientv3.Op {
 // applyOwn publishes the View at rev without waiting for the watch, when the
 // View is at the revision before. Otherwise somebody else's writes come first,
 // and the watch brings all in order.
-func (s *Store) applyOwn(t *transaction, rev int64) error {
+func (s *Store) applyOwn(changes []change, rev int64) {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
 	cur := s.view.Load()
 	if cur.rev != rev-1 {
-		return nil
+		return
 	}
 	next := cur.next()
 	next.rev = rev
-	for _, ch := range t.changes {
+	for _, ch := range changes {
 		switch {
 		case ch.tree:
 			for e := range cur.Prefix(ch.key, "") {
@@ -179,20 +179,13 @@ func (s *Store) applyOwn(t *transaction, rev int64) error {
 			next.remove(ch.key)
 			s.cache.drop(ch.key)
 		default:
-			created := rev
+			ch.entry.Rev, ch.entry.CreateRev = rev, rev
 			if old := cur.Get(ch.key); old != nil {
-				created = old.CreateRev
+				ch.entry.CreateRev = old.CreateRev
 			}
-			// The caller may go on changing its object: decode one of our own.
-			e, err := decode(ch.key, ch.value)
-			if err != nil {
-				return err
-			}
-			e.Rev, e.CreateRev = rev, created
-			next.put(e)
+			next.put(ch.entry)
 			s.cache.drop(ch.key)
 		}
 	}
 	s.publishLocked(next)
-	return nil
 }

@@ -19,6 +19,8 @@ type faulty struct {
 	getFails   atomic.Pointer[error]
 	lostWrite  atomic.Pointer[error] // the write does not arrive
 	lostAnswer atomic.Pointer[error] // the write arrives, its answer does not
+	writes     atomic.Int64          // how many began
+	hold       atomic.Pointer[chan struct{}]
 	mu         sync.Mutex
 	cut        func()        // ends the running watches; guarded by mu
 	gate       chan struct{} // closed while watches may run; guarded by mu
@@ -52,6 +54,10 @@ func (t *faultyTxn) If(c ...clientv3.Cmp) clientv3.Txn  { t.Txn = t.Txn.If(c...)
 func (t *faultyTxn) Then(o ...clientv3.Op) clientv3.Txn { t.Txn = t.Txn.Then(o...); return t }
 
 func (t *faultyTxn) Commit() (*clientv3.TxnResponse, error) {
+	t.f.writes.Add(1)
+	if hold := t.f.hold.Load(); hold != nil {
+		<-*hold
+	}
 	if err := t.f.lostWrite.Load(); err != nil {
 		return nil, *err
 	}

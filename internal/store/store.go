@@ -75,6 +75,7 @@ type Store struct {
 	follower   chan struct{} // a slot: who is in it watches
 	ask        chan struct{} // asks the follower to ask etcd how far the watch is
 
+	group   group
 	waiters waiters
 	rounds  rounds
 	cache   *blobCache
