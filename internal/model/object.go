@@ -43,6 +43,7 @@ var kinds = map[Kind]func() Object{
 	"VaultName":           func() Object { return &VaultName{} },
 	"Registration":        func() Object { return &Registration{} },
 	"Cluster":             func() Object { return &Cluster{} },
+	"ClusterState":        func() Object { return &ClusterState{} },
 }
 
 // envelope is stored JSON: the version and kind, then the object's own fields.

@@ -8,6 +8,7 @@ const (
 	KeysetKey      = "/system/keyset"
 	SigningKeysKey = "/system/signing"
 	CAKey          = "/system/ca"
+	WebhookCAKey   = "/system/ca/webhook"
 )
 
 // Instance says whose store this is. A server with another domain refuses it.
@@ -41,10 +42,12 @@ func (*Keyset) Key() string { return KeysetKey }
 // Index implements Object.
 func (*Keyset) Index() []string { return nil }
 
-// CA is the server's own certificate authority. Its private key is sealed.
+// CA is a certificate authority of the server's own: the one that clients trust,
+// or the one that API servers trust for their webhook. Its private key is sealed.
 type CA struct {
+	Webhook     bool     `json:"webhook,omitempty"`  // it is the latter
 	Certificate []byte   `json:"certificate"`        // DER
-	SealedKey   []byte   `json:"sealedKey"`          // PKCS#8, sealed under CAKey
+	SealedKey   []byte   `json:"sealedKey"`          // PKCS#8, sealed under Key
 	Previous    [][]byte `json:"previous,omitempty"` // DER; still in the bundle that clients trust
 }
 
@@ -52,7 +55,12 @@ type CA struct {
 func (*CA) Kind() Kind { return "CA" }
 
 // Key implements Object.
-func (*CA) Key() string { return CAKey }
+func (c *CA) Key() string {
+	if c.Webhook {
+		return WebhookCAKey
+	}
+	return CAKey
+}
 
 // Index implements Object.
 func (*CA) Index() []string { return nil }

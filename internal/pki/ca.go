@@ -25,8 +25,8 @@ const (
 	skew = time.Hour
 )
 
-// CA is a certificate authority that can sign only for the server's own names:
-// whoever trusts it trusts it for nothing else.
+// CA is a certificate authority. One of NewCA can sign only for the server's own
+// names: whoever trusts it trusts it for nothing else.
 type CA struct {
 	cert  *x509.Certificate
 	key   *ecdsa.PrivateKey
@@ -45,24 +45,29 @@ func NewCA(zones []string, now time.Time) (*CA, error) {
 			return nil, fmt.Errorf("making an authority: %q is not a DNS zone", z)
 		}
 	}
+	return newCA(&x509.Certificate{
+		Subject:                     pkix.Name{CommonName: "Lanyard local CA"},
+		PermittedDNSDomainsCritical: true,
+		PermittedDNSDomains:         slices.Clone(zones),
+		PermittedIPRanges:           loopback(),
+	}, now)
+}
+
+// NewPrivateCA makes an authority that may sign for any name. It is for clients
+// that trust it for one connection only, such as an API server for its webhook.
+func NewPrivateCA(now time.Time) (*CA, error) {
+	return newCA(&x509.Certificate{Subject: pkix.Name{CommonName: "Lanyard webhook CA"}}, now)
+}
+
+func newCA(template *x509.Certificate, now time.Time) (*CA, error) {
 	key, pkcs8, keyID, err := newKey()
 	if err != nil {
 		return nil, fmt.Errorf("making an authority: %w", err)
 	}
-	template := &x509.Certificate{
-		Subject:                     pkix.Name{CommonName: "Lanyard local CA"},
-		NotBefore:                   now.Add(-skew),
-		NotAfter:                    now.Add(caLifetime),
-		BasicConstraintsValid:       true,
-		IsCA:                        true,
-		MaxPathLenZero:              true,
-		KeyUsage:                    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		SubjectKeyId:                keyID,
-		AuthorityKeyId:              keyID,
-		PermittedDNSDomainsCritical: true,
-		PermittedDNSDomains:         slices.Clone(zones),
-		PermittedIPRanges:           loopback(),
-	}
+	template.NotBefore, template.NotAfter = now.Add(-skew), now.Add(caLifetime)
+	template.BasicConstraintsValid, template.IsCA, template.MaxPathLenZero = true, true, true
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	template.SubjectKeyId, template.AuthorityKeyId = keyID, keyID
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, fmt.Errorf("making an authority: %w", err)
@@ -112,6 +117,9 @@ func (a *CA) Covers(names []string) bool {
 }
 
 func (a *CA) covers(name string) bool {
+	if len(a.cert.PermittedDNSDomains)+len(a.cert.PermittedIPRanges) == 0 {
+		return true // see NewPrivateCA
+	}
 	if ip := net.ParseIP(name); ip != nil {
 		return slices.ContainsFunc(a.cert.PermittedIPRanges, func(r *net.IPNet) bool { return r.Contains(ip) })
 	}

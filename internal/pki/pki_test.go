@@ -116,6 +116,27 @@ func TestLeafVerifies(t *testing.T) {
 	}
 }
 
+// Who trusts a private authority does so for one connection, to any name.
+func TestPrivateCASignsForAnyName(t *testing.T) {
+	made, err := pki.NewPrivateCA(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := pki.ParseCA(made.DER(), made.PKCS8())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := ca.Leaf([]string{"172.18.0.1", "hooks.example.org"}, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"172.18.0.1", "hooks.example.org"} {
+		if _, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: pool(t, ca.PEM()), DNSName: name}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestLeafRefuses(t *testing.T) {
 	ca := newCA(t)
 	now := time.Now()

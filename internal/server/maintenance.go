@@ -175,7 +175,7 @@ func (b *Backend) reseal(ctx context.Context, e *store.Entry) error {
 			return nil
 		}
 		next, err := *o, error(nil)
-		if next.SealedKey, err = again(o.SealedKey, model.CAKey); err != nil {
+		if next.SealedKey, err = again(o.SealedKey, o.Key()); err != nil {
 			return err
 		}
 		_, err = b.Store.Put(ctx, &next, e.Rev)
