@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"internal/devissuer":      {"internal/model"},
 	"internal/quickstart":     std,
 	"internal/store/embedded": {"internal/store", "internal/apierr"},
+	"internal/admission":      {"internal/apierr", "internal/obs"},
 }
 
 var surface = []string{
@@ -64,7 +65,7 @@ var onlyImporter = map[string][]string{
 	"github.com/go-jose":      {"internal/trust", "internal/devissuer"},
 	"github.com/Azure":        {"internal/client", "internal/quickstart", "internal/demo", "cmd/lanyard", "lanyardtest"},
 	"k8s.io/klog":             {"internal/quickstart"},
-	"github.com/prometheus":   {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit"},
+	"github.com/prometheus":   {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit", "internal/admission"},
 	"k8s.io/client-go":        {"internal/kube"},
 }
 
