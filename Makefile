@@ -5,13 +5,20 @@ BIN     := bin/lanyard
 # Tools and clients that the tests install live here, outside the tree.
 CACHE   ?= $(if $(LANYARD_CACHE),$(LANYARD_CACHE),$(HOME)/.cache/lanyard)
 
-.PHONY: help build demo test check race bench fuzz clean
+PLATFORMS ?= linux/amd64,linux/arm64
+REGISTRY  ?= localhost
+TAG       ?= dev
+
+.PHONY: help build images demo test check race bench fuzz clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build bin/lanyard
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/lanyard
+
+images: ## Write OCI archives of the images to bin/images (PLATFORMS, REGISTRY, TAG)
+	@$(GO) run ./deploy/images -out bin/images -platforms '$(PLATFORMS)' -registry '$(REGISTRY)' -tag '$(TAG)'
 
 demo: build ## Show the whole chain: a workload gets its secret with no stored secret
 	@$(BIN) demo

@@ -55,18 +55,20 @@ var surface = []string{
 
 // onlyImporter lists outside modules that one package alone may import.
 var onlyImporter = map[string][]string{
-	"go.etcd.io/etcd/server":  {"internal/store/embedded"},
-	"go.etcd.io/etcd/client":  {"internal/store", "internal/store/embedded"},
-	"go.etcd.io/etcd/api":     {"internal/store", "internal/store/embedded"},
-	"go.etcd.io/etcd/etcdutl": {"internal/store/embedded"},
-	"k8s.io/utils":            {"internal/store"},
-	"github.com/tink-crypto":  {"internal/seal"},
-	"github.com/spf13":        {"cmd/lanyard"},
-	"github.com/go-jose":      {"internal/trust", "internal/devissuer"},
-	"github.com/Azure":        {"internal/client", "internal/quickstart", "internal/demo", "cmd/lanyard", "lanyardtest"},
-	"k8s.io/klog":             {"internal/quickstart"},
-	"github.com/prometheus":   {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit", "internal/admission"},
-	"k8s.io/client-go":        {"internal/kube"},
+	"go.etcd.io/etcd/server":                 {"internal/store/embedded"},
+	"go.etcd.io/etcd/client":                 {"internal/store", "internal/store/embedded"},
+	"go.etcd.io/etcd/api":                    {"internal/store", "internal/store/embedded"},
+	"go.etcd.io/etcd/etcdutl":                {"internal/store/embedded"},
+	"k8s.io/utils":                           {"internal/store"},
+	"github.com/tink-crypto":                 {"internal/seal"},
+	"github.com/spf13":                       {"cmd/lanyard"},
+	"github.com/go-jose":                     {"internal/trust", "internal/devissuer"},
+	"github.com/Azure":                       {"internal/client", "internal/quickstart", "internal/demo", "cmd/lanyard", "lanyardtest"},
+	"k8s.io/klog":                            {"internal/quickstart"},
+	"github.com/google/go-containerregistry": {"deploy/images"},
+	"golang.org/x/crypto/x509roots":          {"deploy/images"},
+	"github.com/prometheus":                  {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit", "internal/admission"},
+	"k8s.io/client-go":                       {"internal/kube"},
 }
 
 // stdOnly packages import no outside module at all.
