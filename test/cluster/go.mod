@@ -1,0 +1,3 @@
+module github.com/lanyard-io/lanyard/test/cluster
+
+go 1.26.0
