@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -32,6 +33,11 @@ var kinds = map[Kind]func() Object{
 	"SigningKeys":         func() Object { return &SigningKeys{} },
 	"CA":                  func() Object { return &CA{} },
 	"Issuer":              func() Object { return &Issuer{} },
+	"User":                func() Object { return &User{} },
+	"SignIns":             func() Object { return &SignIns{} },
+	"Session":             func() Object { return &Session{} },
+	"AuthCode":            func() Object { return &AuthCode{} },
+	"DeviceCode":          func() Object { return &DeviceCode{} },
 	"Application":         func() Object { return &Application{} },
 	"ResourceGroup":       func() Object { return &ResourceGroup{} },
 	"Identity":            func() Object { return &Identity{} },
@@ -59,11 +65,38 @@ func Encode(o Object) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", o.Kind(), err)
 	}
-	return json.Marshal(envelope{V: Version, Kind: o.Kind(), Data: data})
+	// What json.Marshal of an envelope gives, without reading data again.
+	b := make([]byte, 0, len(data)+64)
+	b = append(b, opening...)
+	b = append(b, o.Kind()...)
+	b = append(b, `","data":`...)
+	b = append(b, data...)
+	return append(b, '}'), nil
+}
+
+// opening is how Encode begins, up to the kind.
+var opening = fmt.Sprintf(`{"v":%d,"kind":"`, Version)
+
+// split takes apart what Encode wrote, at half the cost of parsing an envelope.
+// Whoever reads Data finds out whether it really was that.
+func split(b []byte) (e envelope, ok bool) {
+	rest, ok := bytes.CutPrefix(b, []byte(opening))
+	if !ok || len(rest) == 0 || rest[len(rest)-1] != '}' {
+		return e, false
+	}
+	kind, data, ok := bytes.Cut(rest[:len(rest)-1], []byte(`","data":`))
+	return envelope{V: Version, Kind: Kind(kind), Data: data}, ok
 }
 
 // Decode reads what Encode wrote, in this version or an older one.
 func Decode(b []byte) (Object, error) {
+	if e, ok := split(b); ok {
+		if newObject, ok := kinds[e.Kind]; ok {
+			if o := newObject(); json.Unmarshal(e.Data, o) == nil {
+				return o, nil
+			}
+		}
+	}
 	var e envelope
 	if err := json.Unmarshal(b, &e); err != nil {
 		return nil, fmt.Errorf("decoding stored object: %w", err)

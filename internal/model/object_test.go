@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -64,6 +65,24 @@ func TestEncodeDecode(t *testing.T) {
 			b, err := Encode(want)
 			if err != nil {
 				t.Fatal(err)
+			}
+			data, err := json.Marshal(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole, err := json.Marshal(envelope{V: Version, Kind: kind, Data: data})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(b) != string(whole) {
+				t.Fatalf("stored %s\nwant   %s", b, whole)
+			}
+			var spaced bytes.Buffer
+			if err := json.Indent(&spaced, b, "", " "); err != nil { // another way to write the same
+				t.Fatal(err)
+			}
+			if got, err := Decode(spaced.Bytes()); err != nil || !cmp.Equal(want, got) {
+				t.Fatalf("with spaces: %v, %v", got, err)
 			}
 			got, err := Decode(b)
 			if err != nil {
