@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"internal/access":         {"internal/model", "internal/apierr", "internal/audit", "internal/names", "internal/obs", "internal/store"},
 	"internal/httpx":          {"internal/model", "internal/apierr", "internal/names", "internal/obs"},
 	"internal/pki":            std,
+	"internal/password":       {"internal/apierr"},
 	"internal/proxy":          {"internal/names"},
 	"internal/sts":            surface,
 	"internal/arm":            surface,
@@ -50,7 +51,7 @@ var mayImport = map[string][]string{
 
 var surface = []string{
 	"internal/access", "internal/apierr", "internal/audit", "internal/httpx", "internal/model", "internal/names",
-	"internal/obs", "internal/resid", "internal/seal", "internal/signing", "internal/store", "internal/trust",
+	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signing", "internal/store", "internal/trust",
 }
 
 // onlyImporter lists outside modules that one package alone may import.

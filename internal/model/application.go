@@ -17,7 +17,13 @@ type Application struct {
 	Disabled     bool          `json:"disabled,omitempty"`
 	Secrets      []AppSecret   `json:"secrets,omitempty"`
 	Certificates []Certificate `json:"certificates,omitempty"`
-	Created      time.Time     `json:"created"`
+	// PublicRedirects and WebRedirects are where people who signed in for the
+	// application are sent. Behind a web one, the application proves itself.
+	PublicRedirects []string `json:"publicRedirects,omitempty"`
+	WebRedirects    []string `json:"webRedirects,omitempty"`
+	// Public lets it sign people in without proving itself: device code, password.
+	Public  bool      `json:"public,omitempty"`
+	Created time.Time `json:"created"`
 }
 
 // AppSecret is a client secret. The secret itself is random with at least 160

@@ -97,10 +97,12 @@ type ClusterState struct {
 	Ended     time.Time     `json:"ended"`           // zero: not yet
 	Error     string        `json:"error,omitempty"` // of the last try; fit for who may read the cluster
 	Note      string        `json:"note,omitempty"`  // what else there is to say, such as what was taken over
-	// Installed is a digest of what is in the cluster, and Mode how it got there;
-	// empty when there is nothing of ours.
-	Installed string      `json:"installed,omitempty"`
-	Mode      WebhookMode `json:"mode,omitempty"`
+	// Modes are those that something of ours may be in the cluster from, the
+	// wanted one first.
+	Modes []WebhookMode `json:"modes,omitempty"`
+	// Installed is a digest of what is in the cluster and answered; empty when
+	// there is nothing, or something that is not finished.
+	Installed string `json:"installed,omitempty"`
 	// Answered is when the webhook last changed a pod as it should.
 	Answered time.Time `json:"answered"`
 }

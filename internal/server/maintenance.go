@@ -190,6 +190,16 @@ func (b *Backend) reseal(ctx context.Context, e *store.Entry) error {
 		}
 		_, err = b.Store.Put(ctx, &next, e.Rev)
 		return err
+	case *model.User:
+		if b.Sealer.Current(o.Password) {
+			return nil
+		}
+		next, err := *o, error(nil)
+		if next.Password, err = again(o.Password, o.PasswordName()); err != nil {
+			return err
+		}
+		_, err = b.Store.Put(ctx, &next, e.Rev)
+		return err
 	case *model.SigningKeys:
 		next := model.SigningKeys{Keys: append([]model.SigningKey(nil), o.Keys...)}
 		for i, k := range next.Keys {
