@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
@@ -125,13 +127,22 @@ const (
 	clusterStale = 10 * time.Minute
 )
 
-// Run keeps the keys of attached clusters fresh until ctx ends. Every replica
-// may run it.
+// Run keeps the keys of attached clusters fresh, and what is in them as it is
+// wanted, until ctx ends. Every replica may run it.
 func (s *Server) Run(ctx context.Context) error {
 	if s.c.Sealer == nil {
 		<-ctx.Done()
 		return nil
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.followKeys(ctx) })
+	if s.c.Webhooks != nil {
+		g.Go(func() error { return s.runWorks(ctx) })
+	}
+	return g.Wait()
+}
+
+func (s *Server) followKeys(ctx context.Context) error {
 	tick := time.NewTicker(clusterPoll)
 	defer tick.Stop()
 	for {

@@ -22,7 +22,14 @@ func (s *Server) containerServiceRows() []*row {
 	if s.c.Sealer == nil {
 		return nil
 	}
-	return []*row{{
+	return []*row{clusterRow(), {
+		name: "clusteroperation", typ: "Microsoft.ContainerService/locations/operations", versions: clusterVersions,
+		in: inSubscription, verbs: map[string]verb{"GET": {do: (*call).getClusterOperation, open: true}},
+	}}
+}
+
+func clusterRow() *row {
+	return &row{
 		name: "cluster", typ: clusterType, versions: clusterVersions,
 		in: inGroup, listed: inGroup | inSubscription, tracked: true, patch: true,
 		checkName: checkClusterName, put: putCluster, shape: shapeCluster, remove: removeCluster,
@@ -31,7 +38,7 @@ func (s *Server) containerServiceRows() []*row {
 			"listclusteradmincredential": {do: func(c *call) error { return c.clusterCredential("clusterAdmin") }},
 			"listclusterusercredential":  {do: func(c *call) error { return c.clusterCredential("clusterUser") }},
 		},
-	}}
+	}
 }
 
 // checkClusterName: https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftcontainerservice
@@ -50,7 +57,8 @@ type clusterInput struct {
 	// Attachment is ours: with a kubeconfig, the request attaches the cluster, or
 	// gives it new credentials.
 	Attachment *struct {
-		Kubeconfig []byte `json:"kubeconfig"` // base64 of JSON
+		Kubeconfig []byte        `json:"kubeconfig"` // base64 of JSON
+		Webhook    *webhookInput `json:"webhook"`
 	} `json:"attachment"`
 	OIDC *struct {
 		Enabled *bool `json:"enabled"`
@@ -89,10 +97,18 @@ func putCluster(c *call, in *input) (*change, error) {
 			return nil, err
 		}
 	}
+	if p.Attachment != nil {
+		if err := c.setWebhook(next, p.Attachment.Webhook); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.switchCluster(ch, next, &p, keys); err != nil {
 		return nil, err
 	}
-	return ch, c.checkClusterRest(next, in)
+	if err := c.checkClusterRest(next, in); err != nil {
+		return nil, err
+	}
+	return ch, c.askForWork(ch, next)
 }
 
 // switchCluster turns on what the request asks for. keys are the issuer's, when
@@ -161,8 +177,8 @@ func differs(want, have any, path string) string {
 			return path
 		}
 		for name, member := range w {
-			if path == "properties" && name == "attachment" {
-				continue // ours: see clusterInput
+			if path == "properties" && (name == "attachment" || name == "provisioningState") {
+				continue // ours, see clusterInput; and read-only, different by the time it is sent back
 			}
 			if at := differs(member, h[name], path+"."+name); at != "" {
 				return at
@@ -207,6 +223,11 @@ func (c *call) deleteCluster() error {
 		c.w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
+	if cluster, ok := e.Value.(*model.Cluster); ok {
+		if err := c.s.clearCluster(c.r.Context(), c.view, cluster, parameter(c.query, "force") == "true"); err != nil {
+			return c.written(err)
+		}
+	}
 	if err := c.s.commitAll(c.r.Context(), c.row.removal(c.s, c.view, e)); err != nil {
 		return c.written(err)
 	}
@@ -216,7 +237,10 @@ func (c *call) deleteCluster() error {
 // removeCluster detaches: the cluster goes on, and its tokens stop being
 // accepted, because its issuer's keys go too.
 func removeCluster(_ *Server, v *store.View, e *store.Entry) []store.Op {
-	ops := []store.Op{{Key: e.Key, Rev: e.Rev}, {Key: e.Key + "/", Rev: store.Any, Tree: true}}
+	ops := []store.Op{
+		{Key: e.Key, Rev: e.Rev}, {Key: e.Key + "/", Rev: store.Any, Tree: true},
+		{Key: model.ClusterStateKey(e.Key), Rev: store.Any},
+	}
 	if cluster, ok := e.Value.(*model.Cluster); ok && cluster.Published {
 		ops = append(ops, store.Op{Key: model.IssuerKey(cluster.Issuer), Rev: store.Any})
 	}
@@ -295,6 +319,9 @@ type clusterIssuer struct {
 type clusterAttachment struct {
 	Server string `json:"server"`
 	Issuer string `json:"issuer"`
+	// KeysRead is when the issuer's keys were last known to be current.
+	KeysRead string         `json:"keysRead,omitempty"`
+	Webhook  clusterWebhook `json:"webhook"`
 }
 
 func shapeCluster(c *call, o model.Object, out *resource) {
@@ -303,10 +330,11 @@ func shapeCluster(c *call, o model.Object, out *resource) {
 		return
 	}
 	running := map[string]string{"code": "Running"}
+	state, _ := c.s.clusterState(c.view, k.Key())
 	nodeGroup := "MC_" + c.groupOf(k) + "_" + k.Name + "_" + k.Location
 	kubelet := c.s.sub + "/resourceGroups/" + nodeGroup + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/" + k.Name + "-agentpool"
 	p := clusterOutput{
-		State: "Succeeded", Power: running, Version: k.Version, CurrentVersion: k.Version,
+		State: string(state.Status), Power: running, Version: k.Version, CurrentVersion: k.Version,
 		DNSPrefix: k.Name, FQDN: hostOf(k.Server),
 		Pools: []clusterPool{{
 			Name: "attached", Size: "attached", OS: "Linux", Type: "VirtualMachineScaleSets", Mode: "System",
@@ -318,10 +346,16 @@ func shapeCluster(c *call, o model.Object, out *resource) {
 		Network:    map[string]any{"networkPlugin": "none", "loadBalancerSku": "standard", "outboundType": "loadBalancer", "ipFamilies": []string{"IPv4"}},
 		OIDC:       clusterIssuer{Enabled: k.Published},
 		Security:   map[string]any{"workloadIdentity": map[string]bool{"enabled": k.WorkloadIdentity}},
-		Attachment: clusterAttachment{Server: k.Server, Issuer: k.Issuer},
+		Attachment: clusterAttachment{Server: k.Server, Issuer: k.Issuer, Webhook: c.showWebhook(k, state)},
 	}
 	if k.Published {
 		p.OIDC.URL = k.Issuer
+		if held, _, ok := store.Get[*model.Issuer](c.view, model.IssuerKey(k.Issuer)); ok {
+			p.Attachment.KeysRead = wireTime(held.Updated)
+		}
+	}
+	if c.unsettled {
+		p.State = string(model.ClusterUpdating)
 	}
 	out.Type = "Microsoft.ContainerService/ManagedClusters" // the provider's own spelling in answers
 	out.SKU = map[string]string{"name": "Base", "tier": "Free"}

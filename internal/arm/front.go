@@ -31,6 +31,9 @@ type call struct {
 	holder *store.Entry
 	in     *input // the body of a PUT or PATCH, once input has read it
 	inErr  error
+	// unsettled says that a cluster is still at work, whatever its state says: the
+	// client is to ask again.
+	unsettled bool
 }
 
 // serve is every route's handler: version, path, type, subscription,

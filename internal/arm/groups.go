@@ -89,6 +89,9 @@ func (c *call) deleteGroup() error {
 	if err := c.precondition(e); err != nil {
 		return err
 	}
+	if err := c.s.clearGroup(c.r.Context(), c.view, e); err != nil {
+		return c.written(err)
+	}
 	if err := c.s.deleteGroup(c.r.Context(), e); err != nil {
 		return err
 	}

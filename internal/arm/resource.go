@@ -60,6 +60,8 @@ type change struct {
 	undo func(rev int64) []store.Op
 	// confirm looks at what was made with the eyes of after; an error takes it back.
 	confirm func(v *store.View, rev int64) error
+	// after runs when it is written, before the answer; nil: nothing does.
+	after func()
 	// lost words a lost race, given a view from after it; nil: 409 Conflict.
 	lost func(v *store.View) error
 }
@@ -158,6 +160,9 @@ func (c *call) write() error {
 		return err
 	}
 
+	if ch.after != nil {
+		ch.after()
+	}
 	status := http.StatusOK
 	if old == nil {
 		status = http.StatusCreated

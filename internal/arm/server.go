@@ -44,8 +44,11 @@ type Config struct {
 	// Sealer keeps the credentials of attached clusters. Without one the type
 	// managedClusters does not exist.
 	Sealer *seal.Sealer
-	Now    func() time.Time // default time.Now
-	Log    *slog.Logger     // default: discard
+	// Webhooks puts the admission webhook into attached clusters. Without one,
+	// that a cluster is to have it is only remembered.
+	Webhooks Webhooks
+	Now      func() time.Time // default time.Now
+	Log      *slog.Logger     // default: discard
 }
 
 // Server answers Resource Manager's requests.
@@ -55,6 +58,7 @@ type Server struct {
 	rows  []*row          // in the order of the table, for lists of types
 	sub   string          // the subscription's id: /subscriptions/…
 	wheel func() ([]byte, error)
+	works *works
 }
 
 // New checks the configuration and builds the type table.
@@ -78,7 +82,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{c: c, sub: "/subscriptions/" + c.SubscriptionID, wheel: sync.OnceValues(buildWheel)}
+	s := &Server{c: c, sub: "/subscriptions/" + c.SubscriptionID, wheel: sync.OnceValues(buildWheel), works: newWorks()}
 	return s, s.fillTable()
 }
 
