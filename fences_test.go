@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"internal/vault":          surface,
 	"internal/client":         {"internal/names"},
 	"internal/devissuer":      {"internal/model"},
+	"internal/publish":        {"internal/trust"},
 	"internal/quickstart":     std,
 	"internal/store/embedded": {"internal/store", "internal/apierr"},
 	"internal/admission":      {"internal/apierr", "internal/obs"},
