@@ -1,0 +1,243 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+)
+
+// Config says which cluster, and as whom. At most one of Kubeconfig and Path is
+// set; with neither, the cluster is the one that the process runs in.
+type Config struct {
+	// Kubeconfig is YAML or JSON that somebody else gave us: it must hold all
+	// that it needs. A program to run, a file or an unchecked certificate in it
+	// is refused.
+	Kubeconfig []byte
+	// Path is a person's own kubeconfig, or several as in $KUBECONFIG. It may
+	// name files and programs.
+	Path string
+	// Context of the kubeconfig; default its current one.
+	Context string
+
+	Log *slog.Logger     // default: none
+	Now func() time.Time // default time.Now
+}
+
+const (
+	dialTimeout = 5 * time.Second
+	// callTimeout bounds a call whose context has no deadline.
+	callTimeout = 15 * time.Second
+	// Calls per second and at once. The API server's own fairness is what
+	// protects it; these bound a mistake of ours.
+	callsPerSecond, callsAtOnce = 100, 200
+	maxKubeconfig               = 1 << 20
+)
+
+// Cluster is a connection to an API server. It is safe for concurrent use.
+type Cluster struct {
+	server    *url.URL
+	namespace string
+	rest      *rest.RESTClient
+	metadata  metadata.Interface
+	http      *http.Client
+	log       *slog.Logger
+	now       func() time.Time
+
+	mu        sync.Mutex
+	resources map[string][]metav1.APIResource // of a group version; guarded by mu
+}
+
+// Connect prepares for questions; nothing is sent yet. Credentials that can be
+// seen to have expired are refused. No error quotes a credential.
+func Connect(c Config) (*Cluster, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	rc, namespace, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkExpiry(rc, c.Now()); err != nil {
+		return nil, err
+	}
+	rc.UserAgent = "lanyard"
+	rc.QPS, rc.Burst = callsPerSecond, callsAtOnce
+	rc.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	rc.WarningHandlerWithContext = warnings{c.Log}
+	server, _, err := rest.DefaultServerUrlFor(rc)
+	if err != nil {
+		return nil, errors.New("the kubeconfig's server is not a URL")
+	}
+	k := &Cluster{
+		server: server, namespace: namespace, log: c.Log, now: c.Now,
+		resources: map[string][]metav1.APIResource{},
+	}
+	if k.http, err = rest.HTTPClientFor(rc); err != nil {
+		return nil, fmt.Errorf("preparing to reach the API server: %w", sanitize(err))
+	}
+	if k.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(rc), k.http); err != nil {
+		return nil, fmt.Errorf("preparing to reach the API server: %w", sanitize(err))
+	}
+	rc.NegotiatedSerializer = codecs()
+	if k.rest, err = rest.UnversionedRESTClientForConfigAndClient(rc, k.http); err != nil {
+		return nil, fmt.Errorf("preparing to reach the API server: %w", sanitize(err))
+	}
+	return k, nil
+}
+
+// codecs read no more than the API server's errors.
+func codecs() runtime.NegotiatedSerializer {
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	return serializer.NewCodecFactory(scheme).WithoutConversion()
+}
+
+func (c Config) load() (*rest.Config, string, error) {
+	switch {
+	case c.Kubeconfig != nil && c.Path != "":
+		return nil, "", errors.New("a kubeconfig and a path to one: want one of them")
+	case c.Kubeconfig != nil:
+		return c.loadStored()
+	case c.Path != "":
+		return c.loadFile()
+	}
+	rc, err := rest.InClusterConfig()
+	if errors.Is(err, rest.ErrNotInCluster) {
+		return nil, "", errors.New("not running in a Kubernetes cluster, and no kubeconfig was given")
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the pod's credentials: %w", sanitize(err))
+	}
+	return rc, "", nil
+}
+
+func (c Config) loadStored() (*rest.Config, string, error) {
+	if len(c.Kubeconfig) > maxKubeconfig {
+		return nil, "", fmt.Errorf("the kubeconfig is larger than %d KiB", maxKubeconfig>>10)
+	}
+	k, err := clientcmd.Load(c.Kubeconfig)
+	if err != nil {
+		return nil, "", errors.New("it is not a kubeconfig") // the parser's own words may quote a credential
+	}
+	if err := checkStored(k, c.Context); err != nil {
+		return nil, "", fmt.Errorf("the kubeconfig: %w", err)
+	}
+	rc, namespace, err := resolve(clientcmd.NewNonInteractiveClientConfig(*k, c.Context, &clientcmd.ConfigOverrides{}, nil))
+	if err != nil {
+		return nil, "", err
+	}
+	rc.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } // not the environment's
+	return rc, namespace, nil
+}
+
+func (c Config) loadFile() (*rest.Config, string, error) {
+	rules := &clientcmd.ClientConfigLoadingRules{Precedence: filepath.SplitList(c.Path), WarnIfAllMissing: false}
+	k, err := rules.Load()
+	if err != nil {
+		return nil, "", fmt.Errorf("%s is not a kubeconfig that can be read", c.Path)
+	}
+	if len(k.Clusters) == 0 {
+		return nil, "", fmt.Errorf("%s: no kubeconfig there, or no cluster in it", c.Path)
+	}
+	return resolve(clientcmd.NewNonInteractiveClientConfig(*k, c.Context, &clientcmd.ConfigOverrides{}, rules))
+}
+
+func resolve(k clientcmd.ClientConfig) (*rest.Config, string, error) {
+	rc, err := k.ClientConfig()
+	if err != nil {
+		return nil, "", fmt.Errorf("the kubeconfig: %w", sanitize(err))
+	}
+	namespace, _, err := k.Namespace()
+	if err != nil {
+		return nil, "", fmt.Errorf("the kubeconfig: %w", sanitize(err))
+	}
+	return rc, namespace, nil
+}
+
+// checkStored refuses what would make this machine run a program, read a file
+// or believe a server that it did not check.
+func checkStored(k *api.Config, context string) error {
+	if context == "" {
+		context = k.CurrentContext
+	}
+	one, ok := k.Contexts[context]
+	if !ok {
+		return errors.New("it has no current context, or not the one that was named")
+	}
+	cluster, user := k.Clusters[one.Cluster], k.AuthInfos[one.AuthInfo]
+	if cluster == nil || user == nil {
+		return errors.New("its context names a cluster or a user that it does not have")
+	}
+	switch u, err := url.Parse(cluster.Server); {
+	case err != nil || u.Host == "" || u.User != nil:
+		return errors.New("its server is not a URL")
+	case u.Scheme != "https":
+		return errors.New("its server is not https")
+	case cluster.InsecureSkipTLSVerify:
+		return errors.New("it skips the check of the server's certificate (insecure-skip-tls-verify)")
+	case cluster.CertificateAuthority != "":
+		return errors.New("it names a file (certificate-authority); give its content")
+	case cluster.ProxyURL != "":
+		return errors.New("it names a proxy (proxy-url), which is not supported")
+	case user.Exec != nil || user.AuthProvider != nil:
+		return errors.New("its user signs in with a program (exec or auth-provider), which is not run here; give a client certificate or a token")
+	case user.ClientCertificate != "" || user.ClientKey != "" || user.TokenFile != "":
+		return errors.New("it names a file (client-certificate, client-key or tokenFile); give its content")
+	case user.Impersonate != "" || user.Username != "" || user.Password != "":
+		return errors.New("its user has a password or acts as another; give a client certificate or a token")
+	}
+	return nil
+}
+
+// Server is the URL of the API server.
+func (k *Cluster) Server() string { return k.server.String() }
+
+// Namespace is the kubeconfig context's, or "default". It is empty in a pod.
+func (k *Cluster) Namespace() string { return k.namespace }
+
+// Close gives back idle connections.
+func (k *Cluster) Close() { k.http.CloseIdleConnections() }
+
+// with bounds a call, and has client-go log where we do.
+func (k *Cluster) with(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx = k.logging(ctx)
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, callTimeout)
+}
+
+func (k *Cluster) logging(ctx context.Context) context.Context {
+	return logr.NewContext(ctx, logr.FromSlogHandler(k.log.Handler()))
+}
+
+// warnings logs what the API server warns of.
+type warnings struct{ log *slog.Logger }
+
+// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
+func (w warnings) HandleWarningHeaderWithContext(ctx context.Context, code int, _ string, text string) {
+	if code == 299 && text != "" {
+		w.log.WarnContext(ctx, "the API server warns", "warning", text)
+	}
+}
