@@ -9,10 +9,10 @@ PLATFORMS ?= linux/amd64,linux/arm64
 REGISTRY  ?= localhost
 TAG       ?= dev
 
-.PHONY: help build images demo test check race bench fuzz clean
+.PHONY: help build images demo test cluster cluster-test check race bench fuzz clean
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build bin/lanyard
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/lanyard
@@ -27,11 +27,19 @@ test: build ## Run every test, real clients included; installs what they need
 	$(GO) test ./...
 	@LANYARD_CACHE='$(CACHE)' test/clients/run
 	@LANYARD_CACHE='$(CACHE)' test/clients/az/run
+	@LANYARD_CACHE='$(CACHE)' test/cluster/run
+
+cluster: ## Start a Kubernetes node without Docker (CLUSTER=node|api, DIR), and say how to use and stop it
+	@LANYARD_CACHE='$(CACHE)' test/cluster/up $(or $(CLUSTER),node) $(or $(DIR),/tmp/lanyard-cluster)
+
+cluster-test: build ## The tests on that Kubernetes only; shows what they do, and the pod's log
+	@LANYARD_CACHE='$(CACHE)' test/cluster/run -v
 
 check: ## Formatting, vet and static analysis
 	@test -z "$$(gofmt -l .)" || { echo 'not gofmt-ed:'; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	cd test/clients && $(GO) vet ./...
+	cd test/cluster && $(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 race: ## The tests under the race detector
