@@ -18,25 +18,25 @@ type parsed struct {
 const maxParsed = 4096
 
 // claims parses a payload whose signature has been verified. The answer is shared: read only.
-func (p *parsed) claims(payload []byte) (*Claims, error) {
+func (p *parsed) claims(payload string) (*Claims, error) {
 	p.mu.RLock()
-	c, ok := p.new[string(payload)]
+	c, ok := p.new[payload]
 	p.mu.RUnlock()
 	if ok {
 		return c, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c, ok = p.old[string(payload)]
+	c, ok = p.old[payload]
 	if !ok {
 		c = &Claims{}
-		if err := json.Unmarshal(payload, c); err != nil {
+		if err := json.Unmarshal([]byte(payload), c); err != nil {
 			return nil, err
 		}
 	}
 	if len(p.new) >= maxParsed || p.new == nil {
 		p.old, p.new = p.new, make(map[string]*Claims)
 	}
-	p.new[string(payload)] = c
+	p.new[payload] = c
 	return c, nil
 }

@@ -10,7 +10,7 @@ func TestParsedClaimsStayBoundedAndRight(t *testing.T) {
 	for i := range 3 * maxParsed {
 		want := fmt.Sprint("oid-", i)
 		for range 2 { // parsed, then remembered
-			c, err := p.claims([]byte(`{"oid":"` + want + `"}`))
+			c, err := p.claims(`{"oid":"` + want + `"}`)
 			if err != nil || c.ObjectID != want {
 				t.Fatalf("claims = %+v, %v, want oid %s", c, err, want)
 			}
@@ -19,7 +19,7 @@ func TestParsedClaimsStayBoundedAndRight(t *testing.T) {
 	if n := len(p.new) + len(p.old); n > 2*maxParsed {
 		t.Errorf("%d payloads are remembered, want at most %d", n, 2*maxParsed)
 	}
-	if _, err := p.claims([]byte(`{"oid":`)); err == nil {
+	if _, err := p.claims(`{"oid":`); err == nil {
 		t.Error("broken JSON was accepted")
 	}
 	if _, ok := p.new[`{"oid":`]; ok {

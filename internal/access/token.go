@@ -30,6 +30,8 @@ type Claims struct {
 	Version    string `json:"ver"`
 	IdentityID string `json:"xms_mirid,omitempty"`
 	Name       string `json:"unique_name,omitempty"`
+	UPN        string `json:"upn,omitempty"` // a user's name, again
+	Scope      string `json:"scp,omitempty"` // what the client may do for the user
 }
 
 // TokenReason says why a request's access token was not accepted.
@@ -65,7 +67,7 @@ func TokenIssuer(set *names.Set, tenantID string) string {
 }
 
 // Verifier checks a signature and gives the claims as JSON: signing.Keys.Verify.
-type Verifier func(token string) (claims []byte, err error)
+type Verifier func(token string) (claims string, err error)
 
 // Authenticator verifies the access tokens that our own token service issued.
 type Authenticator struct {

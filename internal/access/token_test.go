@@ -22,14 +22,14 @@ func authenticator(t testing.TB) *Authenticator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verify := func(token string) ([]byte, error) {
+	verify := func(token string) (string, error) {
 		switch claims, ok := strings.CutPrefix(token, "signed."); {
 		case ok:
-			return []byte(claims), nil
+			return claims, nil
 		case token == "later":
-			return nil, apierr.New(apierr.Unavailable, "no keys yet")
+			return "", apierr.New(apierr.Unavailable, "no keys yet")
 		}
-		return nil, errors.New("no such signature: " + token)
+		return "", errors.New("no such signature: " + token)
 	}
 	return &Authenticator{Verify: verify, Names: n, TenantID: tenant, Now: func() time.Time { return noon }}
 }

@@ -58,7 +58,7 @@ func TestRestart(t *testing.T) {
 		if diff := cmp.Diff(status, k.Status()); diff != "" {
 			t.Errorf("keys after the restart (-before +after):\n%s", diff)
 		}
-		if got, err := k.Verify(token); err != nil || !bytes.Equal(got, claims) {
+		if got, err := k.Verify(token); err != nil || got != string(claims) {
 			t.Errorf("Verify of a token from before the restart = %q, %v", got, err)
 		}
 	})

@@ -55,42 +55,43 @@ func (k *Keys) Sign(alg Alg, claims []byte) (string, error) {
 // returns its claims as JSON. It checks the signature only, not the times. The
 // error is apierr.Unauthenticated, or apierr.Unavailable when the store is out
 // of touch.
-func (k *Keys) Verify(token string) (claims []byte, err error) {
+func (k *Keys) Verify(token string) (claims string, err error) {
 	r, err := k.current()
 	if err != nil {
-		return nil, fmt.Errorf("verifying a token: %w", err)
+		return "", fmt.Errorf("verifying a token: %w", err)
 	}
 	if len(token) > maxToken {
-		return nil, refuse("it is too long")
+		return "", refuse("it is too long")
 	}
 	sum := sha256.Sum256([]byte(token))
-	if key := r.verified.find(sum); key != nil && key.accepted(k.c.Now()) {
-		return payload(token)
+	if p := r.verified.find(sum); p != nil && p.key.accepted(k.c.Now()) {
+		return p.claims, nil
 	}
 
 	t, err := parse(token)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	key := r.keys[t.kid]
 	if key == nil {
 		if r, err = k.reload(t.kid); err != nil {
-			return nil, err
+			return "", err
 		}
 		if key = r.keys[t.kid]; key == nil {
-			return nil, refuse("no published key has its key id")
+			return "", refuse("no published key has its key id")
 		}
 	}
 	switch {
 	case !key.accepted(k.c.Now()):
-		return nil, refuse("its key is no longer published")
+		return "", refuse("its key is no longer published")
 	case key.alg != t.alg:
-		return nil, refuse("its algorithm is not its key's")
+		return "", refuse("its algorithm is not its key's")
 	case !key.verify(t.digest[:], t.signature):
-		return nil, refuse("its signature is wrong")
+		return "", refuse("its signature is wrong")
 	}
-	r.verified.add(sum, key)
-	return t.claims, nil
+	p := &proven{key: key, claims: string(t.claims)}
+	r.verified.add(sum, p)
+	return p.claims, nil
 }
 
 // reload looks for a key that another replica has just made. What cannot be a
@@ -140,13 +141,6 @@ func parse(token string) (*compact, error) {
 		return nil, err
 	}
 	return t, nil
-}
-
-// payload decodes the claims of a token that was verified before.
-func payload(token string) ([]byte, error) {
-	_, rest, _ := strings.Cut(token, ".")
-	body, _, _ := strings.Cut(rest, ".")
-	return decode(body)
 }
 
 // decode reads unpadded base64url without the freedoms that the library allows:

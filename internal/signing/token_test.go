@@ -1,7 +1,6 @@
 package signing
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -24,10 +23,9 @@ func TestSignAndVerify(t *testing.T) {
 		token := mustSign(t, k, alg)
 		for _, what := range []string{"first", "second, remembered"} {
 			got, err := k.Verify(token)
-			if err != nil || !bytes.Equal(got, claims) {
+			if err != nil || got != string(claims) {
 				t.Errorf("%s, %s time: %q, %v", alg, what, got, err)
 			}
-			clear(got) // must not change what the next caller reads
 		}
 	}
 	if _, err := k.Sign("HS256", claims); err == nil {
@@ -91,7 +89,7 @@ func TestVerifyRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			claims, err := k.Verify(tt.token)
-			if claims != nil || apierr.KindOf(err) != apierr.Unauthenticated || !strings.Contains(err.Error(), tt.want) {
+			if claims != "" || apierr.KindOf(err) != apierr.Unauthenticated || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Verify = %q, %v; want %q", claims, err, tt.want)
 			}
 		})
@@ -164,7 +162,7 @@ func TestUnknownKeyIDsAskTheStoreOncePerSecond(t *testing.T) {
 func TestVerifiedIsBounded(t *testing.T) {
 	var v verified
 	keep := [sha256.Size]byte{0xff}
-	k := &key{}
+	k := &proven{}
 	v.add(keep, k)
 	for i := range 3 * maxVerified {
 		v.add([sha256.Size]byte{byte(i), byte(i >> 8), byte(i >> 16)}, k)
@@ -200,9 +198,6 @@ func FuzzParse(f *testing.F) {
 		head, _, _ := strings.Cut(token, ".")
 		if again := head + "." + b64(got.claims) + "." + b64(got.signature); again != token {
 			t.Errorf("parse(%q) is not the one form of %q", token, again)
-		}
-		if claims, err := payload(token); err != nil || !bytes.Equal(claims, got.claims) {
-			t.Errorf("payload(%q) = %q, %v, want %q", token, claims, err, got.claims)
 		}
 	})
 }

@@ -9,38 +9,43 @@ import (
 const maxVerified = 8192
 
 // verified remembers which tokens a ring has verified, by the hash of the whole
-// token, and with which key. Only Verify adds to it, after the signature held.
-// It keeps no claims, so that no caller can change what the next one reads.
+// token. Only Verify adds to it, after the signature held.
 type verified struct {
 	mu         sync.Mutex
-	young, old map[[sha256.Size]byte]*key // guarded by mu; old goes when young is half of maxVerified
+	young, old map[[sha256.Size]byte]*proven // guarded by mu; old goes when young is half of maxVerified
 }
 
-func (v *verified) find(sum [sha256.Size]byte) *key {
+// proven is what a token's signature proved.
+type proven struct {
+	key    *key
+	claims string // JSON
+}
+
+func (v *verified) find(sum [sha256.Size]byte) *proven {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if k := v.young[sum]; k != nil {
-		return k
+	if p := v.young[sum]; p != nil {
+		return p
 	}
-	k := v.old[sum]
-	if k != nil {
-		v.addLocked(sum, k)
+	p := v.old[sum]
+	if p != nil {
+		v.addLocked(sum, p)
 	}
-	return k
+	return p
 }
 
-func (v *verified) add(sum [sha256.Size]byte, k *key) {
+func (v *verified) add(sum [sha256.Size]byte, p *proven) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.addLocked(sum, k)
+	v.addLocked(sum, p)
 }
 
-func (v *verified) addLocked(sum [sha256.Size]byte, k *key) {
+func (v *verified) addLocked(sum [sha256.Size]byte, p *proven) {
 	if len(v.young) >= maxVerified/2 {
 		v.old, v.young = v.young, nil
 	}
 	if v.young == nil {
-		v.young = map[[sha256.Size]byte]*key{}
+		v.young = map[[sha256.Size]byte]*proven{}
 	}
-	v.young[sum] = k
+	v.young[sum] = p
 }

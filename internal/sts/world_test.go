@@ -247,7 +247,7 @@ func (w *world) issued(p *reply) access.Claims {
 	}
 	payload, err := w.keys.Verify(p.Token)
 	check(w.t, err)
-	check(w.t, json.Unmarshal(payload, &c))
+	check(w.t, json.Unmarshal([]byte(payload), &c))
 	return c
 }
 
