@@ -74,6 +74,8 @@ var onlyImporter = map[string][]string{
 	"golang.org/x/crypto/x509roots":          {"deploy/images"},
 	"github.com/prometheus":                  {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit", "internal/admission"},
 	"k8s.io/client-go":                       {"internal/kube"},
+	"k8s.io/apimachinery":                    {"internal/kube"},
+	"github.com/go-logr":                     {"internal/kube"},
 }
 
 // stdOnly packages import no outside module at all.

@@ -272,6 +272,10 @@ func find(all []metav1.APIResource, kind string) (metav1.APIResource, bool) {
 func (k *Cluster) do(ctx context.Context, r *rest.Request) ([]byte, error) {
 	ctx, cancel := k.with(ctx)
 	defer cancel()
-	b, err := r.SetHeader("Accept", "application/json").Do(ctx).Raw()
+	result := r.SetHeader("Accept", "application/json").Do(ctx)
+	if err := result.Error(); err != nil { // Raw's own would lack the server's words
+		return nil, k.explain(err)
+	}
+	b, err := result.Raw()
 	return b, k.explain(err)
 }
