@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 
@@ -120,4 +122,11 @@ func listAll[T any](ctx context.Context, c *client.Client, path, apiVersion stri
 		return err
 	})
 	return all, err
+}
+
+// trusting is a transport that trusts roots and no others.
+func trusting(roots *x509.CertPool) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	return t
 }

@@ -114,5 +114,5 @@ A setting alone lets nobody in: a federated credential must name the issuer.`,
 			return c.ARM(cmd.Context(), "DELETE", issuerID(strings.TrimSpace(args[0])), lanyardVersion, nil, nil)
 		},
 	}
-	return noun("issuer", "Foreign issuers: how to trust their tokens", []string{"issuers"}, set, list, remove)
+	return noun("issuer", "Foreign issuers: how to trust their tokens", []string{"issuers"}, set, list, remove, newJWKSCmd(a), newPublishCmd(a))
 }

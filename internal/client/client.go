@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -44,12 +45,20 @@ type Config struct {
 
 // Client is signed in as one service principal.
 type Client struct {
-	names        *names.Set
+	at           endpoints
 	http         *http.Client
 	credential   azcore.TokenCredential
 	options      azcore.ClientOptions
 	Subscription string // of the resource ids that it is asked for
 	Tenant       string
+	Azure        bool // Azure itself answers, not a Lanyard server
+}
+
+// endpoints are where the APIs are; URLs without a slash at their end.
+type endpoints struct {
+	login, management, graph string
+	vaultResource            string // what tokens for vaults are asked for
+	vault                    func(name string) string
 }
 
 // timeout of one request, its answer included.
@@ -86,20 +95,22 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the credential: %w", err)
 	}
+	n := c.Names
 	return &Client{
-		names: c.Names, http: hc, credential: credential, options: options,
+		at:   endpoints{n.LoginURL(), n.ManagementURL(), n.GraphURL(), n.VaultResource(), n.VaultURL},
+		http: hc, credential: credential, options: options,
 		Subscription: c.SubscriptionID, Tenant: c.TenantID,
 	}, nil
 }
 
 // Secrets is the public SDK's client of one vault.
 func (c *Client) Secrets(vault string) (*azsecrets.Client, error) {
-	return azsecrets.NewClient(c.names.VaultURL(vault), c.credential, &azsecrets.ClientOptions{ClientOptions: c.options})
+	return azsecrets.NewClient(c.at.vault(vault), c.credential, &azsecrets.ClientOptions{ClientOptions: c.options})
 }
 
 // ManagementToken is an access token for the management API.
 func (c *Client) ManagementToken(ctx context.Context) (string, error) {
-	return c.Token(ctx, c.names.ManagementURL())
+	return c.Token(ctx, c.at.management)
 }
 
 // Token gets an access token for any resource, such as api://my-app.
@@ -130,34 +141,34 @@ func IsNotFound(err error) bool {
 	return false
 }
 
-// ARM calls the management API. id is a resource id or collection path; query
-// may be nil. body and answer are JSON, either may be nil.
+// ARM calls the management API. id is a resource id or collection path, with a
+// query if need be. body and answer are JSON, either may be nil.
 func (c *Client) ARM(ctx context.Context, method, id, apiVersion string, body, answer any) error {
 	token, err := c.ManagementToken(ctx)
 	if err != nil {
 		return err
 	}
-	u := c.names.ManagementURL() + id + "?" + url.Values{"api-version": {apiVersion}}.Encode()
+	u := c.at.management + versioned(id, apiVersion)
 	return c.do(ctx, method, u, token, body, answer)
 }
 
 // Graph calls the directory. path begins behind the version, such as
 // /applications; body and answer are JSON, either may be nil.
 func (c *Client) Graph(ctx context.Context, method, path string, body, answer any) error {
-	token, err := c.Token(ctx, c.names.GraphURL())
+	token, err := c.Token(ctx, c.at.graph)
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, method, c.names.GraphURL()+"/v1.0"+path, token, body, answer)
+	return c.do(ctx, method, c.at.graph+"/v1.0"+path, token, body, answer)
 }
 
 // GraphList calls the directory for a collection and follows its pages.
 func (c *Client) GraphList(ctx context.Context, path string, each func(json.RawMessage) error) error {
-	token, err := c.Token(ctx, c.names.GraphURL())
+	token, err := c.Token(ctx, c.at.graph)
 	if err != nil {
 		return err
 	}
-	return c.pages(ctx, c.names.GraphURL()+"/v1.0"+path, token, each)
+	return c.pages(ctx, c.at.graph+"/v1.0"+path, token, each)
 }
 
 // List calls the management API for a collection and follows its pages.
@@ -166,8 +177,16 @@ func (c *Client) List(ctx context.Context, path, apiVersion string, each func(js
 	if err != nil {
 		return err
 	}
-	first := c.names.ManagementURL() + path + "?" + url.Values{"api-version": {apiVersion}}.Encode()
+	first := c.at.management + versioned(path, apiVersion)
 	return c.pages(ctx, first, token, each)
+}
+
+func versioned(path, apiVersion string) string {
+	mark := "?"
+	if strings.Contains(path, "?") {
+		mark = "&"
+	}
+	return path + mark + "api-version=" + url.QueryEscape(apiVersion)
 }
 
 // pages walks a collection from its first page to its last.

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lanyard-io/lanyard/internal/publish"
+)
+
+func newJWKSCmd(a *app) *cobra.Command {
+	var files []string
+	var output string
+	var mode uint32
+	cmd := &cobra.Command{
+		Use: "jwks", Short: "Make a JSON Web Key Set of public keys, as kube-apiserver does",
+		Long: `Make a JSON Web Key Set of the public keys in PEM files, such as the one that
+kube-apiserver is given with --service-account-key-file. The ids are those that
+Kubernetes writes into the tokens that it signs.`,
+		Example: `  lanyard issuer jwks --public-keys sa.pub --output-file jwks.json
+  lanyard issuer jwks --public-keys sa.pub,sa-old.pub`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			set, err := readPublicKeys(files)
+			if err != nil {
+				return err
+			}
+			text, err := set.JSON()
+			if err != nil {
+				return err
+			}
+			if output == "" {
+				_, err := a.Out.Write(text) // without a newline: the bytes of the document
+				return err
+			}
+			return writeNew(output, text, os.FileMode(mode))
+		},
+	}
+	cmd.Flags().StringSliceVar(&files, "public-keys", nil, "PEM `files` with the public keys, a comma between them")
+	cmd.Flags().StringVar(&output, "output-file", "", "`file` to write (default standard output)")
+	cmd.Flags().Uint32Var(&mode, "mode", 0o600, "permissions of a new file, such as 0644")
+	cmd.MarkFlagRequired("public-keys")
+	return cmd
+}
+
+// readPublicKeys makes one set of the keys in some PEM files.
+func readPublicKeys(files []string) (publish.Set, error) {
+	var set publish.Set
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return set, err
+		}
+		keys, err := publish.ParsePEM(text)
+		if err != nil {
+			return set, withHint(fmt.Errorf("%s: %w", path, err), "give the PEM file of --service-account-key-file, or make one: openssl pkey -in KEY -pubout")
+		}
+		set.Add(keys...)
+	}
+	if len(set.Keys) == 0 {
+		return set, errors.New("no public key is named")
+	}
+	return set, nil
+}
+
+// writeNew writes a file whose permissions do not depend on the umask; one that
+// is there keeps its own.
+func writeNew(path string, text []byte, mode os.FileMode) error {
+	_, missing := os.Stat(path)
+	if err := os.WriteFile(path, text, mode&0o777); err != nil {
+		return err
+	}
+	if missing != nil {
+		return os.Chmod(path, mode&0o777)
+	}
+	return nil
+}
