@@ -1,6 +1,9 @@
 package admission
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // Config is what a webhook injects. It is read by every request: change it by
 // handing out another one.
@@ -79,10 +82,21 @@ type HostAlias struct {
 	Hostnames []string `json:"hostnames"`
 }
 
-// Validate tells every fault of the configuration at once.
-func (c *Config) Validate() error { return nil }
+const defaultAudience = "api://AzureADTokenExchange"
 
-// Authority is the authority of an AZURE_ENVIRONMENT name, whatever its case;
-// for AzureStackCloud it is read from stack, the content of the file that
-// AZURE_ENVIRONMENT_FILEPATH names. Empty means AzurePublicCloud.
-func Authority(environment string, stack []byte) (string, error) { return "", nil }
+func (c *Config) audience() string {
+	if c.Audience == "" {
+		return defaultAudience
+	}
+	return c.Audience
+}
+
+// authority ends in a slash: samples join it and the tenant without one.
+func (c *Config) authority() string { return strings.TrimRight(c.Authority, "/") + "/" }
+
+func (t *Trust) env() []string {
+	if len(t.Env) == 0 {
+		return []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"}
+	}
+	return t.Env
+}

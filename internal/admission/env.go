@@ -1,0 +1,188 @@
+package admission
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// variable is one that containers get.
+type variable struct {
+	name, value string
+	json        []byte // as an element of env
+	file        bool   // names a file of our volume
+	rival       string // a variable that SDKs refuse beside this one
+	notProxy    bool   // is not for the proxy sidecar
+}
+
+// variables are those that are due, in upstream's order; ones without a value are not.
+func (m *mutation) variables() []variable {
+	var vars []variable
+	add := func(v variable) {
+		if v.value != "" {
+			v.json = fmt.Appendf(nil, `{"name":%s,"value":%s}`, quote(v.name), quote(v.value))
+			vars = append(vars, v)
+		}
+	}
+	add(variable{name: "AZURE_CLIENT_ID", value: m.values.clientID})
+	add(variable{name: "AZURE_TENANT_ID", value: m.values.tenantID})
+	add(variable{name: "AZURE_FEDERATED_TOKEN_FILE", value: m.tokenFile()})
+	add(variable{name: "AZURE_AUTHORITY_HOST", value: m.c.authority()})
+	if t := m.c.TokenProxy; m.values.binding {
+		add(variable{name: "AZURE_KUBERNETES_TOKEN_PROXY", value: t.URL})
+		add(variable{name: "AZURE_KUBERNETES_SNI_NAME", value: t.SNI})
+		if t.CAConfigMap != "" || t.CASigner != "" {
+			add(variable{name: caFile, value: m.token.mounts[0] + "/" + proxyCAFile, file: true, rival: caData})
+		}
+		add(variable{name: caData, value: t.CAData, rival: caFile})
+	}
+	if t := m.c.Trust; t != nil {
+		for _, name := range t.env() {
+			add(variable{name: name, value: m.token.mounts[0] + "/" + trustFile, file: true})
+		}
+	}
+	if m.values.proxy && m.c.Sidecar.Mode == SidecarEnv {
+		host := "http://127.0.0.1:" + strconv.Itoa(m.values.port)
+		add(variable{name: "AZURE_POD_IDENTITY_AUTHORITY_HOST", value: host, notProxy: true})
+		add(variable{name: "MSAL_MANAGED_IDENTITY_ENDPOINT", value: host + "/metadata/identity/oauth2/token", notProxy: true})
+	}
+	return vars
+}
+
+const (
+	caFile = "AZURE_KUBERNETES_CA_FILE"
+	caData = "AZURE_KUBERNETES_CA_DATA"
+)
+
+// patchContainer gives a container of the pod what it lacks.
+func (m *mutation) patchContainer(l *list, i int) {
+	n := &l.items[i]
+	if m.skips(n.name) || string(n.name) == redirectName {
+		for j := range m.vars {
+			m.has(n, &m.vars[j])
+		}
+		return
+	}
+	before, path := len(m.patch.Ops), at(l.path, i)
+	m.refresh(n, path+"/env")
+	var env [][]byte
+	for j := range m.vars {
+		v := &m.vars[j]
+		found, conflict := m.has(n, v)
+		if conflict {
+			m.conflict(v.name, n.name)
+		}
+		if found || !m.due(n, v) {
+			continue
+		}
+		env = append(env, v.json)
+	}
+	m.extend(path+"/env", n.envState, env)
+	m.extend(path+"/volumeMounts", n.mountState, m.newMounts(n))
+	if len(m.patch.Ops) > before {
+		m.patch.Touched++
+	}
+}
+
+// due tells whether the container gets the variable unless it has it.
+func (m *mutation) due(n *container, v *variable) bool {
+	switch {
+	case v.notProxy && string(n.name) == proxyName:
+		return false
+	case v.file && m.token.foreign(n):
+		return false
+	case v.rival != "":
+		return !slices.ContainsFunc(n.env, func(e envVar) bool { return string(e.name) == v.rival && !m.old.wrote(n, e) })
+	}
+	return true
+}
+
+// has tells whether the container has the variable already, and whether with a
+// value of its own that is not ours. One that merely looks like ours is noted.
+func (m *mutation) has(n *container, v *variable) (found, conflict bool) {
+	for _, e := range n.env {
+		if string(e.name) != v.name {
+			continue
+		}
+		found = true
+		switch {
+		case m.old.wrote(n, e):
+		case !e.from && string(e.value) == v.value:
+			m.kept[string(n.name)] = append(m.kept[string(n.name)], v.name)
+		default:
+			conflict = true
+		}
+	}
+	return found, conflict
+}
+
+// refresh mends the variables that an earlier mutation wrote: new values for
+// those that are due, and away with the others.
+func (m *mutation) refresh(n *container, path string) {
+	var gone []int
+	for i, e := range n.env {
+		if !m.old.wrote(n, e) {
+			continue
+		}
+		j := slices.IndexFunc(m.vars, func(v variable) bool { return v.name == string(e.name) })
+		switch {
+		case j < 0 || !m.due(n, &m.vars[j]):
+			gone = append(gone, i)
+		case m.vars[j].value != string(e.value):
+			m.op("replace", at(path, i)+"/value", quote(m.vars[j].value))
+		}
+	}
+	for _, i := range slices.Backward(gone) { // from the end: the rest keep their places
+		m.op("remove", at(path, i), nil)
+	}
+}
+
+type variableConflict struct {
+	name, container string
+	more            int
+}
+
+func (m *mutation) conflict(name string, container []byte) {
+	for i := range m.own {
+		if m.own[i].name == name {
+			m.own[i].more++
+			return
+		}
+	}
+	m.own = append(m.own, variableConflict{name: name, container: string(container)})
+}
+
+func (m *mutation) warnOfOwnVariables() {
+	for _, o := range m.own {
+		if o.more == 0 {
+			m.warn("container %s sets %s itself: its value stays", clip(o.container), o.name)
+		} else {
+			m.warn("container %s and %d more set %s themselves: their values stay", clip(o.container), o.more, o.name)
+		}
+	}
+}
+
+// injected is what the pod's annotation remembers of earlier mutations.
+type injected struct {
+	Version int                 `json:"v"`
+	Env     map[string]string   `json:"env"`            // what containers were given
+	Kept    map[string][]string `json:"kept,omitempty"` // but these had the same values of their own
+}
+
+// readInjected forgets what it does not understand: then all is the workload's.
+func readInjected(text string) injected {
+	var in injected
+	if text == "" || json.Unmarshal([]byte(text), &in) != nil || in.Version != 1 {
+		return injected{}
+	}
+	return in
+}
+
+// wrote tells whether a variable is as an earlier mutation left it.
+func (in *injected) wrote(n *container, e envVar) bool {
+	if len(in.Env) == 0 || e.from || len(e.value) == 0 || in.Env[string(e.name)] != string(e.value) {
+		return false
+	}
+	return !slices.Contains(in.Kept[string(n.name)], string(e.name))
+}

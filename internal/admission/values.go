@@ -1,0 +1,163 @@
+package admission
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/apierr"
+)
+
+// values are what the annotations of the pod and its service account ask for.
+type values struct {
+	clientID   string
+	tenantID   string
+	expiration int64
+	binding    bool // by the custom token endpoint
+	skip       []string
+	proxy      bool
+	port       int
+}
+
+const (
+	minExpiration = 3600
+	maxExpiration = 86400
+	defaultPort   = 8000
+)
+
+func (m *mutation) readValues() error {
+	v := &m.values
+	v.skip = skipped(m.p.noted[skipNote])
+	if t := m.c.TokenProxy; t != nil {
+		v.binding = strings.EqualFold(m.p.noted[prefix+"use-"+t.Suffix], "true")
+	}
+	for _, read := range []func() error{m.readAccount, m.readIdentity, m.readExpiration, m.readProxy} {
+		if err := read(); err != nil {
+			return err
+		}
+	}
+	m.warnOfSkips()
+	return nil
+}
+
+func (m *mutation) readAccount() error {
+	if m.account.Name == "default" {
+		m.warn("the pod runs as the default service account, which all pods of the namespace share: give it its own")
+	}
+	return nil
+}
+
+func (m *mutation) readIdentity() error {
+	v := &m.values
+	v.clientID = m.account.Annotations[clientIDNote]
+	v.tenantID = m.account.Annotations[tenantIDNote]
+	switch {
+	case v.clientID != "":
+		if !isGUID(v.clientID) {
+			if err := m.doubt("annotation %s of service account %s is %q, not a GUID", clientIDNote, m.account.Name, clip(v.clientID)); err != nil {
+				return err
+			}
+		}
+	case m.p.noted[clientIDNote] != "":
+		m.warn("annotation %s belongs on service account %s, not on the pod", clientIDNote, m.account.Name)
+	default:
+		m.warn("service account %s has no annotation %s", m.account.Name, clientIDNote)
+	}
+	if v.tenantID == "" {
+		v.tenantID = m.c.TenantID
+	}
+	if v.tenantID != "" && !tenantLike(v.tenantID) {
+		return m.doubt("annotation %s of service account %s is %q, not a GUID", tenantIDNote, m.account.Name, clip(v.tenantID))
+	}
+	return nil
+}
+
+// doubt warns of a value; a strict configuration refuses it.
+func (m *mutation) doubt(format string, args ...any) error {
+	if m.c.Strict {
+		return apierr.New(apierr.Invalid, format, args...)
+	}
+	m.warn(format, args...)
+	return nil
+}
+
+func (m *mutation) readExpiration() error {
+	text, where := m.p.noted[expirationNote], "the pod"
+	if text == "" {
+		text, where = m.account.Annotations[expirationNote], "service account "+m.account.Name
+	}
+	if text == "" {
+		m.values.expiration = minExpiration
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < minExpiration || n > maxExpiration {
+		return apierr.New(apierr.Invalid, `annotation %s of %s is %q: write whole seconds from %d to %d, for example "%d"`,
+			expirationNote, where, clip(text), minExpiration, maxExpiration, minExpiration)
+	}
+	m.values.expiration = n
+	return nil
+}
+
+func (m *mutation) readProxy() error {
+	text, asked := m.p.noted[proxyNote]
+	if !asked || strings.EqualFold(text, "false") {
+		return nil
+	}
+	if !strings.EqualFold(text, "true") {
+		if err := m.doubt(`annotation %s is %q: write "true" or "false"; it counts as "true"`, proxyNote, clip(text)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case m.p.hostNetwork:
+		return apierr.New(apierr.Invalid, "hostNetwork is set to true, cannot inject proxy sidecar")
+	case m.p.windows:
+		return apierr.New(apierr.Invalid, "the proxy sidecar runs on Linux only: remove annotation %s from this Windows pod", proxyNote)
+	case m.c.Sidecar.Image == "":
+		return apierr.New(apierr.Invalid, "this cluster's webhook has no image for the proxy sidecar: remove annotation %s, or have one configured", proxyNote)
+	}
+	m.values.proxy, m.values.port = true, defaultPort
+	if text := m.p.noted[proxyPortNote]; text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 65535 {
+			return apierr.New(apierr.Invalid, `annotation %s is %q: write a port from 1 to 65535, for example "%d"`, proxyPortNote, clip(text), defaultPort)
+		}
+		m.values.port = n
+	}
+	return nil
+}
+
+func skipped(text string) []string {
+	var names []string
+	for name := range strings.SplitSeq(text, ";") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// skips tells whether the container is to be left alone.
+func (m *mutation) skips(name []byte) bool {
+	_, found := slices.BinarySearchFunc(m.values.skip, name, func(s string, b []byte) int { return strings.Compare(s, string(b)) })
+	return found
+}
+
+func (m *mutation) warnOfSkips() {
+	if len(m.values.skip) == 0 {
+		return
+	}
+	known := map[string]bool{proxyName: true, redirectName: true}
+	for _, l := range []*list{&m.p.inits, &m.p.containers} {
+		for _, n := range l.items {
+			known[string(n.name)] = true
+		}
+	}
+	for _, name := range m.values.skip {
+		if !known[name] {
+			m.warn("annotation %s names %q, which is no container of the pod", skipNote, clip(name))
+		}
+	}
+}
