@@ -13,6 +13,7 @@ func TestControlPlane(t *testing.T) {
 	t.Parallel()
 	c := start(t, "api")
 	t.Run("tokens", func(t *testing.T) { t.Parallel(); testTokens(t, c) })
+	t.Run("issuer-key-rotation", func(t *testing.T) { testRotation(t, c) })
 }
 
 // TestNode holds what needs pods that run.
