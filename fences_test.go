@@ -49,6 +49,8 @@ var mayImport = map[string][]string{
 	"internal/devissuer":      {"internal/model"},
 	"internal/publish":        {"internal/trust"},
 	"internal/quickstart":     std,
+	"internal/imds":           std,
+	"internal/imds/redirect":  std,
 	"internal/store/embedded": {"internal/store", "internal/apierr"},
 	"internal/admission":      {"internal/apierr", "internal/obs"},
 }
@@ -74,6 +76,7 @@ var onlyImporter = map[string][]string{
 	"golang.org/x/crypto/x509roots":          {"deploy/images"},
 	"github.com/prometheus":                  {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit", "internal/admission"},
 	"k8s.io/client-go":                       {"internal/kube"},
+	"github.com/google/nftables":             {"internal/imds/redirect"},
 	"k8s.io/apimachinery":                    {"internal/kube"},
 	"github.com/go-logr":                     {"internal/kube"},
 }
