@@ -1,0 +1,234 @@
+package clusterdns
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// Config for New. Store and Cluster are needed.
+type Config struct {
+	Store   *store.Store
+	Cluster *kube.Cluster
+	// Namespace of both Services; default lanyard.
+	Namespace string
+	// Service is the headless Service without a selector; default vault.
+	Service string
+	// Target is the Service whose cluster IPs the names get; default lanyard.
+	Target string
+
+	Log *slog.Logger // default: none
+}
+
+const (
+	// lookEvery is how often the View is looked at; that costs no I/O.
+	lookEvery = 250 * time.Millisecond
+	// checkEvery is how often the cluster is asked for what is really there.
+	checkEvery = 5 * time.Minute
+	// Pauses after a failure, doubling.
+	firstPause, longestPause = time.Second, time.Minute
+	fieldManager             = "lanyard-cluster-dns"
+)
+
+// Controller keeps the slices. Any number of replicas may run: all want the same.
+type Controller struct {
+	c Config
+
+	// Owned by Run.
+	rev     int64             // of the View that was looked at last
+	names   []string          // of its vaults, sorted
+	targets []netip.Addr      // cluster IPs of the target Service
+	applied map[string]string // by slice name: what was applied last
+	checked bool              // the cluster was asked, and not too long ago
+}
+
+// New checks the configuration.
+func New(c Config) (*Controller, error) {
+	if c.Store == nil || c.Cluster == nil {
+		return nil, errors.New("cluster DNS: Store and Cluster must be set")
+	}
+	for _, d := range []struct {
+		field *string
+		value string
+	}{{&c.Namespace, "lanyard"}, {&c.Service, "vault"}, {&c.Target, "lanyard"}} {
+		if *d.field == "" {
+			*d.field = d.value
+		}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Controller{c: c}, nil
+}
+
+// Run follows the store until ctx ends. Trouble with the cluster is logged and
+// tried again: the server is of use without these names.
+func (d *Controller) Run(ctx context.Context) error {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	check := time.NewTicker(checkEvery)
+	defer check.Stop()
+	for pause := firstPause; ; {
+		if err := d.step(ctx); ctx.Err() != nil {
+			return nil
+		} else if err != nil {
+			d.c.Log.WarnContext(ctx, "cannot keep vaults' names in the cluster's DNS", "error", err, "again", pause)
+			d.checked = false
+			if !sleep(ctx, pause) {
+				return nil
+			}
+			pause = min(2*pause, longestPause)
+			continue
+		}
+		pause = firstPause
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-check.C:
+			d.checked = false
+		case <-look.C:
+		}
+	}
+}
+
+func sleep(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
+	}
+}
+
+// step brings the cluster's slices to what the store has now.
+func (d *Controller) step(ctx context.Context) error {
+	view, err := d.c.Store.View()
+	if err != nil {
+		return err
+	}
+	if d.checked && view.Rev() == d.rev {
+		return nil
+	}
+	names := vaults(view)
+	if d.checked && slices.Equal(names, d.names) {
+		d.rev = view.Rev()
+		return nil
+	}
+	if !d.checked {
+		if err := d.check(ctx); err != nil {
+			return err
+		}
+	}
+	if err := d.apply(ctx, names); err != nil {
+		return err
+	}
+	d.rev, d.names, d.checked = view.Rev(), names, true
+	return nil
+}
+
+// vaults are the names of the vaults that can be reached, sorted.
+func vaults(view *store.View) []string {
+	var names []string
+	for e := range view.Prefix("/subscriptions/", "") {
+		if v, ok := e.Value.(*model.Vault); ok {
+			names = append(names, model.VaultIndex(v.Name)[len(model.VaultIndex("")):]) // in lower case
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// check reads the target's addresses, and which slices there are.
+func (d *Controller) check(ctx context.Context) error {
+	b, err := d.c.Cluster.Get(ctx, kube.Ref{APIVersion: "v1", Kind: "Service", Namespace: d.c.Namespace, Name: d.c.Target})
+	if err != nil {
+		return fmt.Errorf("reading the Service %s: %w", d.c.Target, err)
+	}
+	if d.targets, err = clusterIPs(b); err != nil {
+		return fmt.Errorf("reading the Service %s: %w", d.c.Target, err)
+	}
+	found, err := d.c.Cluster.List(ctx, d.slice(""), kube.ListOptions{
+		LabelSelector: serviceLabel + "=" + d.c.Service + "," + managerLabel + "=" + manager,
+	})
+	if err != nil {
+		return fmt.Errorf("listing endpoint slices: %w", err)
+	}
+	d.applied = map[string]string{}
+	for _, b := range found {
+		var o struct {
+			Metadata struct {
+				Name string `json:"name"`
+			} `json:"metadata"`
+		}
+		if err := json.Unmarshal(b, &o); err != nil {
+			return fmt.Errorf("reading an endpoint slice: %w", err)
+		}
+		d.applied[o.Metadata.Name] = "" // there, with content that we do not trust
+	}
+	return nil
+}
+
+func clusterIPs(service []byte) ([]netip.Addr, error) {
+	var s struct {
+		Spec struct {
+			ClusterIPs []string `json:"clusterIPs"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(service, &s); err != nil {
+		return nil, err
+	}
+	var addrs []netip.Addr
+	for _, ip := range s.Spec.ClusterIPs {
+		addr, err := netip.ParseAddr(ip)
+		if err != nil {
+			return nil, errors.New("it has no cluster IP, which vaults' names need")
+		}
+		addrs = append(addrs, addr)
+	}
+	if len(addrs) == 0 {
+		return nil, errors.New("it has no cluster IP, which vaults' names need")
+	}
+	return addrs, nil
+}
+
+// apply writes the slices that differ, and deletes those that are too many.
+// What is new comes before what goes, so that no name is missing in between.
+func (d *Controller) apply(ctx context.Context, names []string) error {
+	want, err := d.wanted(names)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if d.applied[name] == want[name] {
+			continue
+		}
+		if _, err := d.c.Cluster.Apply(ctx, []byte(want[name]), fieldManager); err != nil {
+			return err
+		}
+		d.applied[name] = want[name]
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.applied)) {
+		if _, ok := want[name]; ok {
+			continue
+		}
+		if _, err := d.c.Cluster.DeleteOne(ctx, d.slice(name)); err != nil {
+			return err
+		}
+		delete(d.applied, name)
+	}
+	return nil
+}
+
+func (d *Controller) slice(name string) kube.Ref {
+	return kube.Ref{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice", Namespace: d.c.Namespace, Name: name}
+}

@@ -1,0 +1,184 @@
+package clusterdns_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lanyard-io/lanyard/internal/clusterdns"
+	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/store/storetest"
+)
+
+const services = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: lanyard}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: lanyard, namespace: lanyard}
+spec: {ports: [{port: 443}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: vault, namespace: lanyard}
+spec: {clusterIP: None, ports: [{port: 443}]}
+---
+# Somebody else's: it is to stay.
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: other, namespace: lanyard, labels: {kubernetes.io/service-name: vault}}
+addressType: IPv4
+endpoints: []
+---
+# What the chart grants, and no more.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: dns, namespace: lanyard}
+rules:
+  - {apiGroups: [""], resources: [services], resourceNames: [lanyard], verbs: [get]}
+  - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, create, patch, delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: dns, namespace: lanyard}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: dns}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: lanyard}]
+`
+
+type fixture struct {
+	admin *kube.Cluster
+	store *store.Store
+}
+
+func connect(t *testing.T, kubeconfig []byte) *kube.Cluster {
+	t.Helper()
+	k, err := kube.Connect(kube.Config{Kubeconfig: kubeconfig})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	return k
+}
+
+func (f *fixture) vaults(t *testing.T, names ...string) {
+	t.Helper()
+	var ops []store.Op
+	for _, n := range names {
+		ops = append(ops, store.Op{Value: vault(n)})
+	}
+	for part := range slices.Chunk(ops, 50) {
+		if _, err := f.store.Commit(t.Context(), part...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func vault(name string) *model.Vault {
+	return &model.Vault{Resource: model.Resource{
+		ID:   "/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/" + name,
+		Name: name,
+	}}
+}
+
+// hostnames are those of all our slices, and in how many slices they are.
+func (f *fixture) hostnames(t *testing.T) (names []string, count int) {
+	t.Helper()
+	all, err := f.admin.List(t.Context(), kube.Ref{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice", Namespace: "lanyard"},
+		kube.ListOptions{LabelSelector: "endpointslice.kubernetes.io/managed-by=lanyard.io,kubernetes.io/service-name=vault"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range all {
+		var s struct {
+			Endpoints []struct{ Hostname string }
+		}
+		if err := json.Unmarshal(b, &s); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range s.Endpoints {
+			names = append(names, e.Hostname)
+		}
+	}
+	slices.Sort(names)
+	return names, len(all)
+}
+
+// await waits until the cluster has exactly these names.
+func (f *fixture) await(t *testing.T, want []string) (count int) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(time.Minute)
+	for {
+		got, count := f.hostnames(t)
+		if slices.Equal(got, want) {
+			return count
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("the cluster's names (-want +got):\n%s", cmp.Diff(want, got))
+		case <-tick.C:
+		}
+	}
+}
+
+func TestNamesFollowTheStore(t *testing.T) {
+	s := kubetest.Start(t)
+	f := &fixture{admin: connect(t, s.Kubeconfig), store: storetest.New(t)}
+	if _, err := f.admin.Apply(t.Context(), []byte(services), "test"); err != nil {
+		t.Fatal(err)
+	}
+	limited := connect(t, s.KubeconfigFor(t, time.Now().Add(time.Hour), "lanyard"))
+	d, err := clusterdns.New(clusterdns.Config{Store: f.store, Cluster: limited})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.vaults(t, "First", "second")
+	go func() {
+		if err := d.Run(t.Context()); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}()
+	f.await(t, []string{"first", "second"})
+
+	var many []string
+	for i := range 1500 {
+		many = append(many, fmt.Sprintf("kv-%04d", i))
+	}
+	f.vaults(t, many...)
+	if n := f.await(t, slices.Concat([]string{"first"}, many, []string{"second"})); n < 2 {
+		t.Errorf("1,502 names in %d slices", n)
+	}
+	for _, n := range append(many, "First") {
+		key := strings.ToLower(vault(n).ID)
+		_, rev, _ := store.Get[*model.Vault](f.view(t), key)
+		if err := f.store.Delete(t.Context(), key, rev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := f.await(t, []string{"second"}); n != 1 {
+		t.Errorf("one name in %d slices", n)
+	}
+	if _, err := f.admin.Get(t.Context(), kube.Ref{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice", Namespace: "lanyard", Name: "other"}); err != nil {
+		t.Errorf("somebody else's slice: %v", err)
+	}
+}
+
+func (f *fixture) view(t *testing.T) *store.View {
+	t.Helper()
+	v, err := f.store.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

@@ -1,0 +1,98 @@
+package clusterdns
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+)
+
+const (
+	// maxEndpoints is the API's limit of one slice:
+	// https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/
+	maxEndpoints = 1000
+	publicPort   = 443
+
+	serviceLabel = "kubernetes.io/service-name"
+	managerLabel = "endpointslice.kubernetes.io/managed-by"
+	manager      = "lanyard.io"
+)
+
+type endpointSlice struct {
+	APIVersion  string         `json:"apiVersion"`
+	Kind        string         `json:"kind"`
+	Metadata    map[string]any `json:"metadata"`
+	AddressType string         `json:"addressType"`
+	Endpoints   []endpoint     `json:"endpoints"`
+	Ports       []port         `json:"ports"`
+}
+
+type endpoint struct {
+	Addresses  []string        `json:"addresses"`
+	Hostname   string          `json:"hostname"`
+	Conditions map[string]bool `json:"conditions"`
+}
+
+type port struct {
+	Name     string `json:"name"`
+	Protocol string `json:"protocol"`
+	Port     int    `json:"port"`
+}
+
+// wanted are the slices for these names, as JSON, by their names.
+func (d *Controller) wanted(names []string) (map[string]string, error) {
+	want := map[string]string{}
+	for _, target := range d.targets {
+		family := "IPv4"
+		if target.Is6() {
+			family = "IPv6"
+		}
+		for i, bucket := range buckets(names, maxEndpoints) {
+			name := sliceName(d.c.Service, family, i)
+			s := endpointSlice{
+				APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice", AddressType: family,
+				Metadata: map[string]any{
+					"name": name, "namespace": d.c.Namespace,
+					"labels": map[string]string{serviceLabel: d.c.Service, managerLabel: manager},
+				},
+				Endpoints: make([]endpoint, 0, len(bucket)),
+				Ports:     []port{{"https", "TCP", publicPort}},
+			}
+			for _, host := range bucket {
+				s.Endpoints = append(s.Endpoints, endpoint{[]string{target.String()}, host, map[string]bool{"ready": true}})
+			}
+			b, err := json.Marshal(s)
+			if err != nil {
+				return nil, err
+			}
+			want[name] = string(b)
+		}
+	}
+	return want, nil
+}
+
+func sliceName(service, family string, i int) string {
+	return fmt.Sprintf("%s-%s-%d", service, map[string]string{"IPv4": "4", "IPv6": "6"}[family], i)
+}
+
+// buckets spreads names by their hash over as many buckets as are needed, a
+// power of two, so that one more name changes one bucket. Every replica gets the
+// same ones. The order within a bucket is kept; empty buckets stay.
+func buckets(names []string, limit int) [][]string {
+	if len(names) == 0 {
+		return nil
+	}
+	for count := 1; ; count *= 2 {
+		all := make([][]string, count)
+		full := false
+		for _, name := range names {
+			h := fnv.New32a()
+			h.Write([]byte(name))
+			i := int(h.Sum32() % uint32(count))
+			all[i] = append(all[i], name)
+			full = full || len(all[i]) > limit
+		}
+		if !full {
+			return all
+		}
+	}
+}
