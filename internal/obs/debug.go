@@ -50,13 +50,11 @@ func Debug(c DebugConfig) http.Handler {
 		c.Timeout = 2 * time.Second
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Registry, promhttp.HandlerOpts{
-		MaxRequestsInFlight: maxScrapes, ErrorHandling: promhttp.ContinueOnError,
-	}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		writeStatus(w, http.StatusOK, status{OK: true})
+	mux.Handle("GET /metrics", metricsHandler(c.Registry))
+	mux.HandleFunc("GET /healthz", healthy)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		writeStatus(w, c.check(r.Context()))
 	})
-	mux.HandleFunc("GET /readyz", c.ready)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -64,6 +62,40 @@ func Debug(c DebugConfig) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
+
+// Metrics serves /metrics alone, for a listener that a monitoring system reaches.
+// Metrics tell how much is done and how it ends, never of whom.
+func Metrics(registry *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metricsHandler(registry))
+	return mux
+}
+
+func metricsHandler(registry *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: maxScrapes, ErrorHandling: promhttp.ContinueOnError,
+	})
+}
+
+// Probes serves /healthz and /readyz alone, for a listener that a kubelet
+// reaches. It says which check failed, and not why: others reach it too.
+func Probes(c DebugConfig) http.Handler {
+	if c.Timeout == 0 {
+		c.Timeout = 2 * time.Second
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", healthy)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		s := c.check(r.Context())
+		for i := range s.Failed {
+			s.Failed[i].Error = ""
+		}
+		writeStatus(w, s)
+	})
+	return mux
+}
+
+func healthy(w http.ResponseWriter, _ *http.Request) { writeStatus(w, status{OK: true}) }
 
 // status is the body of /healthz and /readyz.
 type status struct {
@@ -73,11 +105,11 @@ type status struct {
 
 type failed struct {
 	Name  string `json:"name"`
-	Error string `json:"error"`
+	Error string `json:"error,omitempty"`
 }
 
-func (c *DebugConfig) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), c.Timeout)
+func (c *DebugConfig) check(ctx context.Context) status {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	s := status{OK: true}
 	for _, check := range c.Checks {
@@ -86,16 +118,16 @@ func (c *DebugConfig) ready(w http.ResponseWriter, r *http.Request) {
 			s.Failed = append(s.Failed, failed{Name: check.Name, Error: err.Error()})
 		}
 	}
+	return s
+}
+
+func writeStatus(w http.ResponseWriter, s status) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
 	code := http.StatusOK
 	if !s.OK {
 		code = http.StatusServiceUnavailable
 	}
-	writeStatus(w, code, s)
-}
-
-func writeStatus(w http.ResponseWriter, code int, s status) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(s)
 }

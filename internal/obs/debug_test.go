@@ -99,3 +99,28 @@ func TestRequestFromNothing(t *testing.T) {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 }
+
+func TestPublicListenersSayLittle(t *testing.T) {
+	broken := Check{"store", func(context.Context) error { return errors.New("dial etcd-0.internal") }}
+	c := DebugConfig{Registry: NewRegistry(), Checks: []Check{broken}}
+	probes, metrics := Probes(c), Metrics(c.Registry)
+	if code, body := get(t, probes, "/readyz"); code != 503 || body != `{"ok":false,"failed":[{"name":"store"}]}`+"\n" {
+		t.Errorf("/readyz = %d %s", code, body)
+	}
+	if code, _ := get(t, probes, "/healthz"); code != 200 {
+		t.Errorf("/healthz = %d", code)
+	}
+	if code, body := get(t, metrics, "/metrics"); code != 200 || !strings.Contains(body, "lanyard_build_info{") {
+		t.Errorf("/metrics = %d %.200s", code, body)
+	}
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/"} {
+		if code, _ := get(t, probes, path); code != 404 {
+			t.Errorf("the probes' listener answers %s with %d", path, code)
+		}
+	}
+	for _, path := range []string{"/readyz", "/debug/pprof/", "/"} {
+		if code, _ := get(t, metrics, path); code != 404 {
+			t.Errorf("the metrics' listener answers %s with %d", path, code)
+		}
+	}
+}
