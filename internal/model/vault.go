@@ -46,6 +46,9 @@ type Deletion struct {
 // DeletedVaultKey is where a deleted vault waits to be recovered or purged.
 func DeletedVaultKey(name string) string { return "/deletedvaults/" + strings.ToLower(name) }
 
+// AllVaults finds every vault, live or deleted.
+const AllVaults = "vaults/all"
+
 // VaultIndex finds a vault by its name, live or deleted.
 func VaultIndex(name string) string { return "vault/" + strings.ToLower(name) }
 
@@ -61,7 +64,7 @@ func (v *Vault) Key() string {
 }
 
 // Index implements Object.
-func (v *Vault) Index() []string { return []string{VaultIndex(v.Name)} }
+func (v *Vault) Index() []string { return []string{AllVaults, VaultIndex(v.Name)} }
 
 // Secret is a name in a vault: its current version and, when it was deleted,
 // since when.

@@ -31,6 +31,13 @@ type Config struct {
 	// none. It has no authentication. Default 127.0.0.1:7490.
 	Debug string
 
+	// Webhook is the HTTPS listener of the admission webhook, for attached clusters
+	// that are to call this server; "off" for none, the default.
+	Webhook string
+	// WebhookImage is the image of the webhook for clusters that are to run it
+	// themselves. Without it, their own settings must name one.
+	WebhookImage string
+
 	// AzureNames also answers for Microsoft's public names (names mode).
 	AzureNames bool
 	// Aliases are further host names: login=HOST, management=HOST, graph=HOST, vault=ZONE.
@@ -60,9 +67,12 @@ type Config struct {
 	// RS256 signs every access token with RSA, as Entra does. By default tokens
 	// for Lanyard's own surfaces are ES256, which signs 30 times faster.
 	RS256 bool
+	// NoPasswordGrant keeps people's passwords to the sign-in page: clients may
+	// not send one (`az login -u NAME -p PASSWORD`).
+	NoPasswordGrant bool
 	// Audiences are further resources that tokens may be asked for, such as api://my-app.
 	Audiences []string
-	// AppLifetime and IdentityLifetime of access tokens. Defaults 1 h and 24 h, at most 24 h.
+	// AppLifetime (of people's tokens too) and IdentityLifetime of access tokens. Defaults 1 h and 24 h, at most 24 h.
 	AppLifetime, IdentityLifetime time.Duration
 
 	// IssuerRoots is a PEM file of CAs to trust for foreign issuers, in place of the system's.
@@ -114,6 +124,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Listen, "127.0.0.1:7443")
 	set(&c.Proxy, "127.0.0.1:7480")
 	set(&c.Debug, "127.0.0.1:7490")
+	set(&c.Webhook, off)
 	set(&c.KeyFile, c.path(keyFileName))
 	if c.MaxCredentials == 0 {
 		c.MaxCredentials = 20
@@ -154,7 +165,7 @@ func (c Config) Validate() error {
 	if _, err := c.names(); err != nil {
 		faults = append(faults, err)
 	}
-	for _, l := range []struct{ name, addr string }{{"listen", c.Listen}, {"proxy", c.Proxy}, {"debug", c.Debug}} {
+	for _, l := range []struct{ name, addr string }{{"listen", c.Listen}, {"proxy", c.Proxy}, {"debug", c.Debug}, {"webhook", c.Webhook}} {
 		if l.addr == off && l.name != "listen" {
 			continue
 		}

@@ -207,6 +207,7 @@ type State struct {
 	Listen         string    `json:"listen"`
 	Proxy          string    `json:"proxy,omitempty"`
 	Debug          string    `json:"debug,omitempty"`
+	Webhook        string    `json:"webhook,omitempty"`
 	AzureNames     bool      `json:"azureNames,omitempty"`
 	Aliases        []string  `json:"aliases,omitempty"`
 	ADFS           bool      `json:"adfs,omitempty"`

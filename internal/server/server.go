@@ -18,6 +18,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/arm"
 	"github.com/lanyard-io/lanyard/internal/audit"
+	"github.com/lanyard-io/lanyard/internal/cluster"
 	"github.com/lanyard-io/lanyard/internal/graph"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -45,9 +46,13 @@ type Server struct {
 	metrics  *prometheus.Registry
 	tls      *tls.Config
 	ownCA    bool
+	podCA    []byte // PEM that pods need to trust us; nil with the operator's certificate
 
-	edge                   http.Handler
-	listener, proxy, debug net.Listener // proxy and debug may be nil
+	installer *cluster.Installer
+	hooks     *cluster.Hooks // nil without a webhook listener
+
+	edge                            http.Handler
+	listener, proxy, debug, webhook net.Listener // all but the first may be nil
 }
 
 // New opens the store, makes what a first start needs, and listens. It fails,
@@ -65,7 +70,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	}()
 	for _, open := range []func(context.Context) error{
 		// What may be refused comes first: a refused start changes nothing.
-		s.openStore, s.listen, s.openInstance, s.openTLS, s.openKeys, s.openSurfaces, s.writeFiles,
+		s.openStore, s.listen, s.openInstance, s.openTLS, s.openWebhooks, s.openKeys, s.openSurfaces, s.writeFiles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -119,6 +124,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 
 	tokens, err := sts.New(sts.Config{
 		Store: st, Keys: s.keys, Trust: s.trust, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID,
+		Sealer: s.backend.Sealer, NoPasswordGrant: c.NoPasswordGrant,
 		RS256: c.RS256, AppLifetime: c.AppLifetime, IdentityLifetime: c.IdentityLifetime, Audiences: c.Audiences,
 		Now: c.Now, Log: c.Log,
 	})
@@ -128,7 +134,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	s.arm, err = arm.New(arm.Config{
 		Store: st, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID, SubscriptionID: s.instance.SubscriptionID,
 		Authenticate: authenticator.Authenticate, MaxCredentials: c.MaxCredentials, Explain: s.gate.Find,
-		Keys: s.keys, Sealer: s.backend.Sealer, Now: c.Now, Log: c.Log,
+		Keys: s.keys, Sealer: s.backend.Sealer, Webhooks: s.installer, Now: c.Now, Log: c.Log,
 	})
 	if err != nil {
 		return err
@@ -147,7 +153,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 
 	directory, err := graph.New(graph.Config{
 		Store: st, Gate: s.gate, Authenticate: authenticator.Authenticate, TenantID: s.instance.TenantID,
-		MaxCredentials: c.MaxCredentials, Now: c.Now, Log: c.Log,
+		Sealer: s.backend.Sealer, MaxCredentials: c.MaxCredentials, Now: c.Now, Log: c.Log,
 	})
 	if err != nil {
 		return err
@@ -200,6 +206,7 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	s.listener = open("listen", s.c.Listen)
 	s.proxy = open("proxy", s.c.Proxy)
 	s.debug = open("debug", s.c.Debug)
+	s.webhook = open("webhook", s.c.Webhook)
 	return err
 }
 
@@ -212,7 +219,7 @@ func (s *Server) State() State {
 		return ln.Addr().String()
 	}
 	return State{
-		Address: s.c.Address, Listen: addr(s.listener), Proxy: addr(s.proxy), Debug: addr(s.debug),
+		Address: s.c.Address, Listen: addr(s.listener), Proxy: addr(s.proxy), Debug: addr(s.debug), Webhook: addr(s.webhook),
 		AzureNames: s.c.AzureNames, Aliases: s.c.Aliases, ADFS: s.c.ADFS, OwnCA: s.ownCA,
 		TenantID: s.instance.TenantID, SubscriptionID: s.instance.SubscriptionID, Started: s.c.Now().UTC(),
 	}
@@ -260,6 +267,12 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.debug != nil {
 		front.Go(func() error {
 			return httpx.Serve(frontCtx, s.debug, httpx.Server(httpx.ServerConfig{Handler: s.debugHandler(), Log: s.c.Log}))
+		})
+	}
+	if s.hooks != nil {
+		front.Go(func() error { return s.hooks.Run(frontCtx) })
+		front.Go(func() error {
+			return httpx.Serve(frontCtx, s.webhook, httpx.Server(httpx.ServerConfig{Handler: s.hooks, TLS: s.hooks.TLS(), Log: s.c.Log}))
 		})
 	}
 	s.c.Log.InfoContext(ctx, "ready", "listen", s.State().Listen, "address", s.c.Address)
@@ -328,7 +341,7 @@ func (s *Server) debugHandler() http.Handler {
 // Close gives back what New opened; Run calls it.
 func (s *Server) Close() error {
 	var faults []error
-	for _, ln := range []net.Listener{s.listener, s.proxy, s.debug} {
+	for _, ln := range []net.Listener{s.listener, s.proxy, s.debug, s.webhook} {
 		if ln != nil {
 			if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				faults = append(faults, err)

@@ -23,7 +23,8 @@ func (s *Server) openTLS(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.writeBundles(pki.Bundle(ca, previous)); err != nil {
+		s.podCA = pki.Bundle(ca, previous)
+		if err := s.writeBundles(s.podCA); err != nil {
 			return fmt.Errorf("writing the CA's certificate: %w", err)
 		}
 		c.CA, c.Names = ca, s.names.Certificate()
@@ -49,11 +50,7 @@ func (s *Server) authority(ctx context.Context) (*pki.CA, [][]byte, error) {
 		stored, rev, ok := store.Get[*model.CA](v, model.CAKey)
 		var previous [][]byte
 		if ok {
-			key, err := s.backend.Sealer.Open(stored.SealedKey, model.CAKey)
-			if err != nil {
-				return nil, nil, fmt.Errorf("opening the CA's key: %w", err)
-			}
-			ca, err := pki.ParseCA(stored.Certificate, key)
+			ca, err := s.openCA(stored)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -77,6 +74,14 @@ func (s *Server) authority(ctx context.Context) (*pki.CA, [][]byte, error) {
 			return ca, previous, err
 		}
 	}
+}
+
+func (s *Server) openCA(stored *model.CA) (*pki.CA, error) {
+	key, err := s.backend.Sealer.Open(stored.SealedKey, stored.Key())
+	if err != nil {
+		return nil, fmt.Errorf("opening the CA's key: %w", err)
+	}
+	return pki.ParseCA(stored.Certificate, key)
 }
 
 // maxPrevious is how many earlier CAs stay in the bundle.
