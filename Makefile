@@ -9,7 +9,7 @@ PLATFORMS ?= linux/amd64,linux/arm64
 REGISTRY  ?= localhost
 TAG       ?= dev
 
-.PHONY: help build images demo test cluster cluster-test check race bench fuzz clean
+.PHONY: help build images demo test cluster cluster-test check race bench bench-scale fuzz clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ race: ## The tests under the race detector
 
 bench: build ## Measure against the bounds; prints a table
 	$(GO) run ./test/bench
+
+bench-scale: build ## Measure a store with 100,000 identities of 20 credentials each; wants 16 GB
+	$(GO) run ./test/bench -only none -identities 100000
 
 fuzz: ## Fuzz every parser for a short while (FUZZTIME=10s each)
 	@test/fuzz $(or $(FUZZTIME),10s)

@@ -1,22 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -55,6 +46,10 @@ type subject struct {
 	tenant string
 	token  string // for the vault
 	admin  string // a token for the vault that may write
+	login  []byte // form of the admin's sign-in with its secret
+	arm    string // a token for Resource Manager
+	group  string // path of the resource group
+	client *client.Client
 }
 
 const (
@@ -81,6 +76,9 @@ func newLab(ctx context.Context) (l *lab, err error) {
 		return nil, err
 	}
 	if l.rs, err = l.startServer(ctx, "rs256", true); err != nil {
+		return nil, err
+	}
+	if err := l.es.manyIdentities(ctx); err != nil {
 		return nil, err
 	}
 	if l.bare, err = startBare(); err != nil {
@@ -119,19 +117,29 @@ func (l *lab) close() {
 }
 
 func (l *lab) startServer(ctx context.Context, name string, rs256 bool) (*subject, error) {
-	dir := filepath.Join(l.dir, name)
-	s, err := server.New(ctx, server.Config{
-		DataDir: dir, Listen: "127.0.0.1:0", Proxy: "off", Debug: "off", RS256: rs256,
-		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), // formatted, as in production, then dropped
-	})
+	s, stop, err := runServer(ctx, l.config(name, rs256))
 	if err != nil {
 		return nil, err
+	}
+	l.cleanup = append(l.cleanup, stop)
+	return l.furnish(ctx, s, server.Dir(filepath.Join(l.dir, name)))
+}
+
+func (l *lab) config(name string, rs256 bool) server.Config {
+	return server.Config{
+		DataDir: filepath.Join(l.dir, name), Listen: "127.0.0.1:0", Proxy: "off", Debug: "off", RS256: rs256,
+		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), // formatted, as in production, then dropped
+	}
+}
+
+func runServer(ctx context.Context, c server.Config) (s *server.Server, stop func() error, err error) {
+	if s, err = server.New(ctx, c); err != nil {
+		return nil, nil, err
 	}
 	runCtx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- s.Run(runCtx) }()
-	l.cleanup = append(l.cleanup, func() error { cancel(); return <-done })
-	return l.furnish(ctx, s, server.Dir(dir))
+	return s, func() error { cancel(); return <-done }, nil
 }
 
 func (l *lab) furnish(ctx context.Context, s *server.Server, dir server.Dir) (*subject, error) {
@@ -194,10 +202,17 @@ func (l *lab) furnish(ctx context.Context, s *server.Server, dir server.Dir) (*s
 	if _, err := secrets.SetSecret(ctx, "read", azsecrets.SetSecretParameters{Value: &v}, nil); err != nil {
 		return nil, err
 	}
-	sub := &subject{names: set, tenant: adm.TenantID, http: httpClient(roots, listen)}
+	sub := &subject{names: set, tenant: adm.TenantID, http: httpClient(roots, listen), group: group, client: c}
 	if sub.admin, err = c.Token(ctx, set.VaultResource()); err != nil {
 		return nil, err
 	}
+	if sub.arm, err = c.Token(ctx, set.ManagementURL()); err != nil {
+		return nil, err
+	}
+	sub.login = []byte(url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {adm.ClientID}, "client_secret": {adm.ClientSecret},
+		"scope": {set.ManagementURL() + "/.default"},
+	}.Encode())
 	assertion, err := l.issuer.Token("default", "bench", "api://AzureADTokenExchange", time.Now())
 	if err != nil {
 		return nil, err
@@ -207,7 +222,15 @@ func (l *lab) furnish(ctx context.Context, s *server.Server, dir server.Dir) (*s
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 		"client_assertion":      {assertion}, "scope": {set.VaultResource() + "/.default"}, "client_info": {"1"},
 	}.Encode())
-	sub.token, err = sub.exchange(ctx)
+	b, err := sub.tokenRequest(sub.form).send(ctx, sub.http)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	err = json.Unmarshal(b, &answer)
+	sub.token = answer.AccessToken
 	return sub, err
 }
 
@@ -227,176 +250,6 @@ func httpClient(roots *x509.CertPool, listen string) *http.Client {
 	}}
 }
 
-func do(c *http.Client, req *http.Request) ([]byte, error) {
-	res, err := c.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("HTTP %d: %s", res.StatusCode, b)
-	}
-	return b, err
-}
-
-func (s *subject) exchange(ctx context.Context) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, "POST", s.names.LoginURL()+"/"+s.tenant+"/oauth2/v2.0/token", bytes.NewReader(s.form))
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	b, err := do(s.http, req)
-	if err != nil {
-		return "", err
-	}
-	var answer struct {
-		AccessToken string `json:"access_token"`
-	}
-	if err := json.Unmarshal(b, &answer); err != nil {
-		return "", err
-	}
-	return answer.AccessToken, nil
-}
-
-func (s *subject) secret(ctx context.Context, method, name, token string, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, s.names.VaultURL(vaultName)+"/secrets/"+name+"?api-version=7.4", bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	return do(s.http, req)
-}
-
-func (l *lab) pairs() []pair {
-	ctx := context.Background()
-	if err := l.bare.copyAnswer(ctx, l.es); err != nil {
-		panic(err) // newLab has stored it
-	}
-	set := []byte(`{"value":"` + value + `"}`)
-	exchange := func(s *subject) op {
-		return func(ctx context.Context, _ int) error { _, err := s.exchange(ctx); return err }
-	}
-	post := func(path string, form []byte, size int) op {
-		return func(ctx context.Context, _ int) error { return l.bare.post(ctx, path, form, size) }
-	}
-	return []pair{
-		{"exchange, RS256 in, ES256 out", "bare POST: RSA verify, P-256 sign", 0.7,
-			exchange(l.es), post("/es", l.es.form, len(l.es.token))},
-		{"exchange, RS256 in, RS256 out", "bare POST: RSA verify, RSA sign", 0.85,
-			exchange(l.rs), post("/rs", l.rs.form, len(l.rs.token))},
-		{"secret read", "bare GET of the same size", 0.6,
-			func(ctx context.Context, _ int) error {
-				_, err := l.es.secret(ctx, "GET", "read/", l.es.token, nil)
-				return err
-			},
-			func(ctx context.Context, _ int) error { return l.bare.get(ctx, l.es.token) }},
-		{"secret write, durable", "raw etcd put, durable", 0.5,
-			func(ctx context.Context, w int) error {
-				_, err := l.es.secret(ctx, "PUT", fmt.Sprintf("write-%d-%d", w, l.seq.Add(1)%50), l.es.admin, set)
-				return err
-			},
-			func(ctx context.Context, _ int) error {
-				_, err := l.etcd.Put(ctx, fmt.Sprintf("bench/%d", l.seq.Add(1)), value)
-				return err
-			}},
-	}
-}
-
-// bare is an HTTPS server that does the crypto of an exchange and nothing else.
-type bare struct {
-	srv       *http.Server
-	http      *http.Client
-	url       string
-	getAnswer []byte
-	getHeader http.Header
-}
-
-// copyAnswer makes GET /get answer as a vault does, headers included: the same
-// bytes travel, and only what the vault does for them differs.
-func (b *bare) copyAnswer(ctx context.Context, s *subject) error {
-	req, err := http.NewRequestWithContext(ctx, "GET", s.names.VaultURL(vaultName)+"/secrets/read/?api-version=7.4", nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+s.token)
-	res, err := s.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	b.getHeader = res.Header
-	b.getAnswer, err = io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("HTTP %d: %s", res.StatusCode, b.getAnswer)
-	}
-	return err
-}
-
-func startBare() (*bare, error) {
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, err
-	}
-	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	digest := sha256.Sum256([]byte("assertion"))
-	signature, err := rsa.SignPKCS1v15(nil, rsaKey, crypto.SHA256, digest[:])
-	if err != nil {
-		return nil, err
-	}
-	b := &bare{}
-	handler := func(sign func() error) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			body, err := io.ReadAll(r.Body)
-			if err == nil {
-				err = rsa.VerifyPKCS1v15(&rsaKey.PublicKey, crypto.SHA256, digest[:], signature)
-			}
-			if err == nil {
-				err = sign()
-			}
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusInternalServerError)
-				return
-			}
-			var size int
-			fmt.Sscan(r.Header.Get("X-Size"), &size)
-			w.Write(body[:min(size+120, len(body))]) // as long as the real answer
-		}
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /es", handler(func() error { _, err := ecdsa.SignASN1(rand.Reader, ecKey, digest[:]); return err }))
-	mux.HandleFunc("POST /rs", handler(func() error { _, err := rsa.SignPKCS1v15(nil, rsaKey, crypto.SHA256, digest[:]); return err }))
-	mux.HandleFunc("GET /get", func(w http.ResponseWriter, _ *http.Request) {
-		maps.Copy(w.Header(), b.getHeader)
-		w.Write(b.getAnswer)
-	})
-	return b, b.listen(mux)
-}
-
-func (b *bare) post(ctx context.Context, path string, form []byte, size int) error {
-	req, err := http.NewRequestWithContext(ctx, "POST", b.url+path, bytes.NewReader(form))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("X-Size", fmt.Sprint(size))
-	_, err = do(b.http, req)
-	return err
-}
-
-func (b *bare) get(ctx context.Context, token string) error {
-	req, err := http.NewRequestWithContext(ctx, "GET", b.url+"/get", nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	got, err := do(b.http, req)
-	if err == nil && len(got) != len(b.getAnswer) {
-		err = errors.New("short answer")
-	}
-	return err
+func (s *subject) tokenRequest(form []byte) request {
+	return request{method: "POST", url: s.names.LoginURL() + "/" + s.tenant + "/oauth2/v2.0/token", body: form}
 }

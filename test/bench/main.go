@@ -26,6 +26,8 @@ func main() {
 	flag.IntVar(&b.rounds, "rounds", 5, "measurements of each case; the median counts")
 	flag.StringVar(&b.only, "only", "", "run only the cases whose name holds this word")
 	flag.StringVar(&b.binary, "binary", "bin/lanyard", "the built program, for start, memory and size")
+	flag.IntVar(&b.identities, "identities", 0, "also measure a store with so many identities")
+	flag.IntVar(&b.credentials, "credentials", 20, "federated credentials of each of these")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the run to this file")
 	flag.Parse()
 	debug.SetGCPercent(server.GCPercent) // as lanyard up does; it holds for the bounds too
@@ -41,6 +43,8 @@ type bench struct {
 	rounds  int
 	only    string
 	binary  string
+
+	identities, credentials int
 }
 
 // op does one operation as worker w.
@@ -80,7 +84,11 @@ func (b *bench) run(ctx context.Context) error {
 	fmt.Printf("%d clients, median of %d × %s, case and bound in turns\n\n", b.workers, b.rounds, b.slice)
 	fmt.Printf("%-30s %8s %8s %9s %9s   %-34s %8s %8s %6s %6s %9s\n",
 		"case", "op/s", "p50", "p99", "cpu/op", "bound", "op/s", "cpu/op", "ratio", "want", "cpu ratio")
-	for _, p := range l.pairs() {
+	pairs, err := l.pairs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
 		if !strings.Contains(p.name, b.only) {
 			continue
 		}
@@ -89,7 +97,12 @@ func (b *bench) run(ctx context.Context) error {
 		}
 	}
 	if b.only == "" || strings.Contains("process", b.only) {
-		return measureProcess(ctx, b.binary)
+		if err := measureProcess(ctx, b.binary); err != nil {
+			return err
+		}
+	}
+	if b.identities > 0 {
+		return b.measureScale(ctx, l)
 	}
 	return nil
 }
@@ -113,8 +126,12 @@ func (b *bench) compare(ctx context.Context, p pair) error {
 	if ratio < p.want {
 		mark = "  below"
 	}
-	fmt.Printf("%-30s %8.0f %8s %9s %9s   %-34s %8.0f %8s %6.2f %6.2f %9.2f%s\n", p.name, s.rate,
-		us(s.p50), us(s.p99), us(s.cpu), p.bound, a.rate, us(a.cpu), ratio, p.want, float64(a.cpu)/float64(s.cpu), mark)
+	want := "-"
+	if p.want > 0 {
+		want = fmt.Sprintf("%.2f", p.want)
+	}
+	fmt.Printf("%-30s %8.0f %8s %9s %9s   %-34s %8.0f %8s %6.2f %6s %9.2f%s\n", p.name, s.rate,
+		us(s.p50), us(s.p99), us(s.cpu), p.bound, a.rate, us(a.cpu), ratio, want, float64(a.cpu)/float64(s.cpu), mark)
 	return nil
 }
 

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	identityType    = "/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
+	identityVersion = "?api-version=2023-01-31"
+	// manyIdentities is how many a listing goes through.
+	manyIdentities = 10_000
+)
+
+// pairs are the cases and what each is held against; a case without want is
+// measured, not judged.
+func (l *lab) pairs(ctx context.Context) ([]pair, error) {
+	read := request{method: "GET", url: l.es.names.VaultURL(vaultName) + "/secrets/read/?api-version=7.4", token: l.es.token}
+	identity := request{method: "GET", url: l.es.armURL("/bench"), token: l.es.arm}
+	page := request{method: "GET", url: l.es.manyURL(), token: l.es.arm}
+	for path, r := range map[string]request{"/secret": read, "/identity": identity, "/page": page} {
+		if err := l.bare.copyAnswer(ctx, path, l.es.http, r); err != nil {
+			return nil, err
+		}
+	}
+	for path, s := range map[string]*subject{"/es": l.es, "/rs": l.rs} {
+		if err := l.bare.copyAnswer(ctx, path, s.http, s.tokenRequest(s.form)); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.bare.copyAnswer(ctx, "/sign", l.es.http, l.es.tokenRequest(l.es.login)); err != nil {
+		return nil, err
+	}
+
+	pageSize := bytes.Count(l.bare.answers["/page"].body, []byte(`"principalId"`))
+
+	set := []byte(`{"value":"` + value + `"}`)
+	post := func(path string, form []byte) op {
+		return func(ctx context.Context, _ int) error {
+			return l.bare.ask(ctx, request{method: "POST", url: path, body: form})
+		}
+	}
+	get := func(path, token string) op {
+		return func(ctx context.Context, _ int) error {
+			return l.bare.ask(ctx, request{method: "GET", url: path, token: token})
+		}
+	}
+	send := func(s *subject, r request) op {
+		return func(ctx context.Context, _ int) error { _, err := r.send(ctx, s.http); return err }
+	}
+	exchange := func(s *subject, form []byte) op { return send(s, s.tokenRequest(form)) }
+	etcdPut := func(ctx context.Context, _ int) error {
+		_, err := l.etcd.Put(ctx, fmt.Sprintf("bench/%d", l.seq.Add(1)), value)
+		return err
+	}
+	return []pair{
+		{"exchange, RS256 in, ES256 out", "bare POST: RSA verify, P-256 sign", 0.7, exchange(l.es, l.es.form), post("/es", l.es.form)},
+		{"exchange, RS256 in, RS256 out", "bare POST: RSA verify, RSA sign", 0.85, exchange(l.rs, l.rs.form), post("/rs", l.rs.form)},
+		{"sign-in with a secret", "bare POST: P-256 sign", 0, exchange(l.es, l.es.login), post("/sign", l.es.login)},
+		{"secret read", "bare GET of the same answer", 0.6, send(l.es, read), get("/secret", l.es.token)},
+		{"secret write, durable", "raw etcd put, durable", 0.5, func(ctx context.Context, w int) error {
+			_, err := request{
+				method: "PUT", token: l.es.admin, body: set,
+				url: fmt.Sprintf("%s/secrets/write-%d-%d?api-version=7.4", l.es.names.VaultURL(vaultName), w, l.seq.Add(1)%50),
+			}.send(ctx, l.es.http)
+			return err
+		}, etcdPut},
+		{"ARM GET of an identity", "bare GET of the same answer", 0, send(l.es, identity), get("/identity", l.es.arm)},
+		{"ARM PUT of an identity", "raw etcd put, durable", 0, func(ctx context.Context, w int) error {
+			_, err := request{
+				method: "PUT", token: l.es.arm, url: l.es.armURL(fmt.Sprintf("/put-%d", w)),
+				body: fmt.Appendf(nil, `{"location":"local","tags":{"n":"%d"}}`, l.seq.Add(1)),
+			}.send(ctx, l.es.http)
+			return err
+		}, etcdPut},
+		{fmt.Sprintf("list %d identities by pages", manyIdentities), "bare GETs of a page, as many", 0, l.es.listAll, func(ctx context.Context, w int) error {
+			for range (manyIdentities + pageSize - 1) / pageSize {
+				if err := get("/page", l.es.arm)(ctx, w); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+	}, nil
+}
+
+// request is one HTTP request, ready to be sent again and again.
+type request struct {
+	method, url, token string
+	body               []byte
+}
+
+// send gives the body of a 200.
+func (r request) send(ctx context.Context, c *http.Client) ([]byte, error) {
+	res, err := r.do(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode/100 != 2 {
+		err = fmt.Errorf("HTTP %d: %s", res.StatusCode, b)
+	}
+	return b, err
+}
+
+func (r request) do(ctx context.Context, c *http.Client) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	switch r.method {
+	case "POST":
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	case "PUT":
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return c.Do(req)
+}
+
+func (s *subject) armURL(name string) string {
+	return s.names.ManagementURL() + s.group + identityType + name + identityVersion
+}
+
+func (s *subject) manyURL() string {
+	return s.names.ManagementURL() + s.group + "-many" + identityType + identityVersion
+}
+
+// manyIdentities makes what a listing lists, in a group of its own.
+func (s *subject) manyIdentities(ctx context.Context) error {
+	group := s.group + "-many"
+	location := map[string]string{"location": "local"}
+	if err := s.client.ARM(ctx, "PUT", group, "2021-04-01", location, nil); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(16)
+	for i := range manyIdentities {
+		g.Go(func() error {
+			return s.client.ARM(ctx, "PUT", fmt.Sprintf("%s%s/id-%05d", group, identityType, i), "2023-01-31", location, nil)
+		})
+	}
+	return g.Wait()
+}
+
+// listAll follows the pages to the end.
+func (s *subject) listAll(ctx context.Context, _ int) error {
+	count := 0
+	for next := s.manyURL(); next != ""; {
+		b, err := request{method: "GET", url: next, token: s.arm}.send(ctx, s.http)
+		if err != nil {
+			return err
+		}
+		var page struct {
+			Value    []json.RawMessage `json:"value"`
+			NextLink string            `json:"nextLink"`
+		}
+		if err := json.Unmarshal(b, &page); err != nil {
+			return err
+		}
+		count, next = count+len(page.Value), page.NextLink
+	}
+	if count != manyIdentities {
+		return fmt.Errorf("listed %d identities, want %d", count, manyIdentities)
+	}
+	return nil
+}

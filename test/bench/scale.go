@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// leastOfSmall is the least that exchanges may slow down to when the store is full.
+const leastOfSmall = 0.9
+
+// measureScale fills a server's store with identities and their federated
+// credentials, starts it again, and compares exchanges before and after.
+func (b *bench) measureScale(ctx context.Context, l *lab) (err error) {
+	const name = "scale"
+	config := l.config(name, false)
+	s, stop, err := runServer(ctx, config)
+	if err != nil {
+		return err
+	}
+	config.Listen = s.State().Listen // the client goes on asking there
+	sub, err := l.furnish(ctx, s, server.Dir(filepath.Join(l.dir, name)))
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	exchange := func(ctx context.Context, _ int) error {
+		_, err := sub.tokenRequest(sub.form).send(ctx, sub.http)
+		return err
+	}
+	small, err := b.medianOf(ctx, exchange)
+	if err := errors.Join(err, stop()); err != nil {
+		return err
+	}
+
+	began := time.Now()
+	if err := b.fill(ctx, config, sub.group); err != nil {
+		return fmt.Errorf("filling the store: %w", err)
+	}
+	filled := time.Since(began)
+	before, err := settledMemory()
+	if err != nil {
+		return err
+	}
+	began = time.Now()
+	if _, stop, err = runServer(ctx, config); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	loaded := time.Since(began)
+	after, err := settledMemory()
+	if err != nil {
+		return err
+	}
+	large, err := b.medianOf(ctx, exchange)
+	if err != nil {
+		return err
+	}
+	ratio, mark := large.rate/small.rate, ""
+	if ratio < leastOfSmall {
+		mark = "  below"
+	}
+	fmt.Printf("\n%d identities with %d credentials each\n", b.identities, b.credentials)
+	fmt.Printf("writing them                      %s\n", filled.Round(time.Second))
+	fmt.Printf("start to ready                    %s\n", loaded.Round(10*time.Millisecond))
+	fmt.Printf("memory that they take (RSS)       %.0f MB\n", float64(after-before)/1e6)
+	fmt.Printf("exchanges                         %.0f/s, %.0f/s in an empty store: %.2f (want ≥ %.2f)%s\n", large.rate, small.rate, ratio, leastOfSmall, mark)
+	return nil
+}
+
+func (b *bench) medianOf(ctx context.Context, op op) (result, error) {
+	var all []result
+	for range b.rounds {
+		r, err := b.measure(ctx, op)
+		if err != nil {
+			return r, err
+		}
+		all = append(all, r)
+	}
+	return median(all), nil
+}
+
+// fill writes into the store while no server runs: through the API it would
+// take an hour.
+func (b *bench) fill(ctx context.Context, config server.Config, group string) (err error) {
+	backend, err := server.OpenBackend(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, backend.Close()) }()
+	runCtx, cancel := context.WithCancel(ctx)
+	ran := make(chan error, 1)
+	go func() { ran <- backend.Run(runCtx) }()
+	defer func() { cancel(); err = errors.Join(err, <-ran) }()
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(32)
+	for i := range b.identities {
+		g.Go(func() error {
+			_, err := backend.Store.Commit(ctx, b.identity(group, i)...)
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func (b *bench) identity(group string, i int) []store.Op {
+	id := fmt.Sprintf("%s%s/scale-%06d", group, identityType, i)
+	now := time.Now().UTC()
+	resource := func(id, name string) model.Resource {
+		return model.Resource{ID: id, Name: name, Location: "local", System: model.System{CreatedAt: now, ModifiedAt: now}}
+	}
+	identity := &model.Identity{
+		Resource: resource(id, fmt.Sprintf("scale-%06d", i)),
+		TenantID: model.NewUUID(), ClientID: model.NewUUID(), PrincipalID: model.NewUUID(),
+	}
+	ops := []store.Op{{Value: identity}}
+	for n := range b.credentials {
+		name := fmt.Sprintf("credential-%d", n)
+		ops = append(ops, store.Op{Value: &model.FederatedCredential{
+			Resource: resource(id+"/federatedIdentityCredentials/"+name, name), ParentKey: identity.Key(),
+			Issuer:    fmt.Sprintf("https://cluster-%d.example.org/", n),
+			Subject:   fmt.Sprintf("system:serviceaccount:team-%d:workload-%d", i%500, i),
+			Audiences: []string{"api://AzureADTokenExchange"},
+		}})
+	}
+	return ops
+}
+
+// settledMemory is what the process keeps after the garbage is gone.
+func settledMemory() (int64, error) {
+	runtime.GC()
+	debug.FreeOSMemory()
+	return residentSize(os.Getpid())
+}
