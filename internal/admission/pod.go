@@ -262,6 +262,7 @@ func (p *pod) readAliases(c *cursor) {
 			case "ip":
 				a.ip = c.text("a host alias's ip")
 			case "hostnames":
+				a.names, a.listed = nil, absent
 				if !c.enter('[', "a host alias's names") {
 					continue
 				}
