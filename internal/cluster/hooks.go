@@ -94,6 +94,7 @@ func (h *Hooks) review(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), reviewTimeout)
 	defer cancel()
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(reviewTimeout)) // a connection that cannot is none of net/http's
 	hook, err := h.find(r.PathValue("endpoint"))
 	switch {
 	case err != nil:
