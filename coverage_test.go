@@ -86,34 +86,50 @@ func TestLinksInDocsLead(t *testing.T) {
 	}
 }
 
-// TestFlagsAreDocumented compares the table in docs/OPERATE.md with the flags of
-// `lanyard up`, defaults included.
+// TestFlagsAreDocumented compares the tables in docs/OPERATE.md with the flags of
+// `lanyard up` and, in its own section, `lanyard webhook`, defaults included.
 func TestFlagsAreDocumented(t *testing.T) {
-	documented := map[string]string{}
-	for _, cells := range tableRows(read(t, "docs/OPERATE.md")) {
-		if name, ok := strings.CutPrefix(cells[0], "`--"); ok && len(cells) > 1 {
-			documented[strings.TrimSuffix(name, "`")] = cells[1]
+	documented := map[string]map[string]string{"up": {}, "webhook": {}}
+	for _, part := range strings.Split(read(t, "docs/OPERATE.md"), "\n## ") {
+		command := "up"
+		if strings.HasPrefix(part, "The webhook\n") {
+			command = "webhook"
+		}
+		for _, cells := range tableRows(part) {
+			if name, ok := strings.CutPrefix(cells[0], "`--"); ok && len(cells) > 1 {
+				documented[command][strings.TrimSuffix(name, "`")] = cells[1]
+			}
 		}
 	}
-	defined := map[string]string{}
-	for _, file := range []string{"up.go", "etcdflags.go", "root.go"} {
-		maps.Copy(defined, flags(parse(t, "cmd/lanyard/"+file)))
+	for command, files := range map[string][]string{
+		"up":      {"up.go", "etcdflags.go", "root.go"},
+		"webhook": {"webhook.go"},
+	} {
+		defined := map[string]string{}
+		for _, file := range files {
+			maps.Copy(defined, flags(parse(t, "cmd/lanyard/"+file)))
+		}
+		if len(defined) < 25 {
+			t.Fatalf("found only %d flags of %s: is the test looking in the right place?", len(defined), command)
+		}
+		compareFlags(t, command, documented[command], defined)
 	}
-	if len(defined) < 30 {
-		t.Fatalf("found only %d flags: is the test looking in the right place?", len(defined))
-	}
+}
+
+func compareFlags(t *testing.T, command string, documented, defined map[string]string) {
+	t.Helper()
 	for name, def := range defined {
 		cell, ok := documented[name]
 		switch {
 		case !ok:
-			t.Errorf("--%s is not in the table", name)
+			t.Errorf("--%s of `lanyard %s` is not in the table", name, command)
 		case def != "" && !strings.Contains(cell, "`"+def+"`"):
-			t.Errorf("--%s: the table says the default is %s, the code says %s", name, cell, def)
+			t.Errorf("--%s of `lanyard %s`: the table says the default is %s, the code says %s", name, command, cell, def)
 		}
 	}
 	for name := range documented {
 		if _, ok := defined[name]; !ok {
-			t.Errorf("--%s is in the table, but not a flag of `lanyard up`", name)
+			t.Errorf("--%s is in the table, but not a flag of `lanyard %s`", name, command)
 		}
 	}
 }

@@ -77,7 +77,7 @@ var onlyImporter = map[string][]string{
 	"k8s.io/klog":                            {"internal/quickstart"},
 	"github.com/google/go-containerregistry": {"deploy/images"},
 	"golang.org/x/crypto/x509roots":          {"deploy/images"},
-	"github.com/prometheus":                  {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit", "internal/admission"},
+	"github.com/prometheus":                  {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit", "internal/admission", "internal/webhook"},
 	"k8s.io/client-go":                       {"internal/kube"},
 	"github.com/google/nftables":             {"internal/imds/redirect"},
 	"k8s.io/apimachinery":                    {"internal/kube"},

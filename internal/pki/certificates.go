@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -78,16 +79,21 @@ func (s *Certificates) TLS() *tls.Config {
 // Get is the certificate for a handshake, whatever name the client asked for.
 // When a newer one cannot be had, it logs and serves the one it has.
 func (s *Certificates) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return s.Current(hello.Context()), nil
+}
+
+// Current is what Get would serve now.
+func (s *Certificates) Current(ctx context.Context) *tls.Certificate {
 	if s.c.Now().UnixNano() >= s.next.Load() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.c.Now().UnixNano() >= s.next.Load() {
 			if err := s.refresh(); err != nil {
-				s.c.Log.ErrorContext(hello.Context(), "kept the old certificate", "error", err)
+				s.c.Log.ErrorContext(ctx, "kept the old certificate", "error", err)
 			}
 		}
 	}
-	return s.current.Load(), nil
+	return s.current.Load()
 }
 
 // refresh renews or reloads. It sets when to look again in any case.
