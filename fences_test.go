@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"internal/client":         {"internal/names"},
 	"internal/cluster":        {"deploy", "internal/admission", "internal/kube", "internal/model", "internal/pki", "internal/store"},
 	"internal/devissuer":      {"internal/model"},
+	"internal/doctor":         {"internal/client", "internal/kube"},
 	"internal/publish":        {"internal/trust"},
 	"internal/quickstart":     std,
 	"internal/imds":           std,

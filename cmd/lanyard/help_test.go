@@ -80,8 +80,10 @@ func TestExamplesParse(t *testing.T) {
 			if err := named.ParseFlags(rest); err != nil {
 				t.Errorf("%s: example %q: %v", cmd.CommandPath(), line, err)
 			}
-			if named.HasSubCommands() && len(named.Flags().Args()) > 0 {
-				t.Errorf("%s: example %q: no such command", cmd.CommandPath(), line)
+			if args := named.Flags().Args(); named.HasSubCommands() && len(args) > 0 {
+				if err := named.ValidateArgs(args); err != nil {
+					t.Errorf("%s: example %q: %v", cmd.CommandPath(), line, err)
+				}
 			}
 		}
 	})

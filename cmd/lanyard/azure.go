@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lanyard-io/lanyard/internal/client"
+)
+
+// azureFlags choose Azure itself in place of a Lanyard server.
+type azureFlags struct{ env, subscription, tenant string }
+
+func (z *azureFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&z.env, "azure-env", "", "ask Azure, not a Lanyard server: AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud, or `AzureStackCloud` with AZURE_ENVIRONMENT_FILEPATH")
+	f.StringVar(&z.subscription, "subscription", "", "`id` of the subscription (default the server's; in Azure AZURE_SUBSCRIPTION_ID or az's own)")
+	f.StringVar(&z.tenant, "tenant", "", "`id` of the tenant (default the server's; in Azure the credential's own)")
+}
+
+// server signs in to Azure or to the Lanyard server.
+func (a *app) serverFor(z azureFlags) (*client.Client, error) {
+	if z.env == "" {
+		c, err := a.connect()
+		if err != nil {
+			return nil, err
+		}
+		if z.subscription != "" {
+			c.Subscription = z.subscription
+		}
+		return c, nil
+	}
+	cloud, err := a.cloud(z.env)
+	if err != nil {
+		return nil, err
+	}
+	if z.subscription == "" {
+		z.subscription = a.Getenv("AZURE_SUBSCRIPTION_ID")
+	}
+	if z.subscription == "" {
+		z.subscription = a.azSubscription(cloud.Name)
+	}
+	if z.subscription == "" {
+		return nil, withHint(errors.New("no subscription is chosen"), "--subscription ID, or az account set")
+	}
+	if z.tenant == "" {
+		z.tenant = a.Getenv("AZURE_TENANT_ID")
+	}
+	return client.NewAzure(client.AzureConfig{Cloud: cloud, TenantID: z.tenant, SubscriptionID: z.subscription})
+}
+
+func (a *app) cloud(name string) (client.Cloud, error) {
+	if c, ok := client.CloudByName(name); ok {
+		return c, nil
+	}
+	if !strings.EqualFold(name, "AzureStackCloud") {
+		return client.Cloud{}, withHint(fmt.Errorf("no such cloud %q", name), "AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud or AzureStackCloud")
+	}
+	path := a.Getenv("AZURE_ENVIRONMENT_FILEPATH")
+	if path == "" {
+		return client.Cloud{}, errors.New("AzureStackCloud: AZURE_ENVIRONMENT_FILEPATH names no file")
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return client.Cloud{}, err
+	}
+	c, err := client.ParseCloud(b)
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// azSubscription is the one that az uses in a cloud.
+func (a *app) azSubscription(cloud string) string {
+	dir := a.Getenv("AZURE_CONFIG_DIR")
+	if dir == "" {
+		dir = filepath.Join(a.Getenv("HOME"), ".azure")
+	}
+	f, err := os.Open(filepath.Join(dir, "clouds.config"))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	section := ""
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		line := strings.TrimSpace(lines.Text())
+		if strings.HasPrefix(line, "[") {
+			section = strings.Trim(line, "[]")
+		}
+		if key, value, ok := strings.Cut(line, "="); ok && section == cloud && strings.TrimSpace(key) == "subscription" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

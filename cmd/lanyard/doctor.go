@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/lanyard-io/lanyard/internal/doctor"
+)
+
+func newDoctorCmd(a *app) *cobra.Command {
+	var z azureFlags
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Find out why a workload has no identity, and how to mend it",
+		Long: `Without a noun, check the server: that it answers, that one can sign in, and what
+it knows of its attached clusters. With a pod, walk the chain from the pod's label
+to the vault's permission, and name the first link that is broken.
+
+Nothing is changed. The exit code is 1 when something is broken.`,
+		Example: `  lanyard doctor
+  lanyard doctor pod quick-start -n default
+  lanyard doctor pod quick-start --azure-env AzurePublicCloud    # a cluster that uses Azure itself`,
+		Args: verbOnly,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.serverFor(z)
+			if err != nil {
+				return err
+			}
+			return a.diagnosis(doctor.Server(cmd.Context(), c))
+		},
+	}
+	z.add(cmd)
+	cmd.AddCommand(newDoctorPodCmd(a))
+	return cmd
+}
+
+func newDoctorPodCmd(a *app) *cobra.Command {
+	var z azureFlags
+	var k kubeFlags
+	var namespace string
+	cmd := &cobra.Command{
+		Use: "pod NAME", Short: "Walk a pod's chain, and name the first broken link",
+		Long: `Walk the chain by which a pod gets its secret: label, service account, client id,
+webhook and its certificate, what was injected, the token, its issuer and keys, the
+identity, its federated credential, the exchange, and the vault's permission.
+
+The cluster is asked as kubectl asks it. It makes a token for the pod's service
+account, which is presented to the token service and never shown, and says what it
+would inject into such a pod (a dry run). A secret that the pod names is asked for
+and thrown away unread. What may not be looked at is skipped, with the reason.
+
+Without a Lanyard server the links that need one are skipped; --azure-env looks at
+Azure instead.`,
+		Example: `  lanyard doctor pod quick-start
+  lanyard doctor pod quick-start -n team-a --context prod -o json
+  lanyard doctor pod quick-start --azure-env AzurePublicCloud --subscription 00000000-0000-0000-0000-000000000000`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cluster, err := a.cluster(k)
+			if err != nil {
+				return err
+			}
+			defer cluster.Close()
+			if namespace == "" {
+				namespace = cluster.Namespace()
+			}
+			c := doctor.Config{Cluster: cluster}
+			if err := a.doctorServer(&c, z); err != nil {
+				return err
+			}
+			r, err := doctor.Pod(cmd.Context(), c, namespace, args[0])
+			if err != nil {
+				return err
+			}
+			return a.diagnosis(r)
+		},
+	}
+	k.add(cmd)
+	z.add(cmd)
+	cmd.Flags().StringVarP(&namespace, "namespace", "n", "", "`namespace` of the pod (default the kubeconfig's)")
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return a.podNames(cmd.Context(), k, namespace), cobra.ShellCompDirectiveNoFileComp
+	}
+	return cmd
+}
+
+// podNames completes a pod's name; whatever goes wrong, there is none.
+func (a *app) podNames(ctx context.Context, k kubeFlags, namespace string) []string {
+	cluster, err := a.cluster(k)
+	if err != nil {
+		return nil
+	}
+	defer cluster.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if namespace == "" {
+		namespace = cluster.Namespace()
+	}
+	return doctor.PodNames(ctx, cluster, namespace)
+}
+
+// doctorServer finds the server to look at. That there is none is not at fault:
+// the cluster may use Azure.
+func (a *app) doctorServer(c *doctor.Config, z azureFlags) (err error) {
+	c.Server, err = a.serverFor(z)
+	var none *hinted
+	if err != nil && z.env == "" && a.server == "" && (errors.Is(err, fs.ErrNotExist) || errors.As(err, &none)) {
+		if _, stateErr := a.state(); stateErr != nil {
+			c.Server = nil
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	c.TenantID = c.Server.Tenant
+	if z.env == "" {
+		c.PrivateCA = a.caFile != ""
+		if state, err := a.state(); a.server == "" && err == nil {
+			c.ADFS, c.PrivateCA = state.ADFS, state.OwnCA
+		}
+	}
+	return nil
+}
+
+// diagnosis prints a report; a broken link makes an error of it.
+func (a *app) diagnosis(r *doctor.Report) error {
+	if a.output == "json" {
+		if err := a.print(r, table{}); err != nil {
+			return err
+		}
+	} else {
+		a.printLinks(r.Links)
+	}
+	for _, l := range r.Links {
+		if !r.Healthy && l.Name == r.Broken {
+			return withHint(fmt.Errorf("broken: %s: %s", l.Name, l.Detail), l.Mend)
+		}
+	}
+	return nil
+}
+
+// colours of a terminal; https://www.man7.org/linux/man-pages/man4/console_codes.4.html
+var colours = map[doctor.Status]string{doctor.OK: "32", doctor.Warning: "33", doctor.Problem: "31", doctor.Skipped: "2"}
+
+// printLinks writes a line for each link, and one more for its mend.
+func (a *app) printLinks(links []doctor.Link) {
+	f, ok := a.Out.(*os.File)
+	colour := ok && term.IsTerminal(int(f.Fd())) && a.Getenv("NO_COLOR") == ""
+	wide := 0
+	for _, l := range links {
+		wide = max(wide, len(l.Name))
+	}
+	for _, l := range links {
+		status := fmt.Sprintf("%-7s", l.Status)
+		if colour {
+			status = "\x1b[" + colours[l.Status] + "m" + status + "\x1b[0m"
+		}
+		fmt.Fprintf(a.Out, "%s  %-*s  %s\n", status, wide, l.Name, oneLineOf(l.Detail))
+		if l.Mend != "" {
+			fmt.Fprintf(a.Out, "%*s  mend: %s\n", wide+9, "", oneLineOf(l.Mend))
+		}
+	}
+}
+
+// oneLineOf takes from the words of others what would move a terminal's cursor.
+func oneLineOf(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == ' ' }), " ")
+}

@@ -1,0 +1,192 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/client"
+)
+
+// identity is who the client id belongs to.
+type identity struct {
+	id          string // resource id of a managed identity; empty for an application
+	name        string
+	principalID string
+}
+
+type managedIdentity struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Properties struct {
+		ClientID    string `json:"clientId"`
+		PrincipalID string `json:"principalId"`
+	} `json:"properties"`
+}
+
+const needsServer = "needs a Lanyard server, or --azure-env and credentials"
+
+func (w *walk) findIdentity(ctx context.Context) {
+	if w.Server == nil {
+		w.skip(linkIdentity, needsServer)
+		return
+	}
+	all, err := list[managedIdentity](ctx, w.Server, "/subscriptions/"+w.Server.Subscription+"/providers/Microsoft.ManagedIdentity/userAssignedIdentities", identityVersion)
+	if err != nil {
+		w.unasked(linkIdentity, err)
+		return
+	}
+	for _, i := range all {
+		if strings.EqualFold(i.Properties.ClientID, w.clientID) {
+			w.identity = identity{i.ID, i.Name, i.Properties.PrincipalID}
+			w.ok(linkIdentity, "managed identity %s", i.Name)
+			return
+		}
+	}
+	for _, i := range all {
+		if strings.EqualFold(i.Properties.PrincipalID, w.clientID) {
+			w.problem(linkIdentity, w.annotate(i.Properties.ClientID),
+				"%s is the principal id of identity %s: its client id is needed", w.clientID, i.Name)
+			return
+		}
+	}
+	var app struct {
+		ID string `json:"id"`
+	}
+	var principal struct {
+		ID   string `json:"id"`
+		Name string `json:"displayName"`
+	}
+	err = w.Server.Graph(ctx, "GET", "/servicePrincipals(appId='"+w.clientID+"')", nil, &principal)
+	switch {
+	case client.IsNotFound(err) && w.Server.Azure:
+		w.problem(linkIdentity, "az identity list --query '[].{name:name,clientId:clientId}'; is it in another subscription?",
+			"no identity of subscription %s and no application has the client id %s", w.Server.Subscription, w.clientID)
+	case client.IsNotFound(err):
+		w.problem(linkIdentity, "lanyard identity list, and annotate the service account with the right client id",
+			"no identity and no application has the client id %s", w.clientID)
+	case err != nil:
+		w.unasked(linkIdentity, err)
+	default:
+		if err := w.Server.Graph(ctx, "GET", "/applications(appId='"+w.clientID+"')", nil, &app); err != nil {
+			w.unasked(linkIdentity, err)
+			return
+		}
+		w.identity = identity{"", principal.Name, principal.ID}
+		w.ok(linkIdentity, "application %s", principal.Name)
+	}
+}
+
+func (w *walk) annotate(clientID string) string {
+	return fmt.Sprintf("kubectl annotate serviceaccount %s -n %s --overwrite %s=%s, and re-create the pod",
+		w.pod.Spec.Account, w.report.Namespace, clientIDAnnotation, clientID)
+}
+
+// federated is a federated credential, of an identity or an application.
+type federated struct {
+	Name       string   `json:"name"`
+	Issuer     string   `json:"issuer"`
+	Subject    string   `json:"subject"`
+	Audiences  []string `json:"audiences"`
+	Expression *struct {
+		Value string `json:"value"`
+	} `json:"claimsMatchingExpression"`
+}
+
+func (w *walk) federatedCredentials(ctx context.Context) ([]federated, error) {
+	if w.identity.id != "" {
+		inner, err := list[struct {
+			Name       string    `json:"name"`
+			Properties federated `json:"properties"`
+		}](ctx, w.Server, w.identity.id+"/federatedIdentityCredentials", identityVersion)
+		var all []federated
+		for _, i := range inner {
+			i.Properties.Name = i.Name
+			all = append(all, i.Properties)
+		}
+		return all, err
+	}
+	var page struct {
+		Value []federated `json:"value"`
+	}
+	err := w.Server.Graph(ctx, "GET", "/applications(appId='"+w.clientID+"')/federatedIdentityCredentials", nil, &page)
+	return page.Value, err
+}
+
+// checkFederated compares the token with each credential, and tells the nearest miss.
+func (w *walk) checkFederated(ctx context.Context) {
+	if w.identity.principalID == "" || w.bearer == "" {
+		w.skip(linkFederated, "there is no identity or no token to compare")
+		return
+	}
+	all, err := w.federatedCredentials(ctx)
+	if err != nil {
+		w.unasked(linkFederated, err)
+		return
+	}
+	create := fmt.Sprintf("az identity federated-credential create --name %s-%s --identity-name %s --resource-group GROUP --issuer %s --subject %s --audiences %s",
+		w.report.Namespace, w.pod.Spec.Account, w.identity.name, w.claims.Issuer, w.claims.Subject, w.pod.audience())
+	if w.identity.id == "" {
+		create = "az ad app federated-credential create --id " + w.clientID + " with this issuer, subject and audience"
+	}
+	best, differs := federated{}, []string(nil)
+	for _, c := range all {
+		d := w.differences(c)
+		if len(d) == 0 {
+			if c.Expression != nil {
+				w.ok(linkFederated, "%s takes tokens of this issuer by an expression, which the exchange will try", c.Name)
+			} else {
+				w.ok(linkFederated, "%s", c.Name)
+			}
+			return
+		}
+		if differs == nil || len(d) < len(differs) {
+			best, differs = c, d
+		}
+	}
+	if differs == nil {
+		w.problem(linkFederated, create, "%s has no federated credential", w.identity.name)
+		return
+	}
+	w.problem(linkFederated, create, "%s has no federated credential for this token; nearest is %s: %s", w.identity.name, best.Name, strings.Join(differs, "; "))
+}
+
+// differences say in words how a credential misses the token.
+func (w *walk) differences(c federated) (all []string) {
+	if d := difference("issuer", c.Issuer, w.claims.Issuer); d != "" {
+		all = append(all, d)
+	}
+	if c.Expression == nil {
+		if d := difference("subject", c.Subject, w.claims.Subject); d != "" {
+			all = append(all, d)
+		}
+	}
+	if !slices.ContainsFunc(c.Audiences, func(a string) bool { return slices.Contains(w.claims.Audiences, a) }) {
+		all = append(all, difference("audience", strings.Join(c.Audiences, " "), strings.Join(w.claims.Audiences, " ")))
+	}
+	return all
+}
+
+func difference(what, registered, presented string) string {
+	switch {
+	case registered == presented:
+		return ""
+	case strings.TrimSuffix(registered, "/") == strings.TrimSuffix(presented, "/"):
+		return fmt.Sprintf("%s %s differs from the token's %s in the slash at its end", what, registered, presented)
+	case strings.TrimSpace(registered) == presented:
+		return fmt.Sprintf("%s %q has blanks around it", what, registered)
+	case strings.EqualFold(registered, presented):
+		return fmt.Sprintf("%s %s differs from the token's %s in upper and lower case", what, registered, presented)
+	}
+	r, p := strings.Split(registered, ":"), strings.Split(presented, ":")
+	if what == "subject" && len(r) == 4 && len(p) == 4 && r[0] == p[0] && r[1] == p[1] {
+		switch {
+		case r[3] == p[3]:
+			return fmt.Sprintf("subject names the namespace %s, and the pod is in %s", r[2], p[2])
+		case r[2] == p[2]:
+			return fmt.Sprintf("subject names the service account %s, and the pod runs as %s", r[3], p[3])
+		}
+	}
+	return fmt.Sprintf("%s is %s, and the token's is %s", what, registered, presented)
+}

@@ -1,0 +1,270 @@
+package doctor
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/kube"
+)
+
+// claims of the service account's token, unverified: they say what will be
+// presented, and nothing is decided on them.
+type claims struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audiences audience `json:"aud"`
+	NotBefore int64    `json:"nbf"`
+	Expires   int64    `json:"exp"`
+
+	keyID string
+}
+
+// audience is one or several in JSON. https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3
+type audience []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}
+
+// parseToken reads a token's claims. No error quotes it.
+func parseToken(token string) (c claims, err error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return c, errors.New("not a JWT")
+	}
+	var head struct {
+		KeyID string `json:"kid"`
+	}
+	for i, into := range []any{&head, &c} {
+		b, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil || json.Unmarshal(b, into) != nil {
+			return claims{}, errors.New("not a JWT")
+		}
+	}
+	c.keyID = head.KeyID
+	return c, nil
+}
+
+// maxSkew is what verifiers forgive.
+const maxSkew = 5 * time.Minute
+
+// makeToken has the cluster make the token that the kubelet would put into the pod.
+func (w *walk) makeToken(ctx context.Context) {
+	ns, name := w.report.Namespace, w.pod.Spec.Account
+	t, err := w.Cluster.CreateToken(ctx, kube.TokenRequest{
+		Namespace: ns, Account: name, Audiences: []string{w.pod.audience()}, PodName: w.pod.Metadata.Name, PodUID: w.pod.Metadata.UID,
+	})
+	if errors.Is(err, kube.ErrForbidden) {
+		w.skip(linkToken, "making a token is not allowed: %v", err)
+		return
+	}
+	if err != nil {
+		w.problem(linkToken, "kubectl create token "+name+" -n "+ns, "the cluster makes no token: %v", err)
+		return
+	}
+	if w.claims, err = parseToken(t.Token); err != nil {
+		w.problem(linkToken, "look at kube-apiserver's --service-account-* flags", "the cluster's token is %v", err)
+		return
+	}
+	w.bearer = t.Token
+	c, now := &w.claims, w.Now()
+	subject := "system:serviceaccount:" + ns + ":" + name
+	switch {
+	case c.Subject != subject:
+		w.problem(linkToken, "look at kube-apiserver's flags", "the token's subject is %s, not %s", c.Subject, subject)
+	case !slices.Contains(c.Audiences, w.pod.audience()):
+		w.problem(linkToken, "look at kube-apiserver's flags", "the token's audience is %s, not %s", strings.Join(c.Audiences, " "), w.pod.audience())
+	case now.Add(maxSkew).Before(time.Unix(c.NotBefore, 0)), now.Add(-maxSkew).After(time.Unix(c.Expires, 0)):
+		w.problem(linkToken, "set the clocks: run a time service on the cluster's machines and here",
+			"the token is good from %s to %s, and here it is %s", clock(c.NotBefore), clock(c.Expires), now.UTC().Format(time.RFC3339))
+	case w.pod.audience() != azureAudience:
+		w.warn(linkToken, "expect audience "+azureAudience+" unless the pod uses an identity binding", "issuer %s, subject %s, audience %s", c.Issuer, c.Subject, w.pod.audience())
+	default:
+		w.ok(linkToken, "issuer %s, subject %s, audience %s", c.Issuer, c.Subject, w.pod.audience())
+	}
+}
+
+func clock(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }
+
+// attached is a cluster as the server's management API shows it.
+type attached struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Properties struct {
+		OIDC struct {
+			Enabled bool `json:"enabled"`
+		} `json:"oidcIssuerProfile"`
+		Attachment struct {
+			Issuer string `json:"issuer"`
+		} `json:"attachment"`
+	} `json:"properties"`
+}
+
+// setting is how the server was told to trust an issuer.
+type setting struct {
+	Properties struct {
+		URL   string          `json:"url"`
+		Keys  json.RawMessage `json:"keys"`
+		Roots string          `json:"roots"`
+	} `json:"properties"`
+}
+
+// API versions that are spoken here.
+const (
+	clustersVersion = "2026-07-01"
+	trustVersion    = "2026-11-01"
+	identityVersion = "2023-01-31"
+	vaultsVersion   = "2023-07-01"
+)
+
+// list reads a collection of the management API.
+func list[T any](ctx context.Context, c *client.Client, path, version string) ([]T, error) {
+	var all []T
+	err := c.List(ctx, path, version, func(raw json.RawMessage) error {
+		var one T
+		err := json.Unmarshal(raw, &one)
+		all = append(all, one)
+		return err
+	})
+	return all, err
+}
+
+// checkIssuer says whether the server has, or can find, the key that signed the token.
+func (w *walk) checkIssuer(ctx context.Context) {
+	if w.bearer == "" {
+		w.skip(linkIssuer, "there is no token to look at")
+		return
+	}
+	if w.Server == nil || w.Server.Azure {
+		w.checkPublished(ctx, "lanyard issuer publish, to the place that the issuer's address names")
+		return
+	}
+	clusters, err := list[attached](ctx, w.Server, "/subscriptions/"+w.Server.Subscription+"/providers/Microsoft.ContainerService/managedClusters", clustersVersion)
+	if err != nil {
+		w.unasked(linkIssuer, err)
+		return
+	}
+	for _, k := range clusters {
+		if k.Properties.Attachment.Issuer != w.claims.Issuer {
+			continue
+		}
+		if !k.Properties.OIDC.Enabled {
+			w.problem(linkIssuer, fmt.Sprintf("az aks update --ids %s --enable-oidc-issuer", k.ID), "cluster %s is attached, but its issuer is not enabled", k.Name)
+			return
+		}
+		w.ok(linkIssuer, "%s is that of the attached cluster %s", w.claims.Issuer, k.Name)
+		return
+	}
+	settings, err := list[setting](ctx, w.Server, "/providers/Lanyard.Trust/issuers", trustVersion)
+	if err != nil {
+		w.unasked(linkIssuer, err)
+		return
+	}
+	for _, s := range settings {
+		switch {
+		case s.Properties.URL != w.claims.Issuer:
+		case len(s.Properties.Keys) == 0:
+			w.ok(linkIssuer, "the server knows the CA of %s", w.claims.Issuer)
+			return
+		case hasKey(s.Properties.Keys, w.claims.keyID):
+			w.ok(linkIssuer, "the server has the keys of %s, this token's among them", w.claims.Issuer)
+			return
+		default:
+			w.problem(linkIssuer, "kubectl get --raw /openid/v1/jwks > jwks.json; lanyard issuer set "+w.claims.Issuer+" --jwks jwks.json",
+				"the server has keys of %s, but not %s, which signed this token", w.claims.Issuer, w.claims.keyID)
+			return
+		}
+	}
+	w.checkPublished(ctx, "lanyard cluster attach NAME --enable-oidc-issuer")
+}
+
+// checkPublished looks for the key where any verifier would: in the documents at
+// the issuer's address.
+func (w *walk) checkPublished(ctx context.Context, mend string) {
+	iss := w.claims.Issuer
+	if !strings.HasPrefix(iss, "https://") {
+		w.problem(linkIssuer, mend, "nobody can ask the issuer %s: it is not https", iss)
+		return
+	}
+	var d struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	if err := w.fetch(ctx, strings.TrimSuffix(iss, "/")+"/.well-known/openid-configuration", &d); err != nil {
+		w.problem(linkIssuer, mend, "nobody is known to vouch for issuer %s: %v", iss, err)
+		return
+	}
+	if d.Issuer != iss {
+		w.problem(linkIssuer, mend, "the document at %s names the issuer %s", iss, d.Issuer)
+		return
+	}
+	if !strings.HasPrefix(d.Keys, "https://") {
+		w.problem(linkIssuer, mend, "the issuer's keys are not at an https address: %s", d.Keys)
+		return
+	}
+	var keys json.RawMessage
+	if err := w.fetch(ctx, d.Keys, &keys); err != nil {
+		w.problem(linkIssuer, mend, "the issuer's keys cannot be read: %v", err)
+		return
+	}
+	if !hasKey(keys, w.claims.keyID) {
+		w.problem(linkIssuer, mend, "the published keys of %s lack %s, which signed this token", iss, w.claims.keyID)
+		return
+	}
+	w.ok(linkIssuer, "%s publishes the key of this token", iss)
+}
+
+func hasKey(jwks []byte, id string) bool {
+	var s struct {
+		Keys []struct {
+			ID string `json:"kid"`
+		} `json:"keys"`
+	}
+	return json.Unmarshal(jwks, &s) == nil && slices.ContainsFunc(s.Keys, func(k struct {
+		ID string `json:"kid"`
+	}) bool {
+		return k.ID == id
+	})
+}
+
+func (w *walk) fetch(ctx context.Context, at string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return err
+	}
+	res, err := w.HTTP.Do(req)
+	if err != nil {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err
+		}
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", at, res.Status)
+	}
+	b, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(b, into) != nil {
+		return fmt.Errorf("%s does not answer with JSON", at)
+	}
+	return nil
+}
