@@ -60,12 +60,11 @@ type TokenProxy struct {
 
 // Sidecar is how the proxy is put into pods that ask for it.
 type Sidecar struct {
-	Image      string // runs "proxy" and "proxy redirect"; empty refuses pods that ask
+	Image      string // Lanyard's; empty refuses pods that ask
 	PullPolicy string // default IfNotPresent
 	Native     bool   // the cluster (1.32 and later) runs init containers that restart
 	Mode       string // SidecarRedirect (default) or SidecarEnv
 
-	Probe     []string        // command in the image that succeeds once the proxy answers; none if empty
 	Resources json.RawMessage // ResourceRequirements; default small requests and limits
 	RunAsUser int64           // of the proxy; default 65532
 }

@@ -43,12 +43,18 @@ func (m *mutation) variables() []variable {
 		}
 	}
 	if m.values.proxy && m.c.Sidecar.Mode == SidecarEnv {
+		// SDKs for Python and JavaScript heed the first, all heed the other two.
 		host := "http://127.0.0.1:" + strconv.Itoa(m.values.port)
 		add(variable{name: "AZURE_POD_IDENTITY_AUTHORITY_HOST", value: host, notProxy: true})
-		add(variable{name: "MSAL_MANAGED_IDENTITY_ENDPOINT", value: host + "/metadata/identity/oauth2/token", notProxy: true})
+		add(variable{name: "IDENTITY_ENDPOINT", value: host + "/msi/token", notProxy: true})
+		add(variable{name: "IDENTITY_HEADER", value: identityHeader})
 	}
 	return vars
 }
+
+// identityHeader is what callers of App Service's shape must send. It keeps out
+// requests that someone else makes a program send; the pod's own may know it.
+const identityHeader = "azwi-proxy"
 
 const (
 	caFile = "AZURE_KUBERNETES_CA_FILE"

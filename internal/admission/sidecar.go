@@ -45,6 +45,7 @@ type capabilities struct {
 }
 
 const (
+	program               = "lanyard" // on the image's PATH; probes do not use its entry point
 	defaultProxyUser      = 65532
 	defaultProxyResources = `{"limits":{"cpu":"100m","memory":"64Mi"},"requests":{"cpu":"10m","memory":"20Mi"}}`
 )
@@ -118,20 +119,20 @@ func (m *mutation) proxy() sidecarContainer {
 	if s.Native {
 		c.RestartPolicy = "Always"
 	}
-	if len(s.Probe) > 0 {
-		command, _ := json.Marshal(s.Probe) // strings always marshal
-		if s.Native {
-			c.StartupProbe = fmt.Appendf(nil, `{"exec":{"command":%s},"periodSeconds":1,"failureThreshold":60,"timeoutSeconds":5}`, command)
-		} else {
-			c.Lifecycle = fmt.Appendf(nil, `{"postStart":{"exec":{"command":%s}}}`, command)
-		}
+	command := fmt.Sprintf(`{"exec":{"command":["%s","proxy","--probe","--port","%s"]}`, program, port)
+	if s.Native {
+		c.StartupProbe = []byte(command + `,"periodSeconds":1,"timeoutSeconds":12,"failureThreshold":30}`)
+	} else {
+		c.Lifecycle = []byte(`{"postStart":` + command + `}}`)
 	}
 	return c
 }
 
 // redirect needs a capability but no privileged mode, and no identity.
 func (m *mutation) redirect() sidecarContainer {
-	c := m.sidecar(redirectName, "proxy", "redirect", "--port", strconv.Itoa(m.values.port))
+	// No user is exempt: the proxy asks nothing of the real service, and its user
+	// id is one that workloads have, too.
+	c := m.sidecar(redirectName, "proxy", "redirect", "--port", strconv.Itoa(m.values.port), "--uid=-1")
 	c.SecurityContext.Capabilities.Add = []string{"NET_ADMIN"}
 	return c
 }

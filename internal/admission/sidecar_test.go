@@ -11,7 +11,7 @@ import (
 
 func withProxy(mode string, native bool) *Config {
 	c := config()
-	c.Sidecar = Sidecar{Image: "lanyard:1", Native: native, Mode: mode, Probe: []string{"/lanyard", "proxy", "probe"}}
+	c.Sidecar = Sidecar{Image: "lanyard:1", Native: native, Mode: mode}
 	return c
 }
 
@@ -52,13 +52,16 @@ func TestSidecarPlaces(t *testing.T) {
 			want := standard
 			if tt.mode == SidecarEnv {
 				want = append(standard[:4:4], "AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:8000",
-					"MSAL_MANAGED_IDENTITY_ENDPOINT=http://127.0.0.1:8000/metadata/identity/oauth2/token")
+					"IDENTITY_ENDPOINT=http://127.0.0.1:8000/msi/token", "IDENTITY_HEADER=azwi-proxy")
 			}
 			if diff := cmp.Diff(want, app); diff != "" {
 				t.Errorf("env of app (-want +got):\n%s", diff)
 			}
 			if len(p.Warnings) != 0 {
 				t.Errorf("warnings = %q", p.Warnings)
+			}
+			if tt.mode == SidecarEnv && !strings.Contains(got, `{"name":"IDENTITY_HEADER","value":"azwi-proxy"}],"resources"`) {
+				t.Errorf("the proxy does not know its header: %s", got)
 			}
 			if _, p := mutated(t, c, got, account(clientIDNote, clientID)); len(p.Ops) != 0 {
 				t.Errorf("second patch = %s", p.JSON())
@@ -72,11 +75,11 @@ func TestSidecarContainers(t *testing.T) {
 	got, _ := mutated(t, c, podOf(proxyAsked+`,"azure.workload.identity/proxy-sidecar-port":"9000"`, oneContainer), account(clientIDNote, clientID))
 	security := `"allowPrivilegeEscalation":false,"privileged":false,"readOnlyRootFilesystem":true,"seccompProfile":{"type":"RuntimeDefault"}`
 	resources := `"resources":{"limits":{"cpu":"100m","memory":"64Mi"},"requests":{"cpu":"10m","memory":"20Mi"}}`
-	redirect := `{"name":"azwi-proxy-init","image":"lanyard:1","imagePullPolicy":"IfNotPresent","args":["proxy","redirect","--port","9000"],` + resources +
+	redirect := `{"name":"azwi-proxy-init","image":"lanyard:1","imagePullPolicy":"IfNotPresent","args":["proxy","redirect","--port","9000","--uid=-1"],` + resources +
 		`,"securityContext":{` + security + `,"capabilities":{"add":["NET_ADMIN"],"drop":["ALL"]},"runAsNonRoot":false,"runAsUser":0,"runAsGroup":0}}`
 	proxy := `{"name":"azwi-proxy","image":"lanyard:1","imagePullPolicy":"IfNotPresent","args":["proxy","--port","9000"],"restartPolicy":"Always",` +
 		`"ports":[{"containerPort":9000,"protocol":"TCP"}],"env":[],"volumeMounts":[{"name":"` + volumeName + `","mountPath":"` + mountV16 + `","readOnly":true}],` + resources +
-		`,"startupProbe":{"exec":{"command":["/lanyard","proxy","probe"]},"periodSeconds":1,"failureThreshold":60,"timeoutSeconds":5},` +
+		`,"startupProbe":{"exec":{"command":["lanyard","proxy","--probe","--port","9000"]},"periodSeconds":1,"failureThreshold":30,"timeoutSeconds":12},` +
 		`"securityContext":{` + security + `,"capabilities":{"drop":["ALL"]},"runAsNonRoot":true,"runAsUser":65532,"runAsGroup":65532}}`
 	wantEnv(t, got, "initContainers", 1, standard...)
 	inits := dig(t, got, "spec", "initContainers").([]any)
@@ -93,7 +96,7 @@ func TestSidecarAsConfigured(t *testing.T) {
 	got, _ := mutated(t, c, podOf(proxyAsked+`,"azure.workload.identity/skip-containers":"azwi-proxy;azwi-proxy-init"`, oneContainer), account(clientIDNote, clientID))
 	proxy := dig(t, got, "spec", "containers", 0).(map[string]any)
 	want := parse(t, `{"resources":{"limits":{"memory":"1Gi"}},"imagePullPolicy":"Always","env":null,"volumeMounts":null,"restartPolicy":null,
-		"lifecycle":{"postStart":{"exec":{"command":["/lanyard","proxy","probe"]}}}}`).(map[string]any)
+		"lifecycle":{"postStart":{"exec":{"command":["lanyard","proxy","--probe","--port","8000"]}}}}`).(map[string]any)
 	for key, value := range want {
 		if diff := cmp.Diff(value, proxy[key]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", key, diff)
