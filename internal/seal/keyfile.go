@@ -33,8 +33,8 @@ func CreateKeyFile(path string) (*KeyFile, error) {
 	return newKeyFile(path, keys)
 }
 
-// OpenKeyFile reads a key file. It refuses one that others may read, and says
-// what to do about a missing, short or garbled one.
+// OpenKeyFile reads a key file. It refuses one that others may read, but for a
+// mode of 0440, and says what to do about a missing, short or garbled one.
 func OpenKeyFile(path string) (*KeyFile, error) {
 	keys, err := readKeys(path)
 	if err != nil {
@@ -128,8 +128,10 @@ func readKeys(path string) ([]fileKey, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s may be used by others than its owner (mode %04o): chmod 600 %s", path, mode, path)
+	// 0440 is what a Kubernetes Secret gets in a pod with an fsGroup: root's, to be
+	// read by the pod's group, and by nobody to be written.
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && mode != 0o440 {
+		return nil, fmt.Errorf("%s may be used by others than its owner (mode %04o): chmod 600 %s, or set defaultMode 0400 on the Secret volume", path, mode, path)
 	}
 	if info.Size() > maxFile {
 		return nil, fmt.Errorf("%s is too large for a key file: %d bytes", path, info.Size())

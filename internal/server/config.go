@@ -31,6 +31,20 @@ type Config struct {
 	// none. It has no authentication. Default 127.0.0.1:7490.
 	Debug string
 
+	// Health is a further listener of /healthz and /readyz alone, for a kubelet;
+	// "off" for none, the default. It may listen anywhere.
+	Health string
+	// Metrics is a further listener of /metrics alone, for a monitoring system;
+	// "off" for none, the default. It may listen anywhere.
+	Metrics string
+	// Drain is how long, once it is to stop, the server is not ready and serves on,
+	// so that whoever sends it requests can notice. Default 0, at most 10 min.
+	Drain time.Duration
+
+	// ClusterDNS is the namespace of the Services lanyard and vault in the cluster
+	// that the process runs in: the names of vaults are kept in its DNS. Empty for none.
+	ClusterDNS string
+
 	// Webhook is the HTTPS listener of the admission webhook, for attached clusters
 	// that are to call this server; "off" for none, the default.
 	Webhook string
@@ -124,6 +138,8 @@ func (c Config) withDefaults() Config {
 	set(&c.Listen, "127.0.0.1:7443")
 	set(&c.Proxy, "127.0.0.1:7480")
 	set(&c.Debug, "127.0.0.1:7490")
+	set(&c.Health, off)
+	set(&c.Metrics, off)
 	set(&c.Webhook, off)
 	set(&c.KeyFile, c.path(keyFileName))
 	if c.MaxCredentials == 0 {
@@ -153,6 +169,9 @@ func (c Config) path(name string) string { return filepath.Join(c.DataDir, name)
 // are kept just beyond it.
 const maxLifetime = 24 * time.Hour
 
+// maxDrain is longer than any load balancer takes to notice.
+const maxDrain = 10 * time.Minute
+
 // Validate reports every fault at once.
 func (c Config) Validate() error {
 	var faults []error
@@ -165,7 +184,9 @@ func (c Config) Validate() error {
 	if _, err := c.names(); err != nil {
 		faults = append(faults, err)
 	}
-	for _, l := range []struct{ name, addr string }{{"listen", c.Listen}, {"proxy", c.Proxy}, {"debug", c.Debug}, {"webhook", c.Webhook}} {
+	for _, l := range []struct{ name, addr string }{
+		{"listen", c.Listen}, {"proxy", c.Proxy}, {"debug", c.Debug}, {"webhook", c.Webhook}, {"health", c.Health}, {"metrics", c.Metrics},
+	} {
 		if l.addr == off && l.name != "listen" {
 			continue
 		}
@@ -178,6 +199,9 @@ func (c Config) Validate() error {
 	}
 	if host, _, err := net.SplitHostPort(c.Debug); err == nil && !loopback(host) {
 		fault("debug address %q: it has no authentication, so it may listen on loopback only", c.Debug)
+	}
+	if c.Drain < 0 || c.Drain > maxDrain {
+		fault("drain of %s: want 0 to %s", c.Drain, maxDrain)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		fault("a TLS certificate and its key go together: set both or neither")

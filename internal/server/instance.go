@@ -208,6 +208,8 @@ type State struct {
 	Proxy          string    `json:"proxy,omitempty"`
 	Debug          string    `json:"debug,omitempty"`
 	Webhook        string    `json:"webhook,omitempty"`
+	Health         string    `json:"health,omitempty"`
+	Metrics        string    `json:"metrics,omitempty"`
 	AzureNames     bool      `json:"azureNames,omitempty"`
 	Aliases        []string  `json:"aliases,omitempty"`
 	ADFS           bool      `json:"adfs,omitempty"`

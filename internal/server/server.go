@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/arm"
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/cluster"
+	"github.com/lanyard-io/lanyard/internal/clusterdns"
 	"github.com/lanyard-io/lanyard/internal/graph"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -51,8 +53,13 @@ type Server struct {
 	installer *cluster.Installer
 	hooks     *cluster.Hooks // nil without a webhook listener
 
+	dns *clusterdns.Controller // nil outside a cluster
+
+	draining atomic.Bool // it is to stop, and serves on for a while
+
 	edge                            http.Handler
 	listener, proxy, debug, webhook net.Listener // all but the first may be nil
+	health, scrape                  net.Listener // may be nil
 }
 
 // New opens the store, makes what a first start needs, and listens. It fails,
@@ -70,7 +77,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	}()
 	for _, open := range []func(context.Context) error{
 		// What may be refused comes first: a refused start changes nothing.
-		s.openStore, s.listen, s.openInstance, s.openTLS, s.openWebhooks, s.openKeys, s.openSurfaces, s.writeFiles,
+		s.openStore, s.listen, s.openInstance, s.openTLS, s.openWebhooks, s.openKeys, s.openSurfaces, s.openClusterDNS, s.writeFiles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -207,6 +214,8 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	s.proxy = open("proxy", s.c.Proxy)
 	s.debug = open("debug", s.c.Debug)
 	s.webhook = open("webhook", s.c.Webhook)
+	s.health = open("health", s.c.Health)
+	s.scrape = open("metrics", s.c.Metrics)
 	return err
 }
 
@@ -220,6 +229,7 @@ func (s *Server) State() State {
 	}
 	return State{
 		Address: s.c.Address, Listen: addr(s.listener), Proxy: addr(s.proxy), Debug: addr(s.debug), Webhook: addr(s.webhook),
+		Health: addr(s.health), Metrics: addr(s.scrape),
 		AzureNames: s.c.AzureNames, Aliases: s.c.Aliases, ADFS: s.c.ADFS, OwnCA: s.ownCA,
 		TenantID: s.instance.TenantID, SubscriptionID: s.instance.SubscriptionID, Started: s.c.Now().UTC(),
 	}
@@ -249,7 +259,11 @@ func (s *Server) Run(ctx context.Context) error {
 	back.Go(func() error { return s.purgeVaults(backCtx) })
 	back.Go(func() error { return s.arm.Run(backCtx) })
 
-	front, frontCtx := errgroup.WithContext(ctx)
+	if s.dns != nil {
+		back.Go(func() error { return s.dns.Run(backCtx) })
+	}
+
+	front, frontCtx := errgroup.WithContext(s.drained(ctx))
 	front.Go(func() error { // a failed part stops the listeners
 		select {
 		case <-backCtx.Done():
@@ -264,9 +278,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.proxy != nil {
 		front.Go(func() error { return s.serveProxy(frontCtx) })
 	}
-	if s.debug != nil {
+	for _, l := range s.observers() {
 		front.Go(func() error {
-			return httpx.Serve(frontCtx, s.debug, httpx.Server(httpx.ServerConfig{Handler: s.debugHandler(), Log: s.c.Log}))
+			return httpx.Serve(frontCtx, l.listener, httpx.Server(httpx.ServerConfig{Handler: l.handler, Log: s.c.Log}))
 		})
 	}
 	if s.hooks != nil {
@@ -331,17 +345,10 @@ func reachable(addr string) string {
 	return addr
 }
 
-func (s *Server) debugHandler() http.Handler {
-	return obs.Debug(obs.DebugConfig{
-		Registry: s.metrics,
-		Checks:   []obs.Check{{Name: "store", Check: s.backend.Store.Ping}},
-	})
-}
-
 // Close gives back what New opened; Run calls it.
 func (s *Server) Close() error {
 	var faults []error
-	for _, ln := range []net.Listener{s.listener, s.proxy, s.debug, s.webhook} {
+	for _, ln := range []net.Listener{s.listener, s.proxy, s.debug, s.webhook, s.health, s.scrape} {
 		if ln != nil {
 			if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				faults = append(faults, err)
