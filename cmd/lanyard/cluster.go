@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"net/url"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +20,7 @@ type cluster struct {
 	Location   string            `json:"location"`
 	Tags       map[string]string `json:"tags,omitempty"`
 	Properties struct {
+		State   string `json:"provisioningState"`
 		Version string `json:"kubernetesVersion"`
 		OIDC    struct {
 			Enabled bool   `json:"enabled"`
@@ -28,10 +32,70 @@ type cluster struct {
 			} `json:"workloadIdentity"`
 		} `json:"securityProfile"`
 		Attachment struct {
-			Server string `json:"server"`
-			Issuer string `json:"issuer"`
+			Server   string          `json:"server"`
+			Issuer   string          `json:"issuer"`
+			KeysRead string          `json:"keysRead,omitempty"`
+			Webhook  *clusterWebhook `json:"webhook,omitempty"`
 		} `json:"attachment"`
 	} `json:"properties"`
+}
+
+// clusterWebhook is how a cluster gets the webhook, and how that goes.
+type clusterWebhook struct {
+	Mode       string `json:"mode,omitempty"`
+	URL        string `json:"url,omitempty"`
+	Image      string `json:"image,omitempty"`
+	PullPolicy string `json:"imagePullPolicy,omitempty"`
+	HostAlias  string `json:"hostAlias,omitempty"`
+	State      *struct {
+		Mode      string `json:"mode,omitempty"`
+		Installed bool   `json:"installed"`
+		Answered  string `json:"answered,omitempty"`
+		Error     string `json:"error,omitempty"`
+		Note      string `json:"note,omitempty"`
+	} `json:"state,omitempty"`
+}
+
+// describe is a cluster in full, a fact a line.
+func (k cluster) describe(now time.Time) table {
+	t := table{head: []string{"WHAT", "IS"}}
+	add := func(what, is string) {
+		if is != "" {
+			t.rows = append(t.rows, []string{what, is})
+		}
+	}
+	onOff := map[bool]string{true: "on", false: "off"}
+	a := k.Properties.Attachment
+	add("name", k.Name)
+	add("state", k.Properties.State)
+	add("api server", a.Server)
+	add("version", k.Properties.Version)
+	add("issuer", a.Issuer)
+	add("oidc issuer", onOff[k.Properties.OIDC.Enabled])
+	add("keys read", age(a.KeysRead, now))
+	add("workload identity", onOff[k.Properties.Security.WorkloadIdentity.Enabled])
+	if a.Webhook == nil || a.Webhook.State == nil {
+		return t
+	}
+	s := a.Webhook.State
+	add("webhook", s.Mode)
+	add("webhook url", a.Webhook.URL)
+	add("webhook image", a.Webhook.Image)
+	add("host alias", a.Webhook.HostAlias)
+	add("installed", map[bool]string{true: "yes", false: "no"}[s.Installed])
+	add("answered", age(s.Answered, now))
+	add("note", s.Note)
+	add("error", s.Error)
+	return t
+}
+
+// age is how long ago a time of the management API was.
+func age(at string, now time.Time) string {
+	t, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		return ""
+	}
+	return max(now.Sub(t), 0).Round(time.Second).String() + " ago"
 }
 
 func clusterTable(all ...cluster) table {
@@ -72,7 +136,7 @@ func newClusterCmd(a *app) *cobra.Command {
 			if err := c.ARM(cmd.Context(), "GET", t.clusterID(c, args[0]), clusterVersion, nil, &k); err != nil {
 				return err
 			}
-			return a.print(k, clusterTable(k))
+			return a.print(k, k.describe(time.Now()))
 		},
 	}
 	list := &cobra.Command{
@@ -90,25 +154,37 @@ func newClusterCmd(a *app) *cobra.Command {
 			return a.print(all, clusterTable(all...))
 		},
 	}
+	var force bool
 	detach := &cobra.Command{
 		Use: "detach NAME", Short: "Forget a cluster: its tokens are no longer accepted", Args: cobra.ExactArgs(1),
-		Long: `Forget a cluster, its credentials and its issuer's keys. Nothing changes in the
-cluster itself. Federated credentials that name its issuer stay, and accept nothing.`,
+		Long: `Forget a cluster, its credentials and its issuer's keys, after taking the webhook
+out of it that was put there. Federated credentials that name its issuer stay, and
+accept nothing.
+
+A cluster that cannot be reached is not forgotten, because pods that ask for an
+identity could not start in it any more; --force does it nevertheless.`,
+		Example: `  lanyard cluster detach akscluster -g lab
+  lanyard cluster detach akscluster -g lab --force   # it is gone, or out of reach`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			return c.ARM(cmd.Context(), "DELETE", t.clusterID(c, args[0]), clusterVersion, nil, nil)
+			id := t.clusterID(c, args[0])
+			if force {
+				id += "?force=true"
+			}
+			return c.ARM(cmd.Context(), "DELETE", id, clusterVersion, nil, nil)
 		},
 	}
+	detach.Flags().BoolVar(&force, "force", false, "even when the webhook cannot be taken out of the cluster")
 	cmd.AddCommand(newAttachCmd(a, &t), list, show, detach)
 	return cmd
 }
 
 func newAttachCmd(a *app, t *target) *cobra.Command {
 	var path, context string
-	var issuer, identity bool
+	var want attachment
 	cmd := &cobra.Command{
 		Use: "attach NAME", Short: "Make a cluster known, or give the server new credentials for it",
 		Long: `Make a Kubernetes cluster known to the server, as a managed cluster that az and
@@ -118,9 +194,18 @@ keys, and keeps the kubeconfig encrypted; az aks get-credentials returns it.
 Attaching changes nothing in the cluster, and lets nobody in yet: its tokens are
 accepted once its issuer is enabled, where a federated credential names them. The
 user of the kubeconfig must be allowed to read /.well-known/openid-configuration
-and /openid/v1/jwks (the role system:service-account-issuer-discovery).`,
+and /openid/v1/jwks (the role system:service-account-issuer-discovery).
+
+Once workload identity is enabled too, the server puts the admission webhook into
+the cluster, in one of three ways. With url, the cluster's API server calls the
+running server (lanyard up --webhook). With deployment, the webhook runs in the
+cluster. With none, you see to it yourself. The default is the server's: url if it
+has a webhook listener, deployment if it was started with --webhook-image.`,
 		Example: `  lanyard cluster attach akscluster -g lab --kubeconfig ~/.kube/config
-  lanyard cluster attach akscluster -g lab --context kind-dev --enable-oidc-issuer`,
+  lanyard cluster attach akscluster -g lab --context kind-dev --enable-oidc-issuer
+  lanyard cluster attach akscluster -g lab --enable-oidc-issuer --enable-workload-identity \
+      --webhook url --webhook-url https://172.18.0.1:7444 --host-alias 172.18.0.1
+  lanyard cluster attach akscluster -g lab --webhook deployment --webhook-image registry.example.org/lanyard:1.0`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if path == "" {
@@ -137,20 +222,46 @@ and /openid/v1/jwks (the role system:service-account-issuer-discovery).`,
 			if err := t.ensure(cmd.Context(), c); err != nil {
 				return err
 			}
-			return a.attach(cmd, c, t, args[0], kubeconfig, issuer, identity)
+			return a.attach(cmd, c, t, args[0], kubeconfig, want)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&path, "kubeconfig", "", "`file` (default $KUBECONFIG or ~/.kube/config)")
 	f.StringVar(&context, "context", "", "`name` of the context (default the current one)")
-	f.BoolVar(&issuer, "enable-oidc-issuer", false, "accept the tokens of its service accounts, as az aks update does")
-	f.BoolVar(&identity, "enable-workload-identity", false, "record that the cluster is to have the webhook; needs --enable-oidc-issuer")
+	f.BoolVar(&want.issuer, "enable-oidc-issuer", false, "accept the tokens of its service accounts, as az aks update does")
+	f.BoolVar(&want.identity, "enable-workload-identity", false, "put the webhook into the cluster; needs --enable-oidc-issuer")
+	f.StringVar(&want.mode, "webhook", "", "how the cluster gets the webhook: `url`, deployment or none")
+	f.StringVar(&want.url, "webhook-url", "", "where its API server reaches the server's webhook listener, `https://HOST:PORT`")
+	f.StringVar(&want.image, "webhook-image", "", "`image` of the webhook for --webhook deployment")
+	f.StringVar(&want.pullPolicy, "webhook-image-pull-policy", "", "Always, IfNotPresent or Never")
+	f.StringVar(&want.hostAlias, "host-alias", "", "`IP` of the server, for clusters whose pods cannot resolve its names")
+	_ = cmd.RegisterFlagCompletionFunc("webhook", cobra.FixedCompletions([]string{"url", "deployment", "none"}, cobra.ShellCompDirectiveNoFileComp)) // it fails only for a flag that is not there
 	return cmd
+}
+
+// attachment is what attach asks for besides the kubeconfig.
+type attachment struct {
+	issuer, identity                        bool
+	mode, url, image, pullPolicy, hostAlias string
+}
+
+// webhook is the settings that were given; one that was not stays as it is.
+func (w attachment) webhook(changed func(flag string) bool) map[string]string {
+	settings := map[string]string{}
+	for _, s := range []struct{ flag, name, value string }{
+		{"webhook", "mode", w.mode}, {"webhook-url", "url", w.url}, {"webhook-image", "image", w.image},
+		{"webhook-image-pull-policy", "imagePullPolicy", w.pullPolicy}, {"host-alias", "hostAlias", w.hostAlias},
+	} {
+		if changed(s.flag) {
+			settings[s.name] = s.value
+		}
+	}
+	return settings
 }
 
 // attach makes the cluster, or changes its credentials: an existing one keeps its
 // location and tags.
-func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name string, kubeconfig []byte, issuer, identity bool) error {
+func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name string, kubeconfig []byte, want attachment) error {
 	id := t.clusterID(c, name)
 	var k cluster
 	err := c.ARM(cmd.Context(), "GET", id, clusterVersion, nil, &k)
@@ -169,11 +280,11 @@ func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name strin
 			k.Location = t.location
 		}
 	}
-	properties := map[string]any{"attachment": map[string]any{"kubeconfig": kubeconfig}}
-	if issuer {
+	properties := map[string]any{"attachment": map[string]any{"kubeconfig": kubeconfig, "webhook": want.webhook(cmd.Flags().Changed)}}
+	if want.issuer {
 		properties["oidcIssuerProfile"] = map[string]any{"enabled": true}
 	}
-	if identity {
+	if want.identity {
 		properties["securityProfile"] = map[string]any{"workloadIdentity": map[string]any{"enabled": true}}
 	}
 	body := map[string]any{"location": k.Location, "tags": k.Tags, "properties": properties}
@@ -181,11 +292,45 @@ func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name strin
 	if err := c.ARM(cmd.Context(), "PUT", id, clusterVersion, body, &k); err != nil {
 		return err
 	}
-	if k.Properties.Security.WorkloadIdentity.Enabled {
-		a.say("workload identity is recorded; this version does not install the webhook in the cluster")
+	if err := a.awaitCluster(cmd.Context(), c, id, &k); err != nil {
+		return err
+	}
+	if w := k.Properties.Attachment.Webhook; k.Properties.Security.WorkloadIdentity.Enabled && w != nil && w.State != nil && w.State.Mode == "none" {
+		a.say("the server does not install the webhook in this cluster: install it yourself, or attach it again with --webhook url or deployment")
 	}
 	if !k.Properties.OIDC.Enabled {
 		a.say("its tokens are not accepted yet: az aks update -g %s -n %s --enable-oidc-issuer", t.group, name)
 	}
 	return a.print(k, clusterTable(k))
+}
+
+// awaitCluster reads a cluster until the server is done with it.
+func (a *app) awaitCluster(ctx context.Context, c *client.Client, id string, k *cluster) error {
+	if k.Properties.State == "Updating" {
+		a.say("waiting for the webhook to answer in the cluster")
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for k.Properties.State == "Updating" {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		*k = cluster{}
+		if err := c.ARM(ctx, "GET", id, clusterVersion, nil, k); err != nil {
+			return err
+		}
+	}
+	w := k.Properties.Attachment.Webhook
+	if w == nil || w.State == nil {
+		return nil
+	}
+	if k.Properties.State == "Failed" {
+		return withHint(errors.New("the webhook is not ready: "+w.State.Error), "the server tries again every minute: lanyard cluster show "+k.Name)
+	}
+	if w.State.Note != "" {
+		a.say("%s", w.State.Note)
+	}
+	return nil
 }

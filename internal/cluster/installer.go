@@ -111,6 +111,12 @@ func (i *Installer) Install(ctx context.Context, kubeconfig []byte, k *model.Clu
 	}
 	defer api.Close()
 	taken, objects, err := i.survey(ctx, api, objects)
+	for errors.Is(err, errLeaving) { // removed a moment ago
+		if err := pause(ctx, time.Second); err != nil {
+			return "", fmt.Errorf("waiting until the old namespace is gone: %w", err)
+		}
+		taken, objects, err = i.survey(ctx, api, objects)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -157,10 +163,12 @@ func (i *Installer) survey(ctx context.Context, api *kube.Cluster, objects []obj
 		there, err := i.look(ctx, api, o.ref())
 		switch {
 		case err != nil:
-			return nil, nil, err
+			return nil, objects, err
+		case there != nil && there.leaving && o.ref().Kind == "Namespace":
+			return nil, objects, errLeaving
 		case there == nil || there.server == i.c.Server:
 		case there.server != "":
-			return nil, nil, fmt.Errorf("the cluster has the webhook of another Lanyard server, %s (%s): detach the cluster there first", there.server, o.ref())
+			return nil, objects, fmt.Errorf("the cluster has the webhook of another Lanyard server, %s (%s): detach the cluster there first", there.server, o.ref())
 		case o.ref().Kind == "Namespace":
 			continue
 		default:
@@ -178,8 +186,24 @@ func (i *Installer) survey(ctx context.Context, api *kube.Cluster, objects []obj
 
 // found is an object of the cluster: whose it is.
 type found struct {
-	server string   // ours, if it has our annotation
-	owners []string // field managers
+	server  string   // ours, if it has our annotation
+	owners  []string // field managers
+	leaving bool     // it is being deleted
+}
+
+// errLeaving says that nothing can be made in a namespace that is being deleted.
+var errLeaving = errors.New("the namespace is being deleted")
+
+// pause waits, or says why not.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // look reads whose an object is; nil when it is not there.
@@ -194,6 +218,7 @@ func (i *Installer) look(ctx context.Context, api *kube.Cluster, ref kube.Ref) (
 	var o struct {
 		Metadata struct {
 			Annotations   map[string]string `json:"annotations"`
+			Deletion      *time.Time        `json:"deletionTimestamp"`
 			ManagedFields []struct {
 				Manager string `json:"manager"`
 			} `json:"managedFields"`
@@ -202,7 +227,7 @@ func (i *Installer) look(ctx context.Context, api *kube.Cluster, ref kube.Ref) (
 	if err := json.Unmarshal(b, &o); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", ref, err)
 	}
-	there := &found{server: o.Metadata.Annotations[serverNote]}
+	there := &found{server: o.Metadata.Annotations[serverNote], leaving: o.Metadata.Deletion != nil}
 	for _, m := range o.Metadata.ManagedFields {
 		if m.Manager != manager && !slices.Contains(there.owners, m.Manager) {
 			there.owners = append(there.owners, m.Manager)
