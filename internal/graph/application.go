@@ -29,6 +29,9 @@ type application struct {
 	Keys           []keyCredential      `json:"keyCredentials"`
 	Passwords      []passwordCredential `json:"passwordCredentials"`
 	Required       []struct{}           `json:"requiredResourceAccess"`
+	Fallback       bool                 `json:"isFallbackPublicClient"`
+	Public         redirects            `json:"publicClient"`
+	Web            redirects            `json:"web"`
 	Tags           []string             `json:"tags"`
 }
 
@@ -40,6 +43,7 @@ func showApplication(a *model.Application) *application {
 		ID: a.ObjectID, AppID: a.AppID, DisplayName: a.Name, Created: a.Created.UTC(), Audience: oneTenant,
 		IdentifierURIs: []string{}, Keys: showKeys(a.Certificates), Passwords: showPasswords(a.Secrets),
 		Required: []struct{}{}, Tags: []string{},
+		Fallback: a.Public, Public: redirects{orEmpty(a.PublicRedirects)}, Web: redirects{orEmpty(a.WebRedirects)},
 	}
 }
 
@@ -85,6 +89,10 @@ type applicationInput struct {
 	IdentifierURIs []string         `json:"identifierUris"`
 	Keys           *[]keyInput      `json:"keyCredentials"`
 	Passwords      []map[string]any `json:"passwordCredentials"`
+	Fallback       *bool            `json:"isFallbackPublicClient"`
+	Public         *redirects       `json:"publicClient"`
+	Web            *redirects       `json:"web"`
+	SPA            *redirects       `json:"spa"`
 }
 
 // apply changes an application by what the input holds; a is the caller's own copy.
@@ -102,6 +110,9 @@ func (in *applicationInput) apply(a *model.Application, now time.Time) error {
 	}
 	if !validName(a.Name) {
 		return fail(badRequest, "Invalid value specified for property 'displayName' of resource 'Application': it must have 1 to %d printable characters.", maxName)
+	}
+	if err := in.applyRedirects(a); err != nil {
+		return err
 	}
 	if in.Keys == nil {
 		return nil

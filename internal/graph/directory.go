@@ -3,6 +3,7 @@ package graph
 import (
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -12,10 +13,26 @@ import (
 // me is about a person. A client that signs in as an application takes this
 // refusal for a sign to ask for its service principal.
 func (c *call) me() error {
-	return fail(delegatedOnly, "/me request is only valid with delegated authentication flow.")
+	if c.caller.Type != "user" {
+		return fail(delegatedOnly, "/me request is only valid with delegated authentication flow.")
+	}
+	u, _, err := c.userByKey(c.caller.ObjectID)
+	if err != nil {
+		return err
+	}
+	return c.replyUser(http.StatusOK, u)
 }
 
-// listNobody lists people or groups, of which there are none.
+// owned lists what a person owns in the directory, which is nothing: roles say
+// who may do what.
+func (c *call) owned() error {
+	if c.caller.Type != "user" {
+		return c.me()
+	}
+	return c.reply(http.StatusOK, listBody{Context: c.context("directoryObjects"), Value: []any{}})
+}
+
+// listNobody lists groups, of which there are none.
 func (c *call) listNobody() error {
 	text := field{text: func(model.Object) string { return "" }}
 	return c.list(collection{
@@ -45,9 +62,10 @@ func (c *call) byIDs() error {
 	if len(in.IDs) == 0 || len(in.IDs) > maxIDs {
 		return fail(badRequest, "The property 'ids' must have 1 to %d ids.", maxIDs)
 	}
-	wanted := len(in.Types) == 0
-	for _, t := range in.Types {
-		wanted = wanted || strings.EqualFold(t, "servicePrincipal") || strings.EqualFold(t, "directoryObject")
+	wanted := func(kind string) bool {
+		return len(in.Types) == 0 || slices.ContainsFunc(in.Types, func(t string) bool {
+			return strings.EqualFold(t, kind) || strings.EqualFold(t, "directoryObject")
+		})
 	}
 	body, seen := listBody{Context: c.context("directoryObjects"), Value: []any{}}, map[string]bool{}
 	for _, id := range in.IDs {
@@ -56,11 +74,15 @@ func (c *call) byIDs() error {
 		}
 		id = strings.ToLower(id)
 		e := c.view.First(model.PrincipalIndex(id))
-		if e == nil || !wanted || seen[id] {
+		if e == nil || seen[id] {
 			continue
 		}
 		seen[id] = true
-		if p := c.showPrincipal(e.Value); p != nil {
+		if u, ok := e.Value.(*model.User); ok && wanted("user") {
+			shown := showUser(u)
+			shown.Type = "#microsoft.graph.user"
+			body.Value = append(body.Value, shown)
+		} else if p := c.showPrincipal(e.Value); p != nil && wanted("servicePrincipal") {
 			p.Type = "#microsoft.graph.servicePrincipal"
 			body.Value = append(body.Value, p)
 		}

@@ -118,11 +118,11 @@ func newEnv(t testing.TB) *env {
 	e.verify = &access.Authenticator{Verify: keys.Verify, Names: n, TenantID: tenant, Now: e.now}
 
 	directory, err := graph.New(graph.Config{
-		Store: e.store, Gate: e.gate, Authenticate: e.authenticate, TenantID: tenant, MaxCredentials: 3, Now: e.now, Log: log,
+		Store: e.store, Gate: e.gate, Sealer: sealer, Authenticate: e.authenticate, TenantID: tenant, MaxCredentials: 3, Now: e.now, Log: log,
 	})
 	must(t, err)
 	tokens, err := sts.New(sts.Config{
-		Store: e.store, Keys: keys, Trust: trust.New(trust.Config{Log: log, Now: e.now}), Gate: e.gate, Names: n, TenantID: tenant, Now: e.now,
+		Store: e.store, Keys: keys, Trust: trust.New(trust.Config{Log: log, Now: e.now}), Gate: e.gate, Names: n, TenantID: tenant, Sealer: sealer, Now: e.now,
 	})
 	must(t, err)
 	e.edge, err = httpx.New(httpx.Config{

@@ -12,13 +12,16 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/password"
+	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
 // Config for New. Fields without a stated default are required.
 type Config struct {
-	Store *store.Store
-	Gate  *access.Gate
+	Store  *store.Store
+	Gate   *access.Gate
+	Sealer *seal.Sealer // of password hashes
 	// Authenticate finds who sent a request to a surface. Its error has kind
 	// Unauthenticated with an *access.TokenError in its chain.
 	Authenticate func(r *http.Request, surface names.Surface) (model.Caller, error)
@@ -33,15 +36,16 @@ type Config struct {
 
 // Server is the directory surface.
 type Server struct {
-	c     Config
-	table map[string]map[string]*operation // by shape, then method
+	c         Config
+	passwords *password.Hasher
+	table     map[string]map[string]*operation // by shape, then method
 }
 
 // New checks the configuration.
 func New(c Config) (*Server, error) {
 	switch {
-	case c.Store == nil || c.Gate == nil || c.Authenticate == nil:
-		return nil, errors.New("graph: Store, Gate and Authenticate are required")
+	case c.Store == nil || c.Gate == nil || c.Sealer == nil || c.Authenticate == nil:
+		return nil, errors.New("graph: Store, Gate, Sealer and Authenticate are required")
 	case !model.ValidUUID(c.TenantID) || strings.ToLower(c.TenantID) != c.TenantID:
 		return nil, errors.New("graph: TenantID must be a GUID in lower case")
 	case c.MaxCredentials < 0:
@@ -53,7 +57,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{c: c, table: operations()}, nil
+	return &Server{c: c, passwords: password.NewHasher(), table: operations()}, nil
 }
 
 // Limits of every route.

@@ -4,6 +4,7 @@ package graph
 const (
 	actionReadApplications  = "Microsoft.Authorization/applications/read"
 	actionWriteApplications = "Microsoft.Authorization/applications/write"
+	actionWriteUsers        = "Microsoft.Authorization/users/write"
 	actionReadPrincipals    = "Microsoft.Authorization/servicePrincipals/read"
 )
 
@@ -25,12 +26,19 @@ func rows() []operation {
 		readApps   = actionReadApplications
 		writeApps  = actionWriteApplications
 		readPeople = actionReadPrincipals
+		writeUsers = actionWriteUsers
 	)
 	return []operation{
 		{"GET", "me", "me.get", "", (*call).me},
-		{"GET", "me/ownedobjects", "me.owned", "", (*call).me},
-		{"GET", "users", "user.list", readPeople, (*call).listNobody},
-		{"GET", "users/*", "user.get", readPeople, (*call).missing},
+		{"GET", "me/ownedobjects", "me.owned", "", (*call).owned},
+		{"GET", "users", "user.list", readPeople, (*call).listUsers},
+		{"POST", "users", "user.create", writeUsers, (*call).createUser},
+		{"GET", "users/*", "user.get", readPeople, (*call).getUser},
+		{"PATCH", "users/*", "user.update", writeUsers, (*call).updateUser},
+		{"DELETE", "users/*", "user.delete", writeUsers, (*call).deleteUser},
+		{"POST", "users/*/getmembergroups", "user.groups", readPeople, (*call).memberGroups},
+		{"POST", "users/*/revokesigninsessions", "user.revoke", writeUsers, (*call).revokeUser},
+		{"POST", "users/*/unlock", "user.unlock", writeUsers, (*call).unlockUser},
 		{"GET", "groups", "group.list", readPeople, (*call).listNobody},
 		{"GET", "groups/*", "group.get", readPeople, (*call).missing},
 		{"POST", "directoryobjects/getbyids", "object.by_ids", readPeople, (*call).byIDs},

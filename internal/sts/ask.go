@@ -27,7 +27,21 @@ type ask struct {
 	assertion *trust.Assertion
 	resource  string // what the token's aud will be
 	v1        bool   // asked with resource=
+	grant     grant
+	form      url.Values // of a grant of users
+	scope     userScope  // of a grant of users
 }
+
+// grant is a grant type; the empty one is client_credentials.
+type grant string
+
+// The grants of users.
+const (
+	grantPassword grant = "password"
+	grantCode     grant = "authorization_code"
+	grantDevice   grant = "urn:ietf:params:oauth:grant-type:device_code"
+	grantRefresh  grant = "refresh_token"
+)
 
 const (
 	grantClientCredentials = "client_credentials"
@@ -52,20 +66,47 @@ func (a *attempt) read(r *http.Request, v1 bool) error {
 	if err := a.readClient(form, basicID); err != nil {
 		return err
 	}
-	switch grant := form.Get("grant_type"); grant {
+	switch text := form.Get("grant_type"); grant(text) {
 	case grantClientCredentials:
+	case grantPassword, grantCode, grantDevice, grantRefresh:
+		a.grant, a.form = grant(text), form
 	case "":
 		return missing("grant_type")
 	default:
-		return refuse(codeGrantType, "The app requested an unsupported grant type %s. This server serves client_credentials.", quote(grant))
+		return refuse(codeGrantType, "The app requested an unsupported grant type %s.", quote(text))
 	}
 	if a.clientID == "" {
 		return missing("client_id")
+	}
+	if a.grant != "" {
+		return a.readUser(form, basicSecret)
 	}
 	if err := a.readResource(form, v1); err != nil {
 		return err
 	}
 	return a.readCredential(form, basicSecret)
+}
+
+// readUser reads what all grants of users have: a scope, unless it was said
+// before, and a credential of the client's, if it is one that keeps secrets.
+func (a *attempt) readUser(form url.Values, basicSecret string) (err error) {
+	a.record.Method = string(a.grant)
+	if a.grant == grantPassword || a.grant == grantRefresh {
+		if form.Get("scope") == "" {
+			return missing("scope")
+		}
+		if a.scope, err = readUserScope(form.Get("scope")); err != nil {
+			return err
+		}
+	}
+	if form.Get("client_assertion") == "" && form.Get("client_secret")+basicSecret == "" {
+		return nil
+	}
+	if err := a.readCredential(form, basicSecret); err != nil {
+		return err
+	}
+	a.record.Method = string(a.grant)
+	return nil
 }
 
 func missing(parameter string) error {

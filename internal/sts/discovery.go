@@ -36,6 +36,9 @@ type openID struct {
 	Issuer                string   `json:"issuer"`
 	RequestURISupported   bool     `json:"request_uri_parameter_supported"`
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	DeviceEndpoint        string   `json:"device_authorization_endpoint,omitempty"`
+	EndSessionEndpoint    string   `json:"end_session_endpoint,omitempty"`
+	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
 	Claims                []string `json:"claims_supported"`
 	CloudInstance         string   `json:"cloud_instance_name"`
 	CloudGraphHost        string   `json:"cloud_graph_host_name"`
@@ -82,21 +85,22 @@ func (s *Server) describe(key documentKey) *openID {
 	base := key.set.LoginURL() + "/" + s.segment(key.form)
 	d := &openID{
 		AuthMethods:   []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
-		ResponseModes: []string{"query", "fragment", "form_post"},
-		SubjectTypes:  []string{"pairwise"}, SigningAlgs: []string{"RS256"},
-		ResponseTypes: []string{"code", "id_token", "code id_token", "id_token token"},
-		GrantTypes:    []string{"client_credentials"},
+		ResponseModes: []string{"query", "form_post"}, ChallengeMethods: []string{"S256"},
+		SubjectTypes: []string{"pairwise"}, SigningAlgs: []string{"RS256"},
+		ResponseTypes: []string{"code"},
+		GrantTypes:    s.grants(),
 		Scopes:        []string{"openid", "profile", "email", "offline_access"},
-		Claims:        []string{"sub", "iss", "aud", "exp", "iat", "nbf", "appid", "appidacr", "idp", "idtyp", "oid", "tid", "uti", "ver"},
+		Claims:        []string{"sub", "iss", "aud", "exp", "iat", "nbf", "appid", "appidacr", "idp", "idtyp", "oid", "tid", "uti", "ver", "nonce", "name", "preferred_username", "upn"},
 		CloudInstance: key.set.HostPort(key.set.Login), CloudGraphHost: key.set.HostPort(key.set.Graph), GraphHost: key.set.HostPort(key.set.Graph),
 
 		TokenEndpoint: base + "/oauth2/token", JWKS: base + "/discovery/keys",
-		AuthorizationEndpoint: base + "/oauth2/authorize",
+		AuthorizationEndpoint: base + "/oauth2/v2.0/authorize", // in v1 documents too: there is no other
+		DeviceEndpoint:        base + "/oauth2/v2.0/devicecode",
+		EndSessionEndpoint:    base + "/oauth2/v2.0/logout",
 		Issuer:                access.TokenIssuer(key.set, s.tenantID),
 	}
 	if key.v2 && key.form != tenantADFS {
 		d.TokenEndpoint, d.JWKS = base+"/oauth2/v2.0/token", base+"/discovery/v2.0/keys"
-		d.AuthorizationEndpoint = base + "/oauth2/v2.0/authorize"
 		d.Issuer = base + "/v2.0"
 	}
 	switch key.form {
@@ -109,6 +113,15 @@ func (s *Server) describe(key documentKey) *openID {
 	case tenantOwn:
 	}
 	return d
+}
+
+// grants are the grant types that the token endpoint takes.
+func (s *Server) grants() []string {
+	all := []string{grantClientCredentials, string(grantCode), string(grantDevice), string(grantRefresh)}
+	if !s.noPasswordGrant {
+		all = append(all, string(grantPassword))
+	}
+	return all
 }
 
 // jwks serves our public keys; every tenant form has the same ones.
@@ -218,4 +231,18 @@ func entryOf(set *names.Set) instanceEntry {
 		return instanceEntry{Network: host, Cache: "login.windows.net", Aliases: azureAliases}
 	}
 	return instanceEntry{Network: host, Cache: host, Aliases: []string{host}}
+}
+
+// userRealm says how a user signs in: with a password, here. Clients ask before
+// they send one. The answer is the same for every name.
+func (s *Server) userRealm(w http.ResponseWriter, r *http.Request) error {
+	set, _ := httpx.Target(r)
+	_, domain, _ := strings.Cut(r.PathValue("upn"), "@")
+	return httpx.WriteJSON(w, http.StatusOK, struct {
+		Version  string `json:"ver"`
+		Type     string `json:"account_type"`
+		Domain   string `json:"domain_name"`
+		Instance string `json:"cloud_instance_name"`
+		Audience string `json:"cloud_audience_urn"`
+	}{"1.0", "Managed", shorten(domain, maxShown), set.HostPort(set.Login), "urn:federation:MicrosoftOnline"})
 }

@@ -49,6 +49,27 @@ const (
 	codeSubjectTemplated   code = 7002137
 	codeSubjectCase        code = 7002138
 	codeUnreachable        code = 50166
+	codeClientProof        code = 7000218
+	codeRedirect           code = 50011
+	codeResponseType       code = 700054
+	codeResponseMode       code = 9002322
+	codeChallenge          code = 9002325 // there must be one
+	codeVerifier           code = 501481  // it does not match the challenge
+	codeGrant              code = 70000   // unknown, or another client's
+	codeGrantUsed          code = 54005
+	codeGrantRevoked       code = 50173
+	codeGrantExpired       code = 700082
+	codeCodeExpired        code = 70008
+	codePassword           code = 50126
+	codePasswordExpired    code = 50055
+	codeUserDisabled       code = 50057
+	codeUserLocked         code = 50053
+	codeInteraction        code = 50058
+	codeCancelled          code = 65004
+	codeDevicePending      code = 70016
+	codeDeviceDeclined     code = 70018
+	codeDeviceExpired      code = 70020
+	codeForgery            code = 165000 // the form is not of our page
 	codeThrottled          code = 90025
 	codeUnavailable        code = 90033
 	codeInternal           code = 50000
@@ -96,6 +117,27 @@ var catalogue = map[code]meaning{
 	codeSubjectTemplated:   {apierr.Unauthenticated, "invalid_client", 401, true},
 	codeSubjectCase:        {apierr.Unauthenticated, "invalid_client", 401, true},
 	codeUnreachable:        {apierr.Invalid, "invalid_request", 400, false},
+	codeClientProof:        {apierr.Unauthenticated, "invalid_client", 401, true},
+	codeRedirect:           {apierr.Invalid, "invalid_request", 400, true},
+	codeResponseType:       {apierr.Invalid, "unsupported_response_type", 400, false},
+	codeResponseMode:       {apierr.Invalid, "invalid_request", 400, false},
+	codeChallenge:          {apierr.Invalid, "invalid_request", 400, false},
+	codeVerifier:           {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codeGrant:              {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codeGrantUsed:          {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codeGrantRevoked:       {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codeGrantExpired:       {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codeCodeExpired:        {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codePassword:           {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codePasswordExpired:    {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codeUserDisabled:       {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codeUserLocked:         {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codeInteraction:        {apierr.Unauthenticated, "interaction_required", 400, false},
+	codeCancelled:          {apierr.Unauthenticated, "access_denied", 400, false},
+	codeDevicePending:      {apierr.Unauthenticated, "authorization_pending", 400, false},
+	codeDeviceDeclined:     {apierr.Unauthenticated, "authorization_declined", 400, false},
+	codeDeviceExpired:      {apierr.Unauthenticated, "expired_token", 400, false},
+	codeForgery:            {apierr.Invalid, "invalid_request", 400, false},
 	codeThrottled:          {apierr.Throttled, "temporarily_unavailable", 429, false},
 	codeUnavailable:        {apierr.Unavailable, "temporarily_unavailable", 503, false},
 	codeInternal:           {apierr.Internal, "server_error", 500, false},
@@ -145,6 +187,10 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	c, m := wireError(err)
 	h := w.Header()
 	setNoStore(h)
+	if isPage(r) {
+		s.writeErrorPage(w, r, c, m, err)
+		return
+	}
 	if m.status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
 		h.Set("WWW-Authenticate", `Basic realm="`+s.tenantID+`"`)
 	}

@@ -9,9 +9,10 @@ import (
 // over all clients: each costs a round to etcd.
 const missesPerSecond = 8
 
-// limiter is a token bucket that holds one second's worth.
+// limiter is a token bucket.
 type limiter struct {
-	rate float64
+	rate float64 // per second
+	most float64 // that it holds
 
 	// guarded by mu
 	mu     sync.Mutex
@@ -19,13 +20,16 @@ type limiter struct {
 	last   time.Time
 }
 
-func newLimiter(perSecond float64) *limiter { return &limiter{rate: perSecond, tokens: perSecond} }
+// newLimiter makes one that holds one second's worth.
+func newLimiter(perSecond float64) *limiter {
+	return &limiter{rate: perSecond, most: perSecond, tokens: perSecond}
+}
 
 func (l *limiter) allow(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if passed := now.Sub(l.last).Seconds(); passed > 0 {
-		l.tokens = min(l.rate, l.tokens+passed*l.rate)
+		l.tokens = min(l.most, l.tokens+passed*l.rate)
 		l.last = now
 	}
 	if l.tokens < 1 {

@@ -134,7 +134,7 @@ func TestMalformedRequests(t *testing.T) {
 		{"common", "/common/oauth2/v2.0/token", with(), "invalid_request", 50059},
 		{"organizations", "/organizations/oauth2/v2.0/token", with(), "invalid_request", 50059},
 		{"no grant", "", with("grant_type", ""), "invalid_request", 900144},
-		{"another grant", "", with("grant_type", "password"), "unsupported_grant_type", 70003},
+		{"another grant", "", with("grant_type", "implicit"), "unsupported_grant_type", 70003},
 		{"no client", "", form("client_secret", "secret"), "invalid_request", 900144},
 		{"long client", "", with("client_id", strings.Repeat("x", 5000)), "unauthorized_client", 700016},
 		{"odd client", "", with("client_id", "a\x00b\r\n/../é"), "unauthorized_client", 700016},

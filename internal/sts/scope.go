@@ -1,6 +1,9 @@
 package sts
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 const (
 	defaultScope = "/.default"
@@ -51,4 +54,61 @@ func scopeToken(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// userScope is what a user's client asks for: one resource's scopes, and OpenID's.
+type userScope struct {
+	resource string // empty: the directory
+	words    []string
+	offline  bool // wants a refresh token
+	openid   bool // wants an id token
+}
+
+// readUserScope reads the scopes of a user grant. One without a resource before
+// it, such as User.Read, is the directory's.
+func readUserScope(text string) (u userScope, err error) {
+	if len(text) > maxScope {
+		return u, refuse(codeScope, "The scope has %d bytes, at most %d are allowed.", len(text), maxScope)
+	}
+	seen := false
+	for word := range strings.SplitSeq(text, " ") {
+		switch {
+		case word == "":
+			continue
+		case !scopeToken(word):
+			return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s holds a character that a scope cannot have.", quote(word))
+		case oidcScopes[word]:
+			u.offline, u.openid = u.offline || word == "offline_access", u.openid || word == "openid"
+			if word != "offline_access" {
+				u.words = append(u.words, word)
+			}
+			continue
+		}
+		resource := ""
+		if i := strings.LastIndexByte(word, '/'); i >= 0 {
+			if resource = word[:i]; strings.Trim(resource, "/") == "" || i == len(word)-1 {
+				return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s.", quote(word))
+			}
+		}
+		if seen && resource != u.resource {
+			return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: it names more than one resource, %s and %s.", quote(u.resource), quote(resource))
+		}
+		u.resource, seen = resource, true
+		u.words = append(u.words, word)
+	}
+	return u, nil
+}
+
+// impersonation is the one scope of our surfaces: what the user may do, the client may.
+const impersonation = "user_impersonation"
+
+// granted is the answer's scope: what was asked for, and what it means.
+func (u *userScope) granted() string {
+	words := u.words
+	if u.resource != "" {
+		if full := u.resource + "/" + impersonation; !slices.Contains(words, full) {
+			words = append([]string{full}, words...)
+		}
+	}
+	return strings.Join(words, " ")
 }

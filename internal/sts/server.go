@@ -13,6 +13,8 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/password"
+	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/signing"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/trust"
@@ -26,6 +28,10 @@ type Config struct {
 	Gate     *access.Gate
 	Names    *names.Names
 	TenantID string // the one tenant, a GUID
+	Sealer   *seal.Sealer
+	// NoPasswordGrant refuses to take a user's password from a client: people
+	// then sign in on our page only.
+	NoPasswordGrant bool
 
 	// RS256 signs every token with RSA, as Entra does. By default tokens for our
 	// own surfaces, which alone verify them, are ES256.
@@ -58,6 +64,13 @@ type Server struct {
 	now              func() time.Time
 	log              *slog.Logger
 	misses           *limiter
+	sealer           *seal.Sealer
+	passwords        *password.Hasher
+	noPasswordGrant  bool
+	counting         chan struct{} // a slot: who is in it counts a sign-in
+	polls            polls
+	askers           askers
+	pages            *pages
 	documents        sync.Map // documentKey → []byte; one for each name family and tenant form
 }
 
@@ -67,13 +80,15 @@ const (
 	tokenMaxBody     = 128 << 10
 	tokenTimeout     = 15 * time.Second
 	discoveryTimeout = 5 * time.Second
+	pageMaxBody      = 16 << 10
+	pagesInFlight    = 128
 )
 
 // New checks the configuration.
 func New(c Config) (*Server, error) {
 	switch {
-	case c.Store == nil || c.Keys == nil || c.Trust == nil || c.Gate == nil || c.Names == nil:
-		return nil, errors.New("sts: Store, Keys, Trust, Gate and Names are required")
+	case c.Store == nil || c.Keys == nil || c.Trust == nil || c.Gate == nil || c.Names == nil || c.Sealer == nil:
+		return nil, errors.New("sts: Store, Keys, Trust, Gate, Names and Sealer are required")
 	case !model.ValidUUID(c.TenantID):
 		return nil, errors.New("sts: TenantID must be a GUID")
 	}
@@ -96,6 +111,7 @@ func New(c Config) (*Server, error) {
 		rs256:    c.RS256, appLifetime: c.AppLifetime, identityLifetime: c.IdentityLifetime,
 		audiences: map[string]bool{}, now: c.Now, log: c.Log,
 		misses: newLimiter(missesPerSecond),
+		sealer: c.Sealer, passwords: password.NewHasher(), counting: make(chan struct{}, 1), noPasswordGrant: c.NoPasswordGrant, pages: newPages(),
 	}
 	for _, aud := range c.Audiences {
 		s.audiences[strings.TrimSuffix(aud, "/")] = true
@@ -111,10 +127,24 @@ func (s *Server) Surface() httpx.Surface {
 	post := func(pattern, op string, handle func(http.ResponseWriter, *http.Request) error) httpx.Route {
 		return httpx.Route{Pattern: "POST " + pattern, Op: op, MaxBody: tokenMaxBody, Timeout: tokenTimeout, Handle: handle}
 	}
+	page := func(pattern, op string, handle func(http.ResponseWriter, *http.Request) error) httpx.Route {
+		return httpx.Route{Pattern: pattern, Op: op, MaxBody: pageMaxBody, Timeout: tokenTimeout, MaxInFlight: pagesInFlight, Handle: handle}
+	}
 	return httpx.Surface{
 		Name: "sts",
 		Routes: []httpx.Route{
 			s.instanceRoute(),
+			get("/common/userrealm/{upn}", "userrealm", s.userRealm),
+			get("/common/UserRealm/{upn}", "userrealm", s.userRealm),
+			post("/{tenant}/oauth2/v2.0/devicecode", "devicecode", s.deviceCode),
+			page("GET /{tenant}/oauth2/v2.0/authorize", "authorize", s.authorize),
+			page("POST /{tenant}/oauth2/v2.0/authorize", "authorize", s.authorize),
+			page("POST /{tenant}/login", "login", s.login),
+			page("GET /common/oauth2/deviceauth", "device.page", s.devicePage),
+			page("POST /common/oauth2/deviceauth", "device.approve", s.deviceApprove),
+			page("GET /devicelogin", "device.page", s.devicePage),
+			page("GET /{tenant}/oauth2/v2.0/logout", "logout.page", s.logoutPage),
+			page("POST /{tenant}/oauth2/v2.0/logout", "logout", s.logout),
 			get("/{tenant}/v2.0/.well-known/openid-configuration", "openid.v2", s.openIDv2),
 			get("/{tenant}/.well-known/openid-configuration", "openid.v1", s.openIDv1),
 			get("/{tenant}/discovery/v2.0/keys", "keys", s.jwks),

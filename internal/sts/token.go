@@ -31,6 +31,7 @@ type attempt struct {
 	set    *names.Set
 	view   *store.View // in which client and credential were found
 	client client
+	person *person // who signed in, in a grant of users
 	// verify checks the assertion that the credential found is for; nil for a secret.
 	verify func(ctx context.Context) error
 	record audit.Exchange
@@ -62,7 +63,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, v1 bool) error {
 	}
 	caller := model.Caller{
 		ObjectID: claims.ObjectID, AppID: claims.AppID, TenantID: claims.TenantID, Issuer: claims.Issuer,
-		Type: claims.Type, IdentityID: claims.IdentityID, TokenID: claims.TokenID,
+		Type: claims.Type, IdentityID: claims.IdentityID, Name: claims.UPN, TokenID: claims.TokenID,
 	}
 	if recordErr := s.keep(r.Context(), a, &caller, err); recordErr != nil {
 		return recordErr
@@ -87,6 +88,9 @@ func (s *Server) admit(r *http.Request, a *attempt, v1 bool) error {
 	}
 	if err := a.read(r, v1); err != nil {
 		return err
+	}
+	if a.grant != "" {
+		return s.admitUser(r, a)
 	}
 	if form == tenantCommon || form == tenantOrganizations {
 		return refuse(codeTenantMissing, "No tenant-identifying information found in either the request or implied by any provided credentials. Name the tenant, %s, in place of %s.", s.tenantID, quote(s.segment(form)))
@@ -204,6 +208,9 @@ func (s *Server) claims(a *attempt) access.Claims {
 	}
 	var id [16]byte
 	rand.Read(id[:])
+	if a.person != nil {
+		return s.userClaims(a, iss, base64.RawURLEncoding.EncodeToString(id[:]))
+	}
 	return access.Claims{
 		Audience: a.resource, Issuer: iss, IDP: iss,
 		IssuedAt: now.Add(-backdate).Unix(), NotBefore: now.Add(-backdate).Unix(), Expires: now.Add(a.client.lifetime).Unix(),
@@ -236,12 +243,18 @@ func (s *Server) keep(ctx context.Context, a *attempt, caller *model.Caller, dec
 	if decision == nil {
 		record.Granted, record.Caller = true, caller
 		record.Reason = "The " + string(a.method) + " proves the client."
+		if a.person != nil {
+			record.Reason = a.person.reason
+		}
 	} else {
 		c, ok := refusalOf(decision)
 		if !ok {
 			return nil
 		}
 		record.Code, record.Reason = c.String(), apierr.Detail(decision)
+		if a.person != nil && a.person.reason != "" {
+			record.Reason = a.person.reason
+		}
 	}
 	if err := s.gate.Exchange(ctx, record); err != nil {
 		return apierr.Wrap(err, apierr.Unavailable, "The audit record could not be written. Try again.")
@@ -274,6 +287,9 @@ const refreshFrom = 2 * time.Hour
 
 func (s *Server) answer(w http.ResponseWriter, a *attempt, c *access.Claims, token string) error {
 	setNoStore(w.Header())
+	if a.person != nil {
+		return s.answerUser(w, a, c, token)
+	}
 	seconds := int64(a.client.lifetime/time.Second) - 1 // as Entra: 3599
 	if a.v1 {
 		in := strconv.FormatInt(seconds, 10)

@@ -50,11 +50,14 @@ type world struct {
 	etcd   *store.Client
 	store  *store.Store
 	keys   *signing.Keys
+	sealer *seal.Sealer
 	names  *names.Names
 	audit  *audit.Log
 	gate   *access.Gate
 	edge   *httpx.Edge
 	client *http.Client
+
+	auditDir string
 
 	ahead atomic.Int64 // how far the service's clock is ahead of ours
 }
@@ -80,12 +83,14 @@ func newWorld(t testing.TB, change func(*names.Config, *sts.Config)) *world {
 	check(t, err)
 	w.names, err = names.New(nc)
 	check(t, err)
-	w.audit, err = audit.Open(audit.Config{Dir: filepath.Join(t.TempDir(), "audit"), Log: log, Now: w.now})
+	w.auditDir = filepath.Join(t.TempDir(), "audit")
+	w.audit, err = audit.Open(audit.Config{Dir: w.auditDir, Log: log, Now: w.now})
 	check(t, err)
 	t.Cleanup(func() { _ = w.audit.Close() })
 	w.gate = access.New(access.Config{Audit: w.audit, Log: log, Now: w.now})
 
-	c.Keys, c.Gate, c.Names = w.keys, w.gate, w.names
+	c.Keys, c.Gate, c.Names, c.Sealer = w.keys, w.gate, w.names, sealer
+	w.sealer = sealer
 	c.Trust = trust.New(trust.Config{Log: log, Now: w.now})
 	server, err := sts.New(c)
 	check(t, err)

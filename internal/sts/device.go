@@ -1,0 +1,234 @@
+package sts
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// Limits of the device code grant. https://www.rfc-editor.org/rfc/rfc8628
+const (
+	deviceLife     = 15 * time.Minute
+	deviceInterval = 5 * time.Second
+	deviceSlack    = time.Second // by which a poll may come early
+	maxDevices     = 2000        // that wait at one time
+	userCodeLength = 9
+	// userCodeLetters make no words, and are not taken for each other.
+	userCodeLetters = "BCDFGHJKLMNPQRSTVWXZ"
+)
+
+// newUserCode draws one of 5·10^11: with maxDevices waiting and the limit on
+// attempts, guessing one takes years.
+func newUserCode() string {
+	code := make([]byte, 0, userCodeLength)
+	var b [1]byte
+	for len(code) < userCodeLength {
+		rand.Read(b[:])
+		if n := int(b[0]); n < 240 { // a multiple of 20: every letter is as likely
+			code = append(code, userCodeLetters[n%len(userCodeLetters)])
+		}
+	}
+	return string(code)
+}
+
+// readUserCode takes a code as people type it.
+func readUserCode(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == ' ' {
+			return -1
+		}
+		return r
+	}, strings.ToUpper(s[:min(len(s), 4*userCodeLength)]))
+}
+
+// deviceBody answers a request for a device code.
+type deviceBody struct {
+	UserCode   string `json:"user_code"`
+	DeviceCode string `json:"device_code"`
+	Page       string `json:"verification_uri"`
+	Expires    int    `json:"expires_in"`
+	Interval   int    `json:"interval"`
+	Message    string `json:"message"`
+}
+
+// deviceCode begins a sign-in on another device.
+func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	if _, err := s.tenant(r.PathValue("tenant")); err != nil {
+		return err
+	}
+	a := &attempt{}
+	a.set, _ = httpx.Target(r)
+	if err := s.readDevice(r, a); err != nil {
+		return err
+	}
+	remote := obs.RequestFrom(ctx).Remote
+	if !s.askers.allow(remote, s.now()) {
+		return apierr.New(apierr.Throttled, "Too many device codes were asked for from this address. Try again later.")
+	}
+	device := rand.Text() + rand.Text()
+	d := &model.DeviceCode{
+		ID: model.TokenID(device), UserCode: newUserCode(), ClientID: strings.ToLower(a.clientID),
+		Scope: a.form.Get("scope"), Remote: remote, Expires: s.now().UTC().Add(deviceLife),
+	}
+	ops, err := s.roomForDevice(a.view)
+	if err != nil {
+		return err
+	}
+	if _, err := s.store.Commit(ctx, append(ops, store.Op{Value: d})...); err != nil {
+		return err
+	}
+	setNoStore(w.Header())
+	page := a.set.LoginURL() + devicePath
+	return httpx.WriteJSON(w, http.StatusOK, deviceBody{
+		UserCode: d.UserCode, DeviceCode: device, Page: page, Expires: int(deviceLife / time.Second), Interval: int(deviceInterval / time.Second),
+		Message: "To sign in, use a web browser to open the page " + page + " and enter the code " + d.UserCode + " to authenticate.",
+	})
+}
+
+func (s *Server) readDevice(r *http.Request, a *attempt) (err error) {
+	form, err := httpx.ReadForm(r)
+	if apierr.KindOf(err) == apierr.Invalid {
+		return refuse(codeMalformed, "Invalid request. Request is malformed or invalid: %s.", apierr.Detail(err))
+	}
+	if err != nil {
+		return err
+	}
+	a.form, a.grant = form, grantDevice
+	if a.clientID = form.Get("client_id"); a.clientID == "" {
+		return missing("client_id")
+	}
+	if form.Get("scope") == "" {
+		return missing("scope")
+	}
+	if a.scope, err = readUserScope(form.Get("scope")); err != nil {
+		return err
+	}
+	if err := s.publicClient(r.Context(), a); err != nil {
+		return err
+	}
+	return s.scopeAllowed(a)
+}
+
+// roomForDevice deletes codes that nobody will ask for any more. Expired ones
+// stay for a while, so that their device is told so.
+func (s *Server) roomForDevice(view *store.View) (ops []store.Op, err error) {
+	waiting, now := 0, s.now()
+	for e := range view.Prefix(model.DeviceCodesKey, "") {
+		d, ok := e.Value.(*model.DeviceCode)
+		switch {
+		case !ok:
+		case now.Before(d.Expires):
+			waiting++
+		case now.After(d.Expires.Add(deviceLife)) && len(ops) < store.MaxOps/2:
+			ops = append(ops, store.Op{Key: e.Key, Rev: store.Any})
+		}
+	}
+	if waiting >= maxDevices {
+		return nil, apierr.New(apierr.Throttled, "Too many devices wait for a sign-in. Try again later.")
+	}
+	return ops, nil
+}
+
+// byDevice is a device's poll. It gives a token once.
+func (s *Server) byDevice(ctx context.Context, a *attempt) error {
+	text := a.form.Get("device_code")
+	if text == "" {
+		text = a.form.Get("code") // MSAL sends both, older clients this one
+	}
+	if text == "" {
+		return missing("device_code")
+	}
+	id := model.TokenID(text)
+	d, rev, ok := store.Get[*model.DeviceCode](a.view, model.DeviceCodeKey(id))
+	if !ok || d.ClientID != strings.ToLower(a.clientID) {
+		return refuse(codeGrant, "The provided device code was used, has expired, or was not issued to this client.")
+	}
+	early := s.polls.early(id, s.now())
+	switch {
+	case !s.now().Before(d.Expires):
+		return refuse(codeDeviceExpired, "OAuth 2.0 device flow error. The code has expired: ask for another.")
+	case d.Declined:
+		return refuse(codeDeviceDeclined, "OAuth 2.0 device flow error. The sign-in was declined.")
+	case d.UserID == "" && early:
+		return refuseWrap(&refusal{code: codeDevicePending, oauth: "slow_down"}, "OAuth 2.0 device flow error. Polling too often: the interval is %d seconds.", int(deviceInterval/time.Second))
+	case d.UserID == "":
+		return refuse(codeDevicePending, "OAuth 2.0 device flow error. Authorization is pending. Continue polling.")
+	}
+	var err error
+	if a.scope, err = readUserScope(d.Scope); err != nil {
+		return err
+	}
+	if err := s.scopeAllowed(a); err != nil {
+		return err
+	}
+	if a.person, err = s.userByID(a.view, d.UserID, d.Stamp); err != nil {
+		return err
+	}
+	a.person.reason = "The user approved the device on the page."
+	a.record.Subject = a.person.user.UPN
+	ops := []store.Op{{Key: d.Key(), Rev: rev}}
+	if a.scope.offline {
+		token, _, more := s.beginFor(a, a.view, "device_code")
+		a.person.refresh, ops = token, append(ops, more...)
+	}
+	_, err = s.store.Commit(ctx, ops...)
+	if errors.Is(err, store.ErrConflict) {
+		return refuse(codeGrantUsed, "The provided device code was already redeemed.")
+	}
+	return err
+}
+
+// polls remembers when each device asked last, on this replica. The zero value is ready.
+type polls struct {
+	mu   sync.Mutex
+	last map[string]time.Time // guarded by mu; by device code id
+}
+
+// early says whether a device asks before its interval has passed.
+func (p *polls) early(id string, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, seen := p.last[id]
+	if p.last == nil || len(p.last) > maxDevices {
+		p.last = map[string]time.Time{}
+	}
+	p.last[id] = now
+	return seen && now.Sub(last) < deviceInterval-deviceSlack
+}
+
+// askers limits what one address may ask for without signing in. The zero value is ready.
+type askers struct {
+	mu sync.Mutex
+	by map[string]*limiter // guarded by mu
+}
+
+const (
+	asksPerSecond = 2
+	asksAtOnce    = 30
+	maxAskers     = 10_000
+)
+
+func (k *askers) allow(remote string, now time.Time) bool {
+	k.mu.Lock()
+	l := k.by[remote]
+	if l == nil {
+		if k.by == nil || len(k.by) >= maxAskers {
+			k.by = map[string]*limiter{}
+		}
+		l = &limiter{rate: asksPerSecond, most: asksAtOnce, tokens: asksAtOnce, last: now}
+		k.by[remote] = l
+	}
+	k.mu.Unlock()
+	return l.allow(now)
+}

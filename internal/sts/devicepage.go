@@ -1,0 +1,139 @@
+package sts
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// devicePath is our page for device codes.
+const devicePath = "/common/oauth2/deviceauth"
+
+// devicePage asks for the code that a device shows.
+func (s *Server) devicePage(w http.ResponseWriter, r *http.Request) error {
+	return s.visit(w, r).show(codePage(""))
+}
+
+func codePage(failure string) *content {
+	return &content{Kind: kindCode, Title: "Enter the code", Action: devicePath, Failure: failure}
+}
+
+// deviceApprove takes the code, then the sign-in: signing in on the page that
+// names the device's client is the approval.
+func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request) error {
+	v := s.visit(w, r)
+	if err := v.read(); err != nil {
+		return err
+	}
+	d, rev, err := v.device()
+	if err != nil {
+		return err
+	}
+	if d == nil {
+		if !s.askers.allow(obs.RequestFrom(r.Context()).Remote, s.now()) {
+			return v.show(codePage("There were too many codes from your address. Wait a minute."))
+		}
+		return v.show(codePage("No device waits with this code. It may have expired, or been used: look at the device again."))
+	}
+	view, err := s.store.View()
+	if err != nil {
+		return err
+	}
+	client, err := s.signInClient(view, d.ClientID)
+	if err != nil {
+		return err
+	}
+	page := &content{
+		Kind: kindLogin, Title: "Sign in", Client: client.name, Remote: d.Remote, Action: devicePath, UserCode: d.UserCode,
+	}
+	switch v.form.Get("action") {
+	case actionCancel:
+		next := *d
+		next.Declined = true
+		return v.settle(&next, rev, "You declined. The other device is not signed in.")
+	case actionSignIn, actionContinue:
+	default:
+		if p := v.remembered(); p != nil && v.form.Get("action") != actionOther {
+			page.Kind, page.Title, page.User = kindAccount, "Choose an account", p.user.UPN
+		}
+		return v.show(page)
+	}
+	p, again, err := v.signIn(client, page)
+	if err != nil {
+		return err
+	}
+	if again != nil {
+		return v.show(again)
+	}
+	next := *d
+	next.UserID, next.Stamp = p.user.ObjectID, p.user.Stamp
+	return v.settle(&next, rev, "You have signed in to "+client.name+" on your device. You may close this page.")
+}
+
+// device finds the device whose code the form has, if it still waits.
+func (v *visit) device() (*model.DeviceCode, int64, error) {
+	view, err := v.s.store.Fresh(v.r.Context())
+	if err != nil {
+		return nil, 0, err
+	}
+	e := view.First(model.UserCodeIndex(readUserCode(v.form.Get("user_code"))))
+	if e == nil {
+		return nil, 0, nil
+	}
+	d, ok := e.Value.(*model.DeviceCode)
+	if !ok || d.Declined || d.UserID != "" || !v.s.now().Before(d.Expires) {
+		return nil, 0, nil
+	}
+	return d, e.Rev, nil
+}
+
+// settle stores the person's answer, of which there is one.
+func (v *visit) settle(d *model.DeviceCode, rev int64, message string) error {
+	_, err := v.s.store.Put(v.r.Context(), d, rev)
+	if errors.Is(err, store.ErrConflict) {
+		return v.show(codePage("This code was just used."))
+	}
+	if err != nil {
+		return err
+	}
+	title := "Signed in"
+	if d.Declined {
+		title = "Declined"
+	}
+	return v.show(&content{Kind: kindMessage, Title: title, Message: message})
+}
+
+// logoutPage asks before it signs out: any site can send a browser here. Where
+// the site wants to go on to is not heeded.
+// https://openid.net/specs/openid-connect-rpinitiated-1_0.html
+func (s *Server) logoutPage(w http.ResponseWriter, r *http.Request) error {
+	form, err := s.tenant(r.PathValue("tenant"))
+	if err != nil {
+		return err
+	}
+	v := s.visit(w, r)
+	p := v.remembered()
+	if p == nil {
+		return v.show(&content{Kind: kindMessage, Title: "Signed out", Message: "This browser is not signed in."})
+	}
+	return v.show(&content{Kind: kindLogout, Title: "Sign out", User: p.user.UPN, Action: "/" + s.segment(form) + "/oauth2/v2.0/logout"})
+}
+
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
+	v := s.visit(w, r)
+	if err := v.read(); err != nil {
+		return err
+	}
+	if e, _ := v.cookieSession(); e != nil {
+		httpx.SetCaller(r, model.Caller{ObjectID: e.Value.(*model.Session).UserID, TenantID: s.tenantID, Type: "user"})
+		if err := s.store.Delete(r.Context(), e.Key, store.Any); err != nil {
+			return err
+		}
+	}
+	v.setCookie(cookieSession, "")
+	return v.show(&content{Kind: kindMessage, Title: "Signed out", Message: "You have signed out of this browser. What you signed in to elsewhere stays signed in until you sign out there."})
+}
