@@ -87,12 +87,12 @@ func plan(old keys, names []string, published func(der []byte) bool, now time.Ti
 	return next, why, nil
 }
 
-// authorities are those of a bundle that have not ended.
+// authorities are those of a bundle that are good now.
 func authorities(bundle []byte, now time.Time) []*x509.Certificate {
 	var all []*x509.Certificate
 	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
 		cert, err := x509.ParseCertificate(block.Bytes)
-		if err == nil && cert.IsCA && now.Before(cert.NotAfter) {
+		if err == nil && cert.IsCA && now.After(cert.NotBefore) && now.Before(cert.NotAfter) {
 			all = append(all, cert)
 		}
 	}
