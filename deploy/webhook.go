@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -48,7 +47,7 @@ type WebhookConfig struct {
 	Audience    string // of projected tokens
 	Layout      string // of the token in the container: v1.6, v1.5 or both
 	HostAliases []HostAlias
-	ProxyImage  string // for pods that ask for the proxy
+	ProxyImage  string // for pods that ask for the proxy; default Image
 	Strict      bool   // refuse values that are only warned of otherwise
 
 	TokenProxy *TokenProxy // identity bindings
@@ -193,17 +192,23 @@ func (c WebhookConfig) args() []any {
 	}
 	add("authority-host", c.Authority)
 	if len(c.CA) > 0 {
-		add("trust-ca-file", trustDir+"/ca.crt")
+		add("ca-file", trustDir+"/ca.crt")
 	}
 	add("audience", c.Audience)
 	add("token-layout", c.Layout)
-	add("proxy-image", c.ProxyImage)
+	proxy := c.ProxyImage
+	if proxy == "" {
+		proxy = c.Image
+	}
+	add("proxy-image", proxy)
 	if p := c.TokenProxy; p != nil {
 		add("custom-token-endpoint-annotation-suffix", p.Suffix)
 		add("custom-token-endpoint-audience", p.Audience)
 	}
 	for _, a := range c.HostAliases {
-		add("host-alias", a.IP+"="+strings.Join(a.Hostnames, "+"))
+		for _, name := range a.Hostnames {
+			add("host-alias", a.IP+"="+name)
+		}
 	}
 	if c.Strict {
 		args = append(args, "--strict")
