@@ -19,7 +19,7 @@ import (
 const (
 	heartbeats    = 6                      // in MaxStale
 	retryPause    = 200 * time.Millisecond // between attempts to watch or list
-	listPage      = 2000
+	listPage      = 20_000                 // etcd counts all keys that are left for each page: fewer pages, less counting
 	compactEvery  = time.Hour
 	forever       = int64(1)<<62 - 1 // a revision that is never reached
 	reloadTimeout = 5 * time.Minute
@@ -206,30 +206,49 @@ func (s *Store) reload(ctx context.Context) error {
 // list reads all objects as of one revision, page by page. What did not change
 // since the current View is shared with it.
 func (s *Store) list(ctx context.Context) (*View, error) {
+	ctx, cancel := context.WithCancel(ctx) // ends a read that is still on its way
+	defer cancel()
 	cur, v := s.view.Load(), newView()
-	from, end := s.objects+"/", clientv3.GetPrefixRangeEnd(s.objects+"/")
-	for {
-		// The first page is linearizable and sets the revision of all others.
-		resp, err := s.c.Client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(listPage), clientv3.WithRev(v.rev))
-		if err != nil {
-			return nil, fmt.Errorf("listing: %w", err)
+	// The first page is linearizable and sets the revision of all others.
+	for next := s.readPage(ctx, s.objects+"/", 0); next != nil; {
+		page := <-next
+		if page.err != nil {
+			return nil, fmt.Errorf("listing: %w", page.err)
 		}
 		if v.rev == 0 {
-			v.rev = resp.Header.Revision
-			s.cluster.CompareAndSwap(0, resp.Header.ClusterId)
+			v.rev = page.resp.Header.Revision
+			s.cluster.CompareAndSwap(0, page.resp.Header.ClusterId)
 		}
-		for _, kv := range resp.Kvs {
+		next = nil
+		if page.resp.More { // is read while this one is decoded
+			next = s.readPage(ctx, string(page.resp.Kvs[len(page.resp.Kvs)-1].Key)+"\x00", v.rev)
+		}
+		for _, kv := range page.resp.Kvs {
 			e := cur.Get(string(kv.Key[len(s.objects):]))
 			if e == nil || e.Rev != kv.ModRevision {
+				var err error
 				if e, err = s.entry(kv); err != nil {
 					return nil, err
 				}
 			}
 			v.put(e)
 		}
-		if !resp.More {
-			return v, nil
-		}
-		from = string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00"
 	}
+	return v, nil
+}
+
+type page struct {
+	resp *clientv3.GetResponse
+	err  error
+}
+
+// readPage begins to read the objects from a key on; rev 0 is the newest revision.
+func (s *Store) readPage(ctx context.Context, from string, rev int64) <-chan page {
+	read := make(chan page, 1)
+	go func() {
+		resp, err := s.c.Client.Get(ctx, from, clientv3.WithRange(clientv3.GetPrefixRangeEnd(s.objects+"/")),
+			clientv3.WithLimit(listPage), clientv3.WithRev(rev))
+		read <- page{resp, err}
+	}()
+	return read
 }

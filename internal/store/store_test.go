@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
@@ -134,4 +135,33 @@ func BenchmarkFreshParallel(b *testing.B) {
 			}
 		}
 	})
+}
+
+// A store with more objects than one page of a listing has loads whole.
+func TestManyObjectsAreLoaded(t *testing.T) {
+	const commits, each = 205, 100
+	etcd := storetest.Etcd(t)
+	one := storetest.On(t, etcd)
+	var wg sync.WaitGroup
+	for i := range commits {
+		wg.Go(func() {
+			ops := make([]store.Op, each)
+			for n := range ops {
+				ops[n] = store.Op{Value: app(fmt.Sprintf("%d-%d", i, n), "p")}
+			}
+			if _, err := one.Commit(t.Context(), ops...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	loaded := view(t, storetest.On(t, etcd))
+	if loaded.Len() != commits*each {
+		t.Errorf("%d objects were loaded, want %d", loaded.Len(), commits*each)
+	}
+	for e := range view(t, one).Prefix("/", "") {
+		if got := loaded.Get(e.Key); got == nil || got.Rev != e.Rev || got.CreateRev != e.CreateRev {
+			t.Fatalf("%s is %v, want revision %d", e.Key, got, e.Rev)
+		}
+	}
 }
