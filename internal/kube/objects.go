@@ -272,7 +272,7 @@ func find(all []metav1.APIResource, kind string) (metav1.APIResource, bool) {
 func (k *Cluster) do(ctx context.Context, r *rest.Request) ([]byte, error) {
 	ctx, cancel := k.with(ctx)
 	defer cancel()
-	result := r.SetHeader("Accept", "application/json").Do(ctx)
+	result := r.SetHeader("Accept", "application/json, application/jwk-set+json").Do(ctx)
 	if err := result.Error(); err != nil { // Raw's own would lack the server's words
 		return nil, k.explain(err)
 	}
