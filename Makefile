@@ -5,6 +5,9 @@ BIN     := bin/lanyard
 # Tools and clients that the tests install live here, outside the tree.
 CACHE   ?= $(if $(LANYARD_CACHE),$(LANYARD_CACHE),$(HOME)/.cache/lanyard)
 
+# For the tests that need a real API server; without it they say that they are skipped.
+KUBERNETES = LANYARD_KUBERNETES=$$(LANYARD_CACHE='$(CACHE)' test/cluster/build api)
+
 PLATFORMS ?= linux/amd64,linux/arm64
 REGISTRY  ?= localhost
 TAG       ?= dev
@@ -24,7 +27,7 @@ demo: build ## Show the whole chain: a workload gets its secret with no stored s
 	@$(BIN) demo
 
 test: build ## Run every test, real clients included; installs what they need
-	$(GO) test ./...
+	@$(KUBERNETES) $(GO) test ./...
 	@LANYARD_CACHE='$(CACHE)' test/clients/run
 	@LANYARD_CACHE='$(CACHE)' test/clients/az/run
 	@LANYARD_CACHE='$(CACHE)' test/cluster/run
@@ -43,7 +46,7 @@ check: ## Formatting, vet and static analysis
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 race: ## The tests under the race detector
-	$(GO) test -race ./...
+	@$(KUBERNETES) $(GO) test -race ./...
 
 bench: build ## Measure against the bounds; prints a table
 	$(GO) run ./test/bench

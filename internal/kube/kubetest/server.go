@@ -173,3 +173,19 @@ func (l *tail) Write(b []byte) (int, error) {
 	}
 	return l.Buffer.Write(b)
 }
+
+// Client is an HTTP client with the rights of system:masters, and no limit of
+// its own.
+func (s *Server) Client(t testing.TB) *http.Client {
+	t.Helper()
+	cert, key := s.ca.leaf(t, pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}, time.Now().Add(12*time.Hour))
+	pair, err := tls.X509KeyPair(cert, key)
+	check(t, err)
+	roots := x509.NewCertPool()
+	roots.AddCert(s.ca.cert)
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}, ForceAttemptHTTP2: true,
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
