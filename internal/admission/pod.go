@@ -203,7 +203,8 @@ func (p *pod) readSpec(c *cursor) {
 func (p *pod) readOS(c *cursor, what, key string) {
 	for in := c.enter('{', what); in && c.key(); {
 		if string(c.name) == key {
-			p.windows = p.windows || string(c.text(what)) == "windows"
+			windows := string(c.text(what)) == "windows"
+			p.windows = p.windows || windows
 		} else {
 			c.skip()
 		}
