@@ -251,3 +251,38 @@ func TestNoClustersWithoutASealer(t *testing.T) {
 		t.Errorf("listing clusters without a sealer: status %d, want 404", a.status)
 	}
 }
+
+func TestWebhookSettings(t *testing.T) {
+	l, k := newLab(t, withClusters(t)).withGroup(), newKube(t)
+	l.grant(subID, contributorRole, nobody)
+	l.must(201, "PUT", clusters+"/aks", attachment(k.config(nil), nil))
+	set := func(who, settings string) *answer {
+		return l.as(who, "PUT", clusters+"/aks", `{"location":"eastus","properties":{"attachment":{"webhook":`+settings+`}}}`)
+	}
+	for _, bad := range []string{
+		`{"mode":"sidecar"}`, `{"imagePullPolicy":"Sometimes"}`, `{"hostAlias":"example.org"}`,
+		`{"image":"a b"}`, `{"image":"a\nb"}`, `{"image":"` + strings.Repeat("a", 600) + `"}`,
+		`{"url":"http://192.0.2.1"}`, `{"url":"https://"}`, `{"url":"https://u:p@h/"}`, `{"url":"https://h/path"}`, `{"url":"https://h/?q"}`, `{"url":"https://h/#f"}`,
+	} {
+		if a := set("admin", bad); a.status != 400 {
+			t.Errorf("settings %s: status %d, %v", bad, a.status, a.body)
+		}
+	}
+	const good = `{"mode":"url","url":"https://192.0.2.1:7444","image":"localhost/l:1","imagePullPolicy":"Never","hostAlias":"192.0.2.1"}`
+	if a := set("nobody", good); a.status != 403 {
+		t.Errorf("a contributor chooses what runs in a cluster: status %d, %v", a.status, a.body)
+	}
+	if a := set("admin", good); a.status != 200 {
+		t.Errorf("good settings: status %d, %v", a.status, a.body)
+	}
+	if a := set("nobody", `{"url":"https://192.0.2.1:7444"}`); a.status != 200 {
+		t.Errorf("a contributor who sends back what is set: status %d, %v", a.status, a.body)
+	}
+	stored, _, _ := store.Get[*model.Cluster](l.view(), strings.ToLower(clusters+"/aks"))
+	if want := (model.Webhook{Mode: "url", URL: "https://192.0.2.1:7444", Image: "localhost/l:1", PullPolicy: "Never", HostAlias: "192.0.2.1"}); stored.Webhook != want {
+		t.Errorf("stored %+v, want %+v", stored.Webhook, want)
+	}
+	if a := set("admin", `{"hostAlias":""}`); a.status != 200 {
+		t.Errorf("clearing a setting: status %d, %v", a.status, a.body)
+	}
+}

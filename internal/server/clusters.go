@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lanyard-io/lanyard/internal/admission"
 	"github.com/lanyard-io/lanyard/internal/cluster"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/pki"
@@ -50,8 +51,10 @@ func (s *Server) openWebhooks(ctx context.Context) (err error) {
 	if s.installer, err = cluster.New(c); err != nil {
 		return err
 	}
+	metrics := admission.NewMetrics()
+	s.metrics.MustRegister(metrics.Collectors()...)
 	s.hooks, err = cluster.NewHooks(cluster.HooksConfig{
-		Store: s.backend.Store, Installer: s.installer, CA: ca, Names: names, Log: s.c.Log, Now: s.c.Now,
+		Store: s.backend.Store, Installer: s.installer, CA: ca, Names: names, Metrics: metrics, Log: s.c.Log, Now: s.c.Now,
 		Kubeconfig: func(k *model.Cluster) ([]byte, error) { return s.backend.Sealer.Open(k.Kubeconfig, k.Key()) },
 	})
 	return err
