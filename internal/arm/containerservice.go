@@ -22,7 +22,7 @@ func (s *Server) containerServiceRows() []*row {
 	if s.c.Sealer == nil {
 		return nil
 	}
-	return []*row{clusterRow(), {
+	return []*row{clusterRow(), bindingRow(), {
 		name: "clusteroperation", typ: "Microsoft.ContainerService/locations/operations", versions: clusterVersions,
 		in: inSubscription, verbs: map[string]verb{"GET": {do: (*call).getClusterOperation, open: true}},
 	}}

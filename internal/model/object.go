@@ -50,6 +50,7 @@ var kinds = map[Kind]func() Object{
 	"Registration":        func() Object { return &Registration{} },
 	"Cluster":             func() Object { return &Cluster{} },
 	"ClusterState":        func() Object { return &ClusterState{} },
+	"IdentityBinding":     func() Object { return &IdentityBinding{} },
 }
 
 // envelope is stored JSON: the version and kind, then the object's own fields.
