@@ -12,7 +12,7 @@ PLATFORMS ?= linux/amd64,linux/arm64
 REGISTRY  ?= localhost
 TAG       ?= dev
 
-.PHONY: help build images demo test cluster cluster-test check race bench bench-scale fuzz clean
+.PHONY: help build images chart demo test cluster cluster-test check race bench bench-scale fuzz clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: build ## Run every test, real clients included; installs what they need
 	@LANYARD_CACHE='$(CACHE)' test/clients/run
 	@LANYARD_CACHE='$(CACHE)' test/clients/az/run
 	@LANYARD_CACHE='$(CACHE)' test/cluster/run
+	@LANYARD_CACHE='$(CACHE)' test/chart/run
+
+chart: ## Judge the Helm charts with Helm: lint, and what their templates make
+	@LANYARD_CACHE='$(CACHE)' test/chart/run
 
 cluster: ## Start a Kubernetes node without Docker (CLUSTER=node|api, DIR), and say how to use and stop it
 	@LANYARD_CACHE='$(CACHE)' test/cluster/up $(or $(CLUSTER),node) $(or $(DIR),/tmp/lanyard-cluster)
