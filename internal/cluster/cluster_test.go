@@ -23,7 +23,7 @@ func installer(t testing.TB, change func(*cluster.Config)) *cluster.Installer {
 	t.Helper()
 	c := cluster.Config{
 		Server: "https://login.lanyard.test/tenant", Authority: "https://login.lanyard.test/", TenantID: "11111111-1111-4111-8111-111111111111",
-		CA: []byte("a CA"), Names: func() []string { return []string{"login.lanyard.test"} },
+		CA: bundle(t), Names: func() []string { return []string{"login.lanyard.test"} },
 		Mode: model.WebhookURL, URL: "https://192.0.2.1:7444", Bundle: []byte("-----BEGIN CERTIFICATE-----\n"), Image: "localhost/lanyard:dev",
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
@@ -52,9 +52,15 @@ func with(w model.Webhook) *model.Cluster {
 }
 
 func TestPlanFollowsWhatIsInstalled(t *testing.T) {
+	ca := bundle(t)
 	plan := func(change func(*cluster.Config), w model.Webhook) string {
 		t.Helper()
-		_, digest, err := installer(t, change).Plan(with(w), endpoint)
+		_, digest, err := installer(t, func(c *cluster.Config) {
+			c.CA = ca
+			if change != nil {
+				change(c)
+			}
+		}).Plan(with(w), endpoint)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +83,7 @@ func TestPlanFollowsWhatIsInstalled(t *testing.T) {
 		}
 	}
 	for name, now := range map[string]string{
-		"CA":    plan(func(c *cluster.Config) { c.CA = []byte("another") }, alias),
+		"CA":    plan(func(c *cluster.Config) { c.CA = bundle(t) }, alias),
 		"vault": plan(func(c *cluster.Config) { c.Names = func() []string { return []string{"v.vault.lanyard.test"} } }, alias),
 		"image": plan(nil, model.Webhook{Mode: model.WebhookDeployment, HostAlias: alias.HostAlias, Image: "localhost/other"}),
 	} {

@@ -15,16 +15,16 @@ import (
 
 // deployment are the objects of a webhook that runs in the cluster.
 func (i *Installer) deployment(k *model.Cluster) ([]object, error) {
-	image := k.Webhook.Image
-	if image == "" {
-		image = i.c.Image
-	}
+	image := i.image(k)
 	if image == "" {
 		return nil, errors.New("no image is known for the webhook: attach the cluster with --webhook-image, or start this server with it")
 	}
 	c := deploy.WebhookConfig{
 		Image: image, PullPolicy: k.Webhook.PullPolicy,
 		TenantID: i.c.TenantID, Authority: i.c.Authority, CA: i.c.CA,
+		TokenProxy: &deploy.TokenProxy{
+			Suffix: bindingSuffix, Audience: model.BindingAudience, URL: i.bindingURL(k), CAData: string(i.c.CA),
+		},
 	}
 	if k.Webhook.HostAlias != "" {
 		c.HostAliases = []deploy.HostAlias{{IP: k.Webhook.HostAlias, Hostnames: i.c.Names()}}
@@ -37,6 +37,14 @@ func (i *Installer) deployment(k *model.Cluster) ([]object, error) {
 		note(o, i.c.Server)
 	}
 	return objects, nil
+}
+
+// image is that of the webhook and of the proxy sidecar; it may be empty.
+func (i *Installer) image(k *model.Cluster) string {
+	if k.Webhook.Image != "" {
+		return k.Webhook.Image
+	}
+	return i.c.Image
 }
 
 // render gives the manifests as objects.

@@ -260,18 +260,6 @@ func (h *Hooks) refresh(ctx context.Context) {
 	}
 }
 
-// Ready says whether the service accounts of every cluster were read once.
-func (h *Hooks) Ready(ctx context.Context) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, k := range h.open {
-		if err := k.accounts.Ready(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // TLS is the listener's configuration. Its certificate is for the names by which
 // clusters reach it, and follows them.
 func (h *Hooks) TLS() *tls.Config {

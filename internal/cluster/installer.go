@@ -36,7 +36,8 @@ type Config struct {
 	// signs the listener's certificate; nil when there is no listener.
 	URL    string
 	Bundle []byte
-	// Image of the webhook in mode deployment, unless a cluster's settings name one.
+	// Image of the webhook in mode deployment, and of the proxy sidecar, unless a
+	// cluster's settings name one.
 	Image string
 
 	Log *slog.Logger
@@ -54,7 +55,11 @@ func New(c Config) (*Installer, error) {
 	case c.Mode == "":
 		c.Mode = model.WebhookNone
 	}
-	return &Installer{c}, nil
+	i := &Installer{c}
+	if err := i.admission(&model.Cluster{}).Validate(); err != nil {
+		return nil, fmt.Errorf("preparing what pods get: %w", err)
+	}
+	return i, nil
 }
 
 const (

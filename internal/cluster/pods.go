@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/admission"
 	"github.com/lanyard-io/lanyard/internal/kube"
@@ -19,7 +21,30 @@ func (i *Installer) admission(k *model.Cluster) *admission.Config {
 	if k.Webhook.HostAlias != "" {
 		c.HostAliases = []admission.HostAlias{{IP: k.Webhook.HostAlias, Hostnames: i.c.Names()}}
 	}
+	c.Sidecar = admission.Sidecar{Image: i.image(k), PullPolicy: k.Webhook.PullPolicy, Native: restartableInit(k.Version)}
+	c.TokenProxy = &admission.TokenProxy{
+		Suffix: bindingSuffix, Audience: model.BindingAudience, URL: i.bindingURL(k), CAData: string(i.c.CA),
+	}
 	return c
+}
+
+// bindingSuffix makes the annotation by which pods ask for an identity binding,
+// as in the managed service: azure.workload.identity/use-identity-binding.
+const bindingSuffix = "identity-binding"
+
+// bindingURL is the cluster's identity binding endpoint.
+func (i *Installer) bindingURL(k *model.Cluster) string {
+	return strings.TrimRight(i.c.Authority, "/") + model.BindingPath(k.Key())
+}
+
+// restartableInit says whether Kubernetes of a version such as 1.37.2 runs init
+// containers that restart.
+// https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+func restartableInit(version string) bool {
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	n, err := strconv.Atoi(minor)
+	return major == "1" && err == nil && n >= 32
 }
 
 // accounts gives admission the service accounts that kube follows.
