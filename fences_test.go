@@ -75,7 +75,7 @@ var onlyImporter = map[string][]string{
 	"github.com/spf13":                       {"cmd/lanyard"},
 	"github.com/go-jose":                     {"internal/trust", "internal/devissuer"},
 	"github.com/Azure":                       {"internal/client", "internal/quickstart", "internal/demo", "cmd/lanyard", "lanyardtest"},
-	"k8s.io/klog":                            {"internal/quickstart"},
+	"k8s.io/klog":                            {"internal/quickstart", "internal/kube"},
 	"github.com/google/go-containerregistry": {"deploy/images"},
 	"golang.org/x/crypto/x509roots":          {"deploy/images"},
 	"github.com/prometheus":                  {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit", "internal/admission", "internal/webhook"},

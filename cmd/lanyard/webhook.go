@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lanyard-io/lanyard/internal/admission"
+	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/webhook"
 )
@@ -65,6 +66,7 @@ the webhook's own namespace.`,
 			if a.Getenv("GOGC") == "" {
 				debug.SetGCPercent(webhook.GCPercent)
 			}
+			kube.LogTo(c.Log)
 			s, err := webhook.New(cmd.Context(), c)
 			if err != nil {
 				return err
