@@ -141,7 +141,7 @@ func (a *app) diagnosis(r *doctor.Report) error {
 	}
 	for _, l := range r.Links {
 		if !r.Healthy && l.Name == r.Broken {
-			return withHint(fmt.Errorf("broken: %s: %s", l.Name, l.Detail), l.Mend)
+			return withHint(fmt.Errorf("broken: %s: %s", l.Name, sentence(oneLineOf(l.Detail))), oneLineOf(l.Mend))
 		}
 	}
 	return nil
