@@ -30,8 +30,8 @@ type cluster struct {
 	dir string // what ./up made
 }
 
-// start brings a cluster up: "api" or "node".
-func start(t *testing.T, profile string) *cluster {
+// start brings a cluster up, "api" or "node", with more flags of kube-apiserver.
+func start(t *testing.T, profile string, flags ...string) *cluster {
 	t.Helper()
 	parent := os.Getenv("LANYARD_CLUSTER_DIR")
 	if parent == "" {
@@ -48,7 +48,7 @@ func start(t *testing.T, profile string) *cluster {
 	})
 	begun := time.Now()
 	cmd := exec.CommandContext(t.Context(), "./up", profile, c.dir)
-	cmd.Env = append(os.Environ(), "ISSUER="+issuer)
+	cmd.Env = append(os.Environ(), "ISSUER="+issuer, "API_SERVER_FLAGS="+strings.Join(flags, " "))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("starting the cluster: %v\n%s", err, out)
 	}

@@ -11,8 +11,10 @@ import (
 // TestControlPlane holds what needs an API server only.
 func TestControlPlane(t *testing.T) {
 	t.Parallel()
-	c := start(t, "api")
+	// With all that is not yet on by default, so that pods have their newest fields.
+	c := start(t, "api", "--feature-gates=AllAlpha=true,AllBeta=true", "--runtime-config=api/all=true")
 	t.Run("tokens", func(t *testing.T) { t.Parallel(); testTokens(t, c) })
+	t.Run("pods", func(t *testing.T) { testCorpus(t, c) })
 	t.Run("issuer-key-rotation", func(t *testing.T) { testRotation(t, c) })
 }
 
@@ -24,6 +26,7 @@ func TestNode(t *testing.T) {
 	}
 	c := start(t, "node")
 	t.Run("pod", func(t *testing.T) { t.Parallel(); testPod(t, c) })
+	t.Run("walkthrough", func(t *testing.T) { t.Parallel(); testWalkthrough(t, c) })
 }
 
 // review is what the API server says of a token.
