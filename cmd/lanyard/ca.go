@@ -22,7 +22,7 @@ func newCACmd(a *app) *cobra.Command {
 --bundle the system's CAs are among them, for clients whose setting replaces what
 they trust.`,
 		Example: `  lanyard ca > ca.pem
-  kubectl -n lanyard exec lanyard-0 -- lanyard ca --bundle > ca-bundle.pem`,
+  lanyard ca --bundle > ca-bundle.pem`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			path := server.Dir(a.dataDir).CA()
@@ -42,7 +42,7 @@ func newAdminCmd(a *app) *cobra.Command {
 		Short: "Print the admin's credentials, secret included",
 		Long: `Print admin.json, which --credentials of a command line on another machine
 takes. Whoever has it may do everything.`,
-		Example: `  (umask 077; kubectl -n lanyard exec lanyard-0 -- lanyard admin > admin.json)`,
+		Example: `  lanyard admin > admin.json         # keep it to yourself`,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return a.printFile(server.Dir(a.dataDir).AdminFile(), "it is on the replica that started first; `lanyard up --new-admin` makes another")
