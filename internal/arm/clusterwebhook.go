@@ -83,28 +83,49 @@ func checkWebhook(w *model.Webhook) error {
 // leaves its client to poll.
 const settle = 2 * time.Second
 
-// askForWork adds to a change what makes the cluster follow it. A mode that
-// cannot be served is refused before anything is written.
+// askForWork has the cluster follow a change, once that is written. A mode that
+// cannot be served is refused before anything is.
 func (c *call) askForWork(ch *change, next *model.Cluster) error {
 	if c.s.c.Webhooks == nil {
 		return nil
 	}
-	state, rev := c.s.clusterState(c.view, next.Key())
-	_, digest, err := c.s.plan(next, state.Endpoint)
-	if err != nil {
+	if _, _, err := c.s.plan(next, ""); err != nil {
 		return fail(badRequest, "Workload identity cannot be enabled: %s.", err)
 	}
-	if digest == state.Installed && (digest != "" || len(state.Modes) == 0) && state.Error == "" {
-		return nil
+	ch.after = func() {
+		operation, err := c.beginWork(next)
+		if err != nil { // the next tick begins it
+			c.s.c.Log.WarnContext(c.r.Context(), "could not begin the work in a cluster", "cluster", next.ID, "error", err)
+		}
+		if operation != "" {
+			c.awaitWork(next.Key(), operation)
+		}
 	}
-	working := *state
-	if working.Status != model.ClusterUpdating {
-		working.Operation = model.NewUUID()
-	}
-	working.Status, working.Started, working.Ended, working.Error = model.ClusterUpdating, c.s.c.Now().UTC(), time.Time{}, ""
-	ch.more = append(ch.more, store.Op{Value: &working, Rev: rev})
-	ch.after = func() { c.awaitWork(next.Key(), working.Operation) }
 	return nil
+}
+
+// beginWork writes down that there is work in a cluster. Whoever writes the state
+// at the same time, after work that is done, is no reason to refuse the request.
+func (c *call) beginWork(next *model.Cluster) (operation string, err error) {
+	for range maxRounds {
+		if c.view, err = c.s.c.Store.Fresh(c.r.Context()); err != nil {
+			return "", err
+		}
+		state, rev := c.s.clusterState(c.view, next.Key())
+		_, digest, err := c.s.plan(next, state.Endpoint)
+		if err != nil || digest == state.Installed && (digest != "" || len(state.Modes) == 0) && state.Error == "" {
+			return "", err
+		}
+		working := *state
+		if working.Status != model.ClusterUpdating {
+			working.Operation = model.NewUUID()
+		}
+		working.Status, working.Started, working.Ended, working.Error = model.ClusterUpdating, c.s.c.Now().UTC(), time.Time{}, ""
+		if _, err = c.s.c.Store.Put(c.r.Context(), &working, rev); !errors.Is(err, store.ErrConflict) {
+			return working.Operation, err
+		}
+	}
+	return "", store.ErrConflict
 }
 
 // awaitWork waits for a while, then tells the client where to ask.
@@ -180,24 +201,19 @@ func (c *call) getClusterOperation() error {
 
 // clearCluster takes the webhook out of a cluster that is about to be detached:
 // afterwards nobody has its credentials. force goes on when that fails.
-func (s *Server) clearCluster(ctx context.Context, v *store.View, cluster *model.Cluster, force bool) error {
-	state, rev := s.clusterState(v, cluster.Key())
-	if len(state.Modes) == 0 || s.c.Webhooks == nil {
-		return nil
-	}
-	going := *state
-	going.Status, going.Started, going.Ended = model.ClusterDeleting, s.c.Now().UTC(), time.Time{}
-	if _, err := s.c.Store.Put(ctx, &going, rev); err != nil {
+func (s *Server) clearCluster(ctx context.Context, cluster *model.Cluster, force bool) error {
+	going, rev, err := s.beginLeaving(ctx, cluster.Key())
+	if err != nil || going == nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, removalTimeout)
+	work, cancel := context.WithTimeout(ctx, removalTimeout)
 	defer cancel()
-	err := s.works.alone(ctx, cluster.Key(), func() error {
+	err = s.works.alone(work, cluster.Key(), func() error {
 		kubeconfig, err := s.rawKubeconfig(cluster)
 		if err != nil {
 			return err
 		}
-		return s.uninstall(ctx, kubeconfig, &going, model.WebhookNone)
+		return s.uninstall(work, kubeconfig, going, model.WebhookNone)
 	})
 	switch {
 	case err == nil:
@@ -205,12 +221,36 @@ func (s *Server) clearCluster(ctx context.Context, v *store.View, cluster *model
 	case force:
 		s.c.Log.WarnContext(ctx, "detached a cluster with the webhook still in it", "cluster", cluster.ID, "error", err)
 		return nil
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	case errors.Is(err, context.DeadlineExceeded):
 		err = errors.New("the cluster did not answer in time")
+	}
+	going.Status, going.Ended, going.Error = model.ClusterFailed, s.c.Now().UTC(), err.Error()
+	if _, putErr := s.c.Store.Put(ctx, going, rev); putErr != nil {
+		s.c.Log.WarnContext(ctx, "could not write down that a cluster stays", "cluster", cluster.ID, "error", putErr)
 	}
 	return fail(conflict, "The webhook could not be removed from the cluster '%s': %s. Pods that ask for it could not start any more. "+
 		"Repeat this when the cluster is in reach, or leave it there with 'lanyard cluster detach %s --force'.", cluster.Name, err, cluster.Name)
+}
+
+// beginLeaving keeps every replica from working in a cluster that is about to be
+// detached; nil when there is nothing of ours in it.
+func (s *Server) beginLeaving(ctx context.Context, key string) (*model.ClusterState, int64, error) {
+	for range maxRounds {
+		view, err := s.c.Store.Fresh(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		state, rev := s.clusterState(view, key)
+		if len(state.Modes) == 0 || s.c.Webhooks == nil {
+			return nil, 0, nil
+		}
+		going := *state
+		going.Status, going.Started, going.Ended = model.ClusterDeleting, s.c.Now().UTC(), time.Time{}
+		if rev, err = s.c.Store.Put(ctx, &going, rev); !errors.Is(err, store.ErrConflict) {
+			return &going, rev, err
+		}
+	}
+	return nil, 0, store.ErrConflict
 }
 
 // clearGroup is clearCluster for all clusters of a group that is about to go.
@@ -220,7 +260,7 @@ func (s *Server) clearGroup(ctx context.Context, v *store.View, group *store.Ent
 		if !ok || !strings.HasPrefix(e.Key, group.Key+"/") {
 			continue
 		}
-		if err := s.clearCluster(ctx, v, cluster, false); err != nil {
+		if err := s.clearCluster(ctx, cluster, false); err != nil {
 			return err
 		}
 	}

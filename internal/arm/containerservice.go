@@ -224,7 +224,7 @@ func (c *call) deleteCluster() error {
 		return nil
 	}
 	if cluster, ok := e.Value.(*model.Cluster); ok {
-		if err := c.s.clearCluster(c.r.Context(), c.view, cluster, parameter(c.query, "force") == "true"); err != nil {
+		if err := c.s.clearCluster(c.r.Context(), cluster, parameter(c.query, "force") == "true"); err != nil {
 			return c.written(err)
 		}
 	}

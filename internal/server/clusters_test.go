@@ -1,8 +1,14 @@
 package server_test
 
 import (
+	"bytes"
+	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -146,11 +152,11 @@ func exists(t testing.TB, k *kube.Cluster, ref kube.Ref) bool {
 }
 
 func TestWorkloadIdentityInstallsTheWebhook(t *testing.T) {
+	t.Parallel()
 	k8s := kubetest.Start(t)
 	k := api(t, k8s)
 	r := start(t, webhookServer(t.TempDir()))
-	vault := r.vault("aliased")
-	_ = vault
+	r.vault("aliased")
 
 	c := r.cluster("aks", attach(k8s.Kubeconfig, map[string]any{"hostAlias": "192.0.2.7"}))
 	if exists(t, k, configuration) || c.Properties.Attachment.Webhook.State.Mode != "none" {
@@ -195,6 +201,7 @@ func TestWorkloadIdentityInstallsTheWebhook(t *testing.T) {
 
 // What others left under the same names is taken over, and said.
 func TestInstalledWebhookIsTakenOver(t *testing.T) {
+	t.Parallel()
 	k8s := kubetest.Start(t)
 	k := api(t, k8s)
 	const upstream = `
@@ -236,6 +243,7 @@ data: {AZURE_TENANT_ID: theirs}
 }
 
 func TestTwoServersDoNotFightOverACluster(t *testing.T) {
+	t.Parallel()
 	k8s := kubetest.Start(t)
 	k := api(t, k8s)
 	a, b := start(t, webhookServer(t.TempDir())), start(t, webhookServer(t.TempDir()))
@@ -255,6 +263,7 @@ func TestTwoServersDoNotFightOverACluster(t *testing.T) {
 }
 
 func TestDetachingAClusterOutOfReach(t *testing.T) {
+	t.Parallel()
 	k8s := kubetest.Start(t)
 	k := api(t, k8s)
 	r := start(t, webhookServer(t.TempDir()))
@@ -268,14 +277,103 @@ func TestDetachingAClusterOutOfReach(t *testing.T) {
 		}
 	}
 	k8s.Up(t)
+	if c := r.cluster("aks", workloadIdentity(true)); c.Properties.State != "Succeeded" {
+		t.Errorf("a cluster that stays is not looked after: %+v", c)
+	}
 	r.arm("DELETE", r.group(), "2021-04-01", nil, nil)
 	if exists(t, k, configuration) {
 		t.Error("deleting the group left the webhook in its cluster")
 	}
 }
 
+// What cannot be done at once is an operation that its client polls, as az and
+// the SDKs do. https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+func TestFailureInAClusterIsToldToWhoPolls(t *testing.T) {
+	t.Parallel()
+	k8s := kubetest.Start(t)
+	k := api(t, k8s)
+	apply(t, k, `{"apiVersion":"admissionregistration.k8s.io/v1","kind":"MutatingWebhookConfiguration","metadata":{"name":"`+configuration.Name+`","annotations":{"lanyard.io/server":"https://login.elsewhere.test/tenant"}}}`)
+	r := start(t, webhookServer(t.TempDir()))
+	r.cluster("aks", attach(k8s.Kubeconfig, nil))
+
+	answer, header := r.raw("PUT", r.Names().Own().ManagementURL()+r.clusterID("aks")+"?api-version="+clusterVersion,
+		map[string]any{"location": "local", "properties": workloadIdentity(true)})
+	poll := header.Get("Azure-AsyncOperation")
+	if state := answer["properties"].(map[string]any)["provisioningState"]; state != "Updating" || poll == "" || header.Get("Retry-After") != "1" {
+		t.Fatalf("PUT answers %v, %v", answer, header)
+	}
+	var operation map[string]any
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if operation, _ = r.raw("GET", poll, nil); operation["status"] != "InProgress" {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("the operation does not end")
+		}
+	}
+	fault, _ := operation["error"].(map[string]any)
+	if message, _ := fault["message"].(string); operation["status"] != "Failed" || !strings.Contains(message, "https://login.elsewhere.test/tenant") {
+		t.Errorf("the operation ends as %v", operation)
+	}
+
+	// It is mended from outside, and asked for again.
+	if _, err := k.DeleteOne(t.Context(), configuration); err != nil {
+		t.Fatal(err)
+	}
+	if c := r.cluster("aks", workloadIdentity(true)); c.Properties.State != "Succeeded" || c.Properties.Attachment.Webhook.State.Error != "" {
+		t.Errorf("after the fault is mended: %+v", c)
+	}
+	if operation, _ = r.raw("GET", poll, nil); operation["status"] == "InProgress" {
+		t.Error("the first operation is in progress again")
+	}
+}
+
+// raw calls the management API and gives the whole answer.
+func (r *running) raw(method, url string, body any) (answer map[string]any, header http.Header) {
+	r.t.Helper()
+	token, err := r.client.ManagementToken(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		content = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(r.t.Context(), method, url, content)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots(r.t, r.c.DataDir)},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", r.State().Listen)
+		},
+	}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		r.t.Fatalf("%s %s answers %s: %v", method, url, resp.Status, err)
+	}
+	return answer, resp.Header
+}
+
 // A server that comes back with other settings brings what it installed up to date.
 func TestChangedSettingsReachTheCluster(t *testing.T) {
+	t.Parallel()
 	k8s := kubetest.Start(t)
 	k := api(t, k8s)
 	c := webhookServer(t.TempDir())
