@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -197,7 +198,12 @@ func (a accounts) Account(ctx context.Context, namespace, name string) (admissio
 
 // follow keeps up with the cluster's version and with the trust file.
 func (s *Server) follow(ctx context.Context) {
+	freed := false
 	for wait := retryFirst; ; {
+		if !freed && s.accounts.Synced() {
+			debug.FreeOSMemory() // reading them all took several times what remains
+			freed = true
+		}
 		err := s.refresh(ctx)
 		next := lookEvery
 		if err == nil {
