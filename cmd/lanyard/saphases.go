@@ -203,6 +203,9 @@ func (r *saRun) createRole(ctx context.Context) error {
 		r.did(phaseRole, "skipped", "no --role is named")
 		return nil
 	}
+	if r.c.Azure && r.scope == "" {
+		return withHint(errors.New("a role in Azure must say what it is for"), "--scope ID, such as a vault's: az keyvault show -n NAME --query id -otsv")
+	}
 	role, err := r.roleID(ctx)
 	if err != nil {
 		return err

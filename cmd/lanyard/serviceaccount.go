@@ -52,7 +52,7 @@ func (o *saOptions) add(cmd *cobra.Command) {
 	f.StringVar(&o.issuer, "issuer-url", "", "issuer of the cluster's tokens (default: ask the cluster)")
 	f.StringVar(&o.audience, "audience", "api://AzureADTokenExchange", "audience of the tokens")
 	f.StringVar(&o.role, "role", "", "`name` or id of a role for the identity")
-	f.StringVar(&o.scope, "scope", "", "resource `id` that the role is for (default the subscription)")
+	f.StringVar(&o.scope, "scope", "", "resource `id` that the role is for (default the subscription; in Azure it must be named)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only say what would be done")
 }
 
@@ -171,7 +171,8 @@ func (a *app) serviceAccount(cmd *cobra.Command, o *saOptions, name string, work
 	var err error
 	if r.k, err = a.cluster(o.cluster); err != nil {
 		// A phase that asks nothing of the cluster can do without it.
-		needed := !r.skips(phaseAccount) || o.namespace == "" || o.issuer == "" && !r.skips(phaseCredential)
+		issuerToo := o.issuer == "" && !r.skips(phaseCredential) && (cmd.Name() != "delete" || r.skips(phaseIdentity))
+		needed := !r.skips(phaseAccount) || o.namespace == "" || issuerToo
 		if needed {
 			return err
 		}
