@@ -131,7 +131,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 
 	tokens, err := sts.New(sts.Config{
 		Store: st, Keys: s.keys, Trust: s.trust, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID,
-		Sealer: s.backend.Sealer, NoPasswordGrant: c.NoPasswordGrant,
+		Sealer: s.backend.Sealer, NoPasswordGrant: c.NoPasswordGrant, Clusters: newClusters(s.backend.Sealer, c.Log),
 		RS256: c.RS256, AppLifetime: c.AppLifetime, IdentityLifetime: c.IdentityLifetime, Audiences: c.Audiences,
 		Now: c.Now, Log: c.Log,
 	})

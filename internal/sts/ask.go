@@ -17,6 +17,7 @@ const (
 	methodSecret      method = "secret"
 	methodCertificate method = "certificate"
 	methodFederated   method = "federated"
+	methodBinding     method = "binding" // federated, as the cluster says
 )
 
 // ask is a token request, read but not judged.
@@ -25,6 +26,7 @@ type ask struct {
 	method    method
 	secret    string
 	assertion *trust.Assertion
+	text      string // of the assertion
 	resource  string // what the token's aud will be
 	v1        bool   // asked with resource=
 	grant     grant
@@ -177,7 +179,7 @@ func (a *attempt) readAssertion(text string) error {
 		a.record.Method = string(a.method)
 		return a.untrusted(err, federationCodes)
 	}
-	a.assertion = parsed
+	a.assertion, a.text = parsed, strings.TrimSpace(text)
 	if strings.EqualFold(parsed.Issuer, a.clientID) {
 		a.method = methodCertificate
 	}

@@ -49,6 +49,11 @@ func (s *Server) openIDv2(w http.ResponseWriter, r *http.Request) error { return
 func (s *Server) openIDv1(w http.ResponseWriter, r *http.Request) error { return s.openID(w, r, false) }
 
 func (s *Server) openID(w http.ResponseWriter, r *http.Request, v2 bool) error {
+	set, _ := httpx.Target(r)
+	return s.openIDFor(w, r, set, v2)
+}
+
+func (s *Server) openIDFor(w http.ResponseWriter, r *http.Request, set *names.Set, v2 bool) error {
 	form, err := s.tenant(r.PathValue("tenant"))
 	if c, _ := refusalOf(err); c == codeTenantUnknown {
 		// Here, unlike at the token endpoint, this has an error of its own.
@@ -57,7 +62,6 @@ func (s *Server) openID(w http.ResponseWriter, r *http.Request, v2 bool) error {
 	if err != nil {
 		return err
 	}
-	set, _ := httpx.Target(r)
 	body, err := s.document(documentKey{set, form, v2})
 	if err != nil {
 		return err

@@ -15,6 +15,9 @@ import (
 // audience. Until one is found, nothing that the assertion says is acted on.
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation
 func (s *Server) byFederation(a *attempt) error {
+	if slices.Contains(a.assertion.Audiences, s.bindingAudience) {
+		return a.forBindings(s.bindingAudience)
+	}
 	var match *model.FederatedCredential
 	for f := range matching(a) {
 		match = f

@@ -29,6 +29,12 @@ type Config struct {
 	Names    *names.Names
 	TenantID string // the one tenant, a GUID
 	Sealer   *seal.Sealer
+	// Clusters judges the tokens that come to attached clusters' identity binding
+	// endpoints; nil: there are none.
+	Clusters Clusters
+	// BindingAudience is the audience of those tokens, which no other exchange
+	// takes. Default model.BindingAudience.
+	BindingAudience string
 	// NoPasswordGrant refuses to take a user's password from a client: people
 	// then sign in on our page only.
 	NoPasswordGrant bool
@@ -65,6 +71,8 @@ type Server struct {
 	log              *slog.Logger
 	misses           *limiter
 	sealer           *seal.Sealer
+	clusters         Clusters
+	bindingAudience  string
 	passwords        *password.Hasher
 	noPasswordGrant  bool
 	counting         chan struct{} // a slot: who is in it counts a sign-in
@@ -98,6 +106,9 @@ func New(c Config) (*Server, error) {
 	if c.IdentityLifetime <= 0 {
 		c.IdentityLifetime = 24 * time.Hour
 	}
+	if c.BindingAudience == "" {
+		c.BindingAudience = model.BindingAudience
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -110,7 +121,8 @@ func New(c Config) (*Server, error) {
 		domain:   strings.TrimPrefix(c.Names.Own().Login, "login."),
 		rs256:    c.RS256, appLifetime: c.AppLifetime, identityLifetime: c.IdentityLifetime,
 		audiences: map[string]bool{}, now: c.Now, log: c.Log,
-		misses: newLimiter(missesPerSecond),
+		misses:   newLimiter(missesPerSecond),
+		clusters: c.Clusters, bindingAudience: c.BindingAudience,
 		sealer: c.Sealer, passwords: password.NewHasher(), counting: make(chan struct{}, 1), noPasswordGrant: c.NoPasswordGrant, pages: newPages(),
 	}
 	for _, aud := range c.Audiences {
@@ -132,7 +144,7 @@ func (s *Server) Surface() httpx.Surface {
 	}
 	return httpx.Surface{
 		Name: "sts",
-		Routes: []httpx.Route{
+		Routes: append(s.bindingRoutes(nil), []httpx.Route{
 			s.instanceRoute(),
 			get("/common/userrealm/{upn}", "userrealm", s.userRealm),
 			get("/common/UserRealm/{upn}", "userrealm", s.userRealm),
@@ -151,7 +163,7 @@ func (s *Server) Surface() httpx.Surface {
 			get("/{tenant}/discovery/keys", "keys", s.jwks),
 			post("/{tenant}/oauth2/v2.0/token", "token.v2", s.tokenV2),
 			post("/{tenant}/oauth2/token", "token.v1", s.tokenV1),
-		},
+		}...),
 		WriteError: s.writeError,
 		Header:     setHeader,
 	}
@@ -162,7 +174,7 @@ func (s *Server) Surface() httpx.Surface {
 func (s *Server) DiscoverySurface() httpx.Surface {
 	return httpx.Surface{
 		Name:       "discovery",
-		Routes:     []httpx.Route{s.instanceRoute()},
+		Routes:     append(s.bindingRoutes(publicNames()), s.instanceRoute()),
 		WriteError: s.writeDiscoveryError,
 		Header:     setHeader,
 	}

@@ -35,6 +35,8 @@ type attempt struct {
 	// verify checks the assertion that the credential found is for; nil for a secret.
 	verify func(ctx context.Context) error
 	record audit.Exchange
+	// cluster is the one whose identity binding endpoint is asked, as in its URL.
+	cluster string
 }
 
 // client is the Identity or Application that asks for a token.
@@ -54,8 +56,11 @@ func (s *Server) tokenV1(w http.ResponseWriter, r *http.Request) error { return 
 func (s *Server) token(w http.ResponseWriter, r *http.Request, v1 bool) error {
 	a := &attempt{}
 	a.set, _ = httpx.Target(r)
-	err := s.admit(r, a, v1)
+	return s.conclude(w, r, a, s.admit(r, a, v1))
+}
 
+// conclude records the decision on an attempt, err, and answers.
+func (s *Server) conclude(w http.ResponseWriter, r *http.Request, a *attempt, err error) error {
 	var claims access.Claims
 	if err == nil {
 		claims = s.claims(a)
@@ -145,6 +150,8 @@ func (s *Server) findIn(view *store.View, a *attempt) (err error) {
 		return s.byCertificate(a)
 	case methodFederated:
 		return s.byFederation(a)
+	case methodBinding:
+		return s.byBinding(a)
 	}
 	return fmt.Errorf("no way to prove a client by %q", a.method)
 }
@@ -243,6 +250,9 @@ func (s *Server) keep(ctx context.Context, a *attempt, caller *model.Caller, dec
 	if decision == nil {
 		record.Granted, record.Caller = true, caller
 		record.Reason = "The " + string(a.method) + " proves the client."
+		if a.method == methodBinding {
+			record.Reason = "The cluster vouches for the service account, and lets it use the identity."
+		}
 		if a.person != nil {
 			record.Reason = a.person.reason
 		}
