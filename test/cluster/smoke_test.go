@@ -25,8 +25,9 @@ func TestNode(t *testing.T) {
 		cannotRun(t, "a node needs Linux and root: use test/cluster/run, or make test")
 	}
 	c := start(t, "node")
-	t.Run("pod", func(t *testing.T) { t.Parallel(); testPod(t, c) })
-	t.Run("walkthrough", func(t *testing.T) { t.Parallel(); testWalkthrough(t, c) })
+	t.Run("pod", func(t *testing.T) { testPod(t, c) })
+	t.Run("walkthrough", func(t *testing.T) { testWalkthrough(t, c) })
+	t.Run("rollout", func(t *testing.T) { testRollout(t, c) }) // after the other webhook is gone
 }
 
 // review is what the API server says of a token.

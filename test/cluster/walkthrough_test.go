@@ -70,6 +70,11 @@ metadata:
 	p.must(p.kubectl, "delete", "pod", "quick-start")
 	p.quickStart(vault)
 	p.doctor()
+
+	p.line("aks", "update", "--resource-group", "workshop-rg", "--name", "akscluster", "--disable-workload-identity")
+	if left := c.kubectl(t, "get", "mutatingwebhookconfigurations", "-o", "name"); left != "" {
+		t.Errorf("without workload identity, the cluster still has %s", left)
+	}
 }
 
 // newPerson starts a server, and gives its person a shell.
