@@ -20,6 +20,7 @@ const (
 	heartbeats    = 6                      // in MaxStale
 	retryPause    = 200 * time.Millisecond // between attempts to watch or list
 	listPage      = 20_000                 // etcd counts all keys that are left for each page: fewer pages, less counting
+	decodeChunk   = 500
 	compactEvery  = time.Hour
 	forever       = int64(1)<<62 - 1 // a revision that is never reached
 	reloadTimeout = 5 * time.Minute
@@ -223,18 +224,34 @@ func (s *Store) list(ctx context.Context) (*View, error) {
 		if page.resp.More { // is read while this one is decoded
 			next = s.readPage(ctx, string(page.resp.Kvs[len(page.resp.Kvs)-1].Key)+"\x00", v.rev)
 		}
-		for _, kv := range page.resp.Kvs {
-			e := cur.Get(string(kv.Key[len(s.objects):]))
-			if e == nil || e.Rev != kv.ModRevision {
-				var err error
-				if e, err = s.entry(kv); err != nil {
-					return nil, err
-				}
-			}
+		entries, err := s.entries(cur, page.resp.Kvs)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
 			v.put(e)
 		}
 	}
 	return v, nil
+}
+
+// entries decodes a page on all processors: in a large store that is most of a start.
+func (s *Store) entries(cur *View, kvs []*mvccpb.KeyValue) ([]*Entry, error) {
+	entries := make([]*Entry, len(kvs))
+	var g errgroup.Group
+	for from := 0; from < len(kvs); from += decodeChunk {
+		g.Go(func() (err error) {
+			for i := from; i < min(from+decodeChunk, len(kvs)) && err == nil; i++ {
+				e := cur.Get(string(kvs[i].Key[len(s.objects):]))
+				if e == nil || e.Rev != kvs[i].ModRevision {
+					e, err = s.entry(kvs[i])
+				}
+				entries[i] = e
+			}
+			return err
+		})
+	}
+	return entries, g.Wait()
 }
 
 type page struct {
