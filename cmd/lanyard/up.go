@@ -110,7 +110,7 @@ func (a *app) up(cmd *cobra.Command, c server.Config) error {
 		}
 	}
 	if a.Getenv("GOGC") == "" {
-		debug.SetGCPercent(server.GCPercent)
+		debug.SetGCPercent(server.GCPercent())
 	}
 	a.say("lanyard is up at %s", s.State().Listen)
 	a.say("in another shell: %s", evalLine(a))

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -109,10 +110,18 @@ type Config struct {
 	Now func() time.Time // default time.Now
 }
 
-// GCPercent is the garbage collector's setting that suits a server, unless
-// GOGC is set: what is always in memory is small, so collecting less often costs
-// a few tens of megabytes under load and saves a tenth of the time.
-const GCPercent = 300
+// GCPercent is the garbage collector's setting that suits a server with a loaded
+// store, unless GOGC is set. What is in memory is mostly small: collecting less
+// often costs a few tens of megabytes under load and saves a tenth of the time.
+// With a large store it would cost gigabytes, so there it is Go's own setting.
+func GCPercent() int {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapAlloc > 512<<20 {
+		return 100
+	}
+	return 300
+}
 
 // off is a listener's address when it is not wanted.
 const off = "off"

@@ -30,7 +30,7 @@ func main() {
 	flag.IntVar(&b.credentials, "credentials", 20, "federated credentials of each of these")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the run to this file")
 	flag.Parse()
-	debug.SetGCPercent(server.GCPercent) // as lanyard up does; it holds for the bounds too
+	debug.SetGCPercent(server.GCPercent()) // as lanyard up does; it holds for the bounds too
 	if err := b.profiled(context.Background(), *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

@@ -56,6 +56,7 @@ func (b *bench) measureScale(ctx context.Context, l *lab) (err error) {
 	if _, stop, err = runServer(ctx, config); err != nil {
 		return err
 	}
+	debug.SetGCPercent(server.GCPercent()) // as lanyard up does when it has loaded
 	defer func() { err = errors.Join(err, stop()) }()
 	loaded := time.Since(began)
 	after, err := settledMemory()
