@@ -59,7 +59,7 @@ func newRoleCmd(a *app) *cobra.Command {
 // holder says who gets a role: one of its fields is set.
 type holder struct {
 	target
-	objectID, appID, identity string
+	objectID, appID, identity, user string
 }
 
 func newRoleAssignCmd(a *app) *cobra.Command {
@@ -68,6 +68,7 @@ func newRoleAssignCmd(a *app) *cobra.Command {
 	assign := &cobra.Command{
 		Use: "assign ROLE", Short: "Give a principal a role",
 		Example: `  lanyard role assign "Key Vault Secrets User" --identity workshop-identity
+  lanyard role assign Reader --user alice
   lanyard role assign Reader --app 00000000-0000-0000-0000-000000000000 --scope /`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -85,7 +86,7 @@ func newRoleAssignCmd(a *app) *cobra.Command {
 			}
 			body := map[string]any{"properties": roleAssignmentProperties{
 				RoleID:      "/subscriptions/" + c.Subscription + "/providers/Microsoft.Authorization/roleDefinitions/" + role.ID,
-				PrincipalID: principal, PrincipalType: "ServicePrincipal",
+				PrincipalID: principal, PrincipalType: h.kind(),
 			}}
 			var made roleAssignment
 			if err := c.ARM(cmd.Context(), "PUT", scopePath(c, scope)+assignments+"/"+model.NewUUID(), roleVersion, body, &made); err != nil {
@@ -99,10 +100,22 @@ func newRoleAssignCmd(a *app) *cobra.Command {
 	f.StringVar(&h.objectID, "object-id", "", "object id of the principal")
 	f.StringVar(&h.appID, "app", "", "client `id` of an application")
 	f.StringVarP(&h.identity, "identity", "i", "", "`name` of a managed identity")
+	f.StringVar(&h.user, "user", "", "`name` of a user")
 	f.StringVar(&scope, "scope", "", "where: a resource `id`, or / for everything (default the subscription)")
-	assign.MarkFlagsOneRequired("object-id", "app", "identity")
-	assign.MarkFlagsMutuallyExclusive("object-id", "app", "identity")
+	assign.MarkFlagsOneRequired("object-id", "app", "identity", "user")
+	assign.MarkFlagsMutuallyExclusive("object-id", "app", "identity", "user")
 	return assign
+}
+
+// kind is the principal's type; an object id's is the server's to find.
+func (h holder) kind() string {
+	switch {
+	case h.user != "":
+		return "User"
+	case h.objectID != "":
+		return ""
+	}
+	return "ServicePrincipal"
 }
 
 // findRole takes a role's name or its id.
@@ -143,6 +156,9 @@ func (a *app) holder(cmd *cobra.Command, c *client.Client, h holder) (string, er
 		}
 		err := c.Graph(cmd.Context(), "GET", principalPath(h.appID), nil, &principal)
 		return principal.ID, err
+	case h.user != "":
+		u, err := showUser(cmd.Context(), c, h.user)
+		return u.ID, err
 	}
 	return h.objectID, nil
 }

@@ -83,7 +83,7 @@ LANYARD_DATA_DIR), or in a YAML file given with --config (data-dir: …).`,
 
 	root.AddCommand(
 		newUpCmd(a), newEnvCmd(a), newHostsCmd(a), newCACmd(a), newAdminCmd(a), newDemoCmd(a), newQuickstartCmd(a), newExplainCmd(a),
-		newIdentityCmd(a), newCredentialCmd(a), newVaultCmd(a), newSecretCmd(a), newPolicyCmd(a), newIssuerCmd(a), newAppCmd(a), newRoleCmd(a),
+		newIdentityCmd(a), newCredentialCmd(a), newVaultCmd(a), newSecretCmd(a), newPolicyCmd(a), newIssuerCmd(a), newAppCmd(a), newUserCmd(a), newRoleCmd(a),
 		newClusterCmd(a), newServiceAccountCmd(a), newDoctorCmd(a), newWebhookCmd(a), newAZCmd(a), newProxyCmd(a), newIMDSCmd(a),
 		newStoreCmd(a), newSealCmd(a), newKeysCmd(a), newTokenCmd(a), newVersionCmd(a),
 	)

@@ -90,9 +90,6 @@ func putAssignment(c *call, in *input) (*change, error) {
 		Resource: in.common, Scope: orRoot(c.spell(c.id.Scope())), RoleID: role,
 		PrincipalID: strings.ToLower(p.PrincipalID), PrincipalType: p.PrincipalType,
 	}
-	if a.PrincipalType == "" {
-		a.PrincipalType = "ServicePrincipal"
-	}
 	if old, ok := in.old.(*model.RoleAssignment); ok {
 		if old.PrincipalID != a.PrincipalID || old.RoleID != a.RoleID {
 			return nil, fail(roleAssignmentFixed, "Tenant ID, application ID, principal ID, role and scope are not allowed to be updated.")
@@ -100,9 +97,16 @@ func putAssignment(c *call, in *input) (*change, error) {
 		a.PrincipalType = old.PrincipalType
 		return &change{object: a}, nil
 	}
-	if c.view.First(model.PrincipalIndex(a.PrincipalID)) == nil {
+	principal := c.view.First(model.PrincipalIndex(a.PrincipalID))
+	if principal == nil {
 		return nil, fail(principalNotFound, "Principal %s does not exist in the directory %s. Check that you have the correct principal ID.",
 			strings.ReplaceAll(a.PrincipalID, "-", ""), c.s.c.TenantID)
+	}
+	if a.PrincipalType == "" {
+		a.PrincipalType = "ServicePrincipal"
+		if _, ok := principal.Value.(*model.User); ok {
+			a.PrincipalType = "User"
+		}
 	}
 	if err := refuseTwin(c.view, a, 0); err != nil {
 		return nil, err

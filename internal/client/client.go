@@ -108,6 +108,12 @@ func (c *Client) Secrets(vault string) (*azsecrets.Client, error) {
 	return azsecrets.NewClient(c.at.vault(vault), c.credential, &azsecrets.ClientOptions{ClientOptions: c.options})
 }
 
+// Domain is the server's: what users' names end with.
+func (c *Client) Domain() string {
+	host, _, _ := strings.Cut(strings.TrimPrefix(c.at.login, "https://"), ":")
+	return strings.TrimPrefix(host, "login.")
+}
+
 // ManagementToken is an access token for the management API.
 func (c *Client) ManagementToken(ctx context.Context) (string, error) {
 	return c.Token(ctx, c.at.management)
