@@ -124,7 +124,7 @@ func (a *app) doctorServer(c *doctor.Config, z azureFlags) (err error) {
 	if z.env == "" {
 		c.PrivateCA = a.caFile != ""
 		if state, err := a.state(); a.server == "" && err == nil {
-			c.ADFS, c.PrivateCA = state.ADFS, state.OwnCA
+			c.AzureNames, c.PrivateCA = state.AzureNames, state.OwnCA
 		}
 	}
 	return nil

@@ -17,9 +17,10 @@ type Config struct {
 	// Server is Lanyard, or Azure as seen by whoever is signed in. Without it the
 	// links that need it are skipped.
 	Server *client.Client
-	// ADFS and TenantID say which tenant pods of Lanyard's use; empty is unknown.
+	// TenantID is the server's; empty is unknown.
 	TenantID string
-	ADFS     bool
+	// AzureNames says that the server also answers for Azure's own names.
+	AzureNames bool
 	// PrivateCA says that workloads trust the server only if they are given its CA.
 	PrivateCA bool
 	// HTTP asks issuers and public token services. Default: a client with a

@@ -23,6 +23,28 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 		mend  string     // of its mend
 	}{
 		{name: "healthy"},
+		{name: "identity-binding", first: func(r *row) {
+			r.podNotes = map[string]string{"azure.workload.identity/use-identity-binding": "true"}
+			c := *r.inject.Load()
+			c.TokenProxy = &admission.TokenProxy{Suffix: "identity-binding", Audience: "api://AKSIdentityBinding", URL: "https://proxy.example.test/"}
+			r.inject.Store(&c)
+		}},
+		{name: "adfs", first: func(r *row) {
+			c := *r.inject.Load()
+			c.TenantID = "adfs"
+			r.inject.Store(&c)
+		}},
+		{name: "names-mode", first: func(r *row) {
+			c := *r.inject.Load()
+			c.Authority = "https://login.microsoftonline.com/"
+			r.inject.Store(&c)
+			r.env["KEYVAULT_URL"] = "https://kv-orders.vault.azure.net/"
+		}},
+		{name: "two-layouts", first: func(r *row) {
+			c := *r.inject.Load()
+			c.Layout = admission.LayoutBoth
+			r.inject.Store(&c)
+		}},
 		{name: "no-pod", then: func(r *row) { r.delete("v1", "Pod", r.ns, "app") }, want: "pod", words: `no pod "app"`},
 		{name: "no-label", first: func(r *row) { r.labels = map[string]string{"app": "orders"} }, want: "label", words: "lacks the label", mend: "not to the service account"},
 		{name: "label-of-another-value", first: func(r *row) { r.labels["azure.workload.identity/use"] = "True" }, want: "label", words: `"True"`},
@@ -76,7 +98,7 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 		}, want: "authority", words: "https://login.example.test/"},
 		{name: "another-tenant", first: func(r *row) { r.notes["azure.workload.identity/tenant-id"] = nobody }, want: "authority", words: "tenant is " + nobody},
 		{name: "no-ca", first: func(r *row) {
-			r.inject.Store(&admission.Config{Authority: r.s.AuthorityURL(), TenantID: r.s.TenantID})
+			r.inject.Store(&admission.Config{Authority: r.own.LoginURL(), TenantID: r.s.TenantID})
 		}, want: "trust", words: "cannot trust"},
 		{name: "unknown-issuer", first: func(r *row) { check(r.t, r.c.ARM(r.t.Context(), "DELETE", r.trustID(), "2026-11-01", nil, nil)) }, want: "issuer", words: "nobody is known to vouch", mend: "lanyard cluster attach"},
 		{name: "old-keys", first: func(r *row) {
@@ -92,8 +114,8 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 		{name: "expression-that-misses", first: func(r *row) {
 			r.credentialWith("claimsMatchingExpression", map[string]any{"value": "claims['sub'] eq 'other'", "languageVersion": 1})
 		}, want: "exchange", words: "AADSTS"},
-		{name: "no-policy", first: func(r *row) { r.env["KEYVAULT_URL"] = r.s.VaultURL("kv-empty") }, want: "vault", words: "goes by access policies", mend: "az keyvault set-policy --name kv-empty"},
-		{name: "no-vault", first: func(r *row) { r.env["KEYVAULT_URL"] = r.s.VaultURL("kv-nowhere") }, want: "vault", words: "kv-nowhere"},
+		{name: "no-policy", first: func(r *row) { r.env["KEYVAULT_URL"] = r.own.VaultURL("kv-empty") }, want: "vault", words: "goes by access policies", mend: "az keyvault set-policy --name kv-empty"},
+		{name: "no-vault", first: func(r *row) { r.env["KEYVAULT_URL"] = r.own.VaultURL("kv-nowhere") }, want: "vault", words: "kv-nowhere"},
 		{name: "vault-of-others", first: func(r *row) { r.env["KEYVAULT_URL"] = "https://kv.vault.example.test/" }, want: "vault", words: "is no vault of"},
 		{name: "no-secret", first: func(r *row) { r.env["SECRET_NAME"] = "other" }, want: "vault", words: "has no secret other", mend: "az keyvault secret set"},
 	}

@@ -40,14 +40,17 @@ func (w *walk) checkAuthority(context.Context) {
 		return
 	}
 	want := w.Server.LoginURL() + "/"
+	public, _ := client.CloudByName("AzureCloud")
 	mend := "tell the webhook the authority " + want + ", and re-create the pod"
 	switch {
 	case got == want:
 		w.ok(linkAuthority, "%s", got)
+	case w.AzureNames && got == public.Login+"/":
+		w.ok(linkAuthority, "%s, for which this server answers too", got)
 	case got+"/" == want:
 		w.warn(linkAuthority, mend, "%s has no slash at its end: some clients join it with the tenant as it is", got)
-	case strings.HasPrefix(got, "https://login.microsoftonline.com"):
-		w.problem(linkAuthority, mend, "the pod asks Azure (%s), not this server; in names mode connect with --azure-env", got)
+	case strings.HasPrefix(got, public.Login):
+		w.problem(linkAuthority, mend, "the pod asks Azure (%s), not this server; to look at Azure give --azure-env", got)
 	default:
 		w.problem(linkAuthority, mend, "the pod asks %s, and this server is %s", got, want)
 	}
@@ -126,6 +129,10 @@ func (w *walk) checkNames(context.Context) {
 
 // exchange presents the token as the workload would.
 func (w *walk) exchange(ctx context.Context) {
+	if w.pod.bound() {
+		w.skip(linkExchange, boundWords)
+		return
+	}
 	if w.bearer == "" || w.clientID == "" {
 		w.skip(linkExchange, "there is no token or no client id to present")
 		return
@@ -143,7 +150,11 @@ func (w *walk) exchange(ctx context.Context) {
 	if w.pod.value("KEYVAULT_URL") != "" {
 		resource = w.vaultResource()
 	}
-	token, err := w.present(ctx, login+"/"+url.PathEscape(tenant)+"/oauth2/v2.0/token", resource)
+	at := login + "/" + url.PathEscape(tenant) + "/oauth2/v2.0/token"
+	if tenant == "adfs" {
+		at = login + "/adfs/oauth2/token" // AD FS has no v2.0
+	}
+	token, err := w.present(ctx, at, resource)
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		w.problem(linkExchange, refused.mend(), "%s", refused.Error())
 		return
@@ -156,16 +167,21 @@ func (w *walk) exchange(ctx context.Context) {
 	w.ok(linkExchange, "%s gave an access token for %s", login, resource)
 }
 
+// vaultResource is what tokens for the pod's vault are asked for.
 func (w *walk) vaultResource() string {
-	if w.Server != nil {
-		return w.Server.VaultResource()
+	zone := ""
+	if u, err := url.Parse(w.pod.value("KEYVAULT_URL")); err == nil {
+		_, zone, _ = strings.Cut(u.Hostname(), ".")
 	}
-	u, err := url.Parse(w.pod.value("KEYVAULT_URL"))
-	if err != nil {
-		return ""
+	for _, name := range authorities {
+		if c, _ := client.CloudByName(name); c.VaultZone == zone && (w.Server == nil || w.AzureNames) {
+			return "https://" + zone
+		}
 	}
-	_, zone, _ := strings.Cut(u.Hostname(), ".")
-	return "https://" + zone
+	if w.Server == nil {
+		return "https://vault.azure.net"
+	}
+	return w.Server.VaultResource()
 }
 
 // refusal is the token service's answer.

@@ -116,6 +116,10 @@ func (w *walk) federatedCredentials(ctx context.Context) ([]federated, error) {
 
 // checkFederated compares the token with each credential, and tells the nearest miss.
 func (w *walk) checkFederated(ctx context.Context) {
+	if w.pod.bound() {
+		w.skip(linkFederated, boundWords)
+		return
+	}
 	if w.identity.principalID == "" || w.bearer == "" {
 		w.skip(linkFederated, "there is no identity or no token to compare")
 		return

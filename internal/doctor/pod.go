@@ -110,6 +110,13 @@ func (p *pod) audience() string {
 	return azureAudience
 }
 
+// bound says whether the pod uses an identity binding: its token is for a proxy in
+// the cluster, which no federated credential knows.
+// https://learn.microsoft.com/azure/aks/identity-bindings-concepts
+func (p *pod) bound() bool { return p.value("AZURE_KUBERNETES_TOKEN_PROXY") != "" }
+
+const boundWords = "the pod uses an identity binding: the cluster's proxy decides, by the rights of the service account"
+
 // skipped says whether the webhook was told to leave a container alone.
 func (p *pod) skipped(name string) bool {
 	for s := range strings.SplitSeq(p.Metadata.Annotations[skipAnnotation], ";") {

@@ -93,8 +93,8 @@ func (w *walk) makeToken(ctx context.Context) {
 	case now.Add(maxSkew).Before(time.Unix(c.NotBefore, 0)), now.Add(-maxSkew).After(time.Unix(c.Expires, 0)):
 		w.problem(linkToken, "set the clocks: run a time service on the cluster's machines and here",
 			"the token is good from %s to %s, and here it is %s", clock(c.NotBefore), clock(c.Expires), now.UTC().Format(time.RFC3339))
-	case w.pod.audience() != azureAudience:
-		w.warn(linkToken, "expect audience "+azureAudience+" unless the pod uses an identity binding", "issuer %s, subject %s, audience %s", c.Issuer, c.Subject, w.pod.audience())
+	case w.pod.audience() != azureAudience && !w.pod.bound():
+		w.warn(linkToken, "set the webhook's audience to "+azureAudience+", unless the federated credential names another", "issuer %s, subject %s, audience %s", c.Issuer, c.Subject, w.pod.audience())
 	default:
 		w.ok(linkToken, "issuer %s, subject %s, audience %s", c.Issuer, c.Subject, w.pod.audience())
 	}

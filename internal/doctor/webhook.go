@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -334,70 +333,4 @@ func (w *walk) likeness() map[string]any {
 			}},
 		},
 	}
-}
-
-// injectedNames are the variables that workloads read.
-var injectedNames = []string{"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST"}
-
-func (w *walk) checkInjection(context.Context) {
-	again := fmt.Sprintf("kubectl delete pod %s -n %s, and create it again", w.pod.Metadata.Name, w.report.Namespace)
-	checked := 0
-	for _, c := range slices.Concat(w.pod.Spec.Containers, w.pod.Spec.Init) {
-		if w.pod.skipped(c.Name) || strings.HasPrefix(c.Name, "azwi-proxy") {
-			continue
-		}
-		checked++
-		if mend, fault := w.containerFault(&c, again); fault != "" {
-			w.problem(linkInjection, mend, "container %s %s", c.Name, fault)
-			return
-		}
-	}
-	if checked == 0 {
-		w.problem(linkInjection, "take containers out of the annotation "+skipAnnotation+", and re-create the pod", "every container is skipped by annotation")
-		return
-	}
-	w.ok(linkInjection, "%d containers have the variables and the token's volume", checked)
-}
-
-// containerFault compares a container with what one that is created now would have.
-func (w *walk) containerFault(c *container, again string) (mend, fault string) {
-	for _, name := range injectedNames {
-		want := ""
-		switch {
-		case w.would != nil:
-			want, _ = w.would.Spec.Containers[0].value(name)
-		case name == "AZURE_CLIENT_ID":
-			want = w.clientID
-		case name == "AZURE_TENANT_ID":
-			want = w.account.Metadata.Annotations[tenantAnnotation]
-		}
-		got, set := c.value(name)
-		switch {
-		case !set && (want != "" || w.would == nil):
-			return again, fmt.Sprintf("lacks %s: the pod is older than the webhook, or than what it was told", name)
-		case set && want != "" && got != want && got != "":
-			return again + "; if the pod's own template sets it, take it out there", fmt.Sprintf("has %s=%s, and a new pod would have %s", name, got, want)
-		}
-	}
-	file, _ := c.value("AZURE_FEDERATED_TOKEN_FILE")
-	for _, m := range c.Mounts {
-		if strings.HasPrefix(file, strings.TrimSuffix(m.Path, "/")+"/") && w.tokenVolume(m.Name) {
-			return "", ""
-		}
-	}
-	return again, fmt.Sprintf("mounts no service account token at %s", file)
-}
-
-func (w *walk) tokenVolume(name string) bool {
-	for _, v := range w.pod.Spec.Volumes {
-		if v.Name != name || v.Projected == nil {
-			continue
-		}
-		for _, s := range v.Projected.Sources {
-			if s.Token != nil {
-				return true
-			}
-		}
-	}
-	return false
 }

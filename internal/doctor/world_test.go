@@ -33,6 +33,7 @@ type world struct {
 	c       *client.Client
 	hook    *httptest.Server
 	inject  atomic.Pointer[admission.Config]
+	own     *names.Set // the server's own; it answers for Azure's too
 	issuer  string
 	jwks    []byte
 	rootPEM []byte
@@ -68,11 +69,12 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, k: k, kubeconfig: api.Kubeconfig, viewer: api.KubeconfigFor(t, time.Now().Add(time.Hour), "viewer")}
 
 	dir := t.TempDir() + "/lanyard"
-	w.s = lanyardtest.New(t, lanyardtest.Config{Dir: dir})
+	w.s = lanyardtest.New(t, lanyardtest.Config{Dir: dir, AzureNames: true})
 	state, err := server.Dir(dir).State()
 	check(t, err)
 	n, err := names.New(names.Config{Address: state.Address})
 	check(t, err)
+	w.own = n.Own()
 	w.rootPEM, err = os.ReadFile(w.s.CAFile())
 	check(t, err)
 	roots := x509.NewCertPool()
@@ -111,7 +113,7 @@ func check(t testing.TB, err error) {
 
 func (w *world) resetInjection() {
 	w.inject.Store(&admission.Config{
-		Authority: w.s.AuthorityURL(), TenantID: w.s.TenantID, Trust: &admission.Trust{PEM: w.rootPEM},
+		Authority: w.own.LoginURL(), TenantID: w.s.TenantID, Trust: &admission.Trust{PEM: w.rootPEM},
 	})
 }
 
@@ -176,6 +178,7 @@ type row struct {
 	ns       string
 	identity lanyardtest.Identity
 	labels   map[string]string
+	podNotes map[string]string // annotations of the pod
 	account  string
 	notes    map[string]string // annotations of the service account
 	env      map[string]string
@@ -197,7 +200,7 @@ func (w *world) row(t *testing.T) *row {
 		world: w, ns: ns, identity: id, account: "orders",
 		labels: map[string]string{"azure.workload.identity/use": "true"},
 		notes:  map[string]string{"azure.workload.identity/client-id": id.ClientID},
-		env:    map[string]string{"KEYVAULT_URL": w.s.VaultURL("kv-orders"), "SECRET_NAME": "db-password"},
+		env:    map[string]string{"KEYVAULT_URL": w.own.VaultURL("kv-orders"), "SECRET_NAME": "db-password"},
 	}
 	r.credential(map[string]any{"issuer": w.issuer, "subject": "system:serviceaccount:" + ns + ":orders", "audiences": []string{"api://AzureADTokenExchange"}})
 	return r
@@ -228,7 +231,7 @@ func (r *row) makePod() {
 		env = append(env, map[string]string{"name": name, "value": value})
 	}
 	b, err := json.Marshal(map[string]any{
-		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "app", "namespace": r.ns, "labels": r.labels},
+		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "app", "namespace": r.ns, "labels": r.labels, "annotations": r.podNotes},
 		"spec": map[string]any{
 			"serviceAccountName": r.account,
 			"containers":         []any{map[string]any{"name": "app", "image": "localhost/none", "env": env}},
@@ -241,7 +244,7 @@ func (r *row) makePod() {
 
 func (r *row) look() *doctor.Report {
 	r.t.Helper()
-	c := doctor.Config{Cluster: r.k, Server: r.c, TenantID: r.s.TenantID, PrivateCA: true}
+	c := doctor.Config{Cluster: r.k, Server: r.c, TenantID: r.s.TenantID, PrivateCA: true, AzureNames: true}
 	if r.without != nil {
 		c = *r.without
 	}
