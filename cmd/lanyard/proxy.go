@@ -122,7 +122,7 @@ func (a *app) proxy(ctx context.Context, p *proxyFlags) error {
 	if err != nil {
 		return err
 	}
-	log.InfoContext(ctx, "ready", "port", p.port, "authority", p.authority, "identity", p.clientID)
+	log.InfoContext(ctx, "ready", "address", listeners[0].Addr().String(), "authority", p.authority, "identity", p.clientID)
 	return serveAll(ctx, listeners, handler, log)
 }
 
@@ -135,8 +135,8 @@ func (p *proxyFlags) sidecar() (*imds.Sidecar, error) {
 			faults = append(faults, fmt.Errorf("--%s is not set", s.flag))
 		}
 	}
-	if p.port < 1 || p.port > 65535 {
-		faults = append(faults, fmt.Errorf("port %d: want 1 to 65535", p.port))
+	if p.port < 0 || p.port > 65535 {
+		faults = append(faults, fmt.Errorf("port %d: want 1 to 65535, or 0 for any free one", p.port))
 	}
 	c := imds.SidecarConfig{TokenFile: p.tokenFile, ClientID: p.clientID}
 	for _, text := range p.identities {

@@ -59,6 +59,8 @@ func credential(kind string) (azcore.TokenCredential, error) {
 		return azidentity.NewWorkloadIdentityCredential(nil)
 	case "default":
 		return azidentity.NewDefaultAzureCredential(nil)
+	case "managed":
+		return azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: managedID()})
 	case "assertion":
 		return azidentity.NewClientAssertionCredential(tenant, client, assertion, nil)
 	case "secret":
@@ -308,4 +310,18 @@ func (s *steps) purgeAndRestore() error {
 		check("restored", restored.ID.Version() == s.second, restored.ID),
 		check("restored value", *old.Value == "one", *old.Value),
 	)
+}
+
+// managedID is which identity of the machine's is wanted; nil for its only one.
+func managedID() azidentity.ManagedIDKind {
+	kind, id, _ := strings.Cut(os.Getenv("MANAGED_ID"), "=")
+	switch kind {
+	case "client":
+		return azidentity.ClientID(id)
+	case "object":
+		return azidentity.ObjectID(id)
+	case "resource":
+		return azidentity.ResourceID(id)
+	}
+	return nil
 }

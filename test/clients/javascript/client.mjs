@@ -8,6 +8,7 @@ import {
   ClientCertificateCredential,
   ClientSecretCredential,
   DefaultAzureCredential,
+  ManagedIdentityCredential,
   WorkloadIdentityCredential,
 } from "@azure/identity";
 import { SecretClient } from "@azure/keyvault-secrets";
@@ -22,11 +23,19 @@ const credentials = {
       readFile(env.AZURE_FEDERATED_TOKEN_FILE, "utf8"),
     ),
   secret: () => new ClientSecretCredential(env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, env.AZURE_CLIENT_SECRET),
+  managed: () => new ManagedIdentityCredential(...managedID()),
   certificate: () =>
     new ClientCertificateCredential(env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, {
       certificatePath: env.AZURE_CLIENT_CERTIFICATE_PATH,
     }),
 };
+
+// The machine's only identity, or the one that MANAGED_ID names, such as client=ID.
+function managedID() {
+  const [kind, id] = (env.MANAGED_ID ?? "").split(/=(.*)/s);
+  const options = { client: { clientId: id }, object: { objectId: id }, resource: { resourceId: id } };
+  return kind ? [options[kind]] : [];
+}
 
 function check(what, got, want) {
   assert.deepEqual(got, want, what);

@@ -14,6 +14,7 @@ from azure.identity import (
     ClientAssertionCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
+    ManagedIdentityCredential,
     WorkloadIdentityCredential,
 )
 from azure.keyvault.secrets import SecretClient
@@ -24,6 +25,15 @@ def assertion():
         return f.read()
 
 
+def managed():
+    """The machine's only identity, or the one that MANAGED_ID names, such as client=ID."""
+    kind, _, value = os.environ.get("MANAGED_ID", "").partition("=")
+    if kind == "client":
+        return ManagedIdentityCredential(client_id=value)
+    names = {"object": "object_id", "resource": "mi_res_id"}
+    return ManagedIdentityCredential(identity_config={names[kind]: value} if kind else None)
+
+
 def credential(kind):
     tenant, client = os.environ["AZURE_TENANT_ID"], os.environ["AZURE_CLIENT_ID"]
     return {
@@ -31,6 +41,7 @@ def credential(kind):
         "default": lambda: DefaultAzureCredential(),
         "assertion": lambda: ClientAssertionCredential(tenant, client, assertion),
         "secret": lambda: ClientSecretCredential(tenant, client, os.environ["AZURE_CLIENT_SECRET"]),
+        "managed": managed,
         "certificate": lambda: CertificateCredential(tenant, client, os.environ["AZURE_CLIENT_CERTIFICATE_PATH"]),
     }[kind]()
 
