@@ -1,10 +1,11 @@
 // Package graph is the directory surface: the part of Microsoft Graph v1.0 with
-// which az and other clients find service principals, and make applications
-// with their secrets, certificates and federated credentials.
+// which az and other clients find service principals, make applications with
+// their secrets, certificates and federated credentials, and make users with
+// their passwords.
 //
-// It stores and checks; it issues no token (package sts does) and assigns no
-// role (package arm does). There are no people and no groups here: their
-// collections are empty.
+// It stores and checks; it issues no token and signs nobody in (package sts
+// does) and assigns no role (package arm does). There are no groups here: their
+// collection is empty.
 //
 // # Who may do what
 //
@@ -17,10 +18,12 @@
 //
 //   - applications/write, for every change, is asked at the root. Owner and User
 //     Access Administrator there have it.
+//   - users/write, to make users and set their passwords, is asked at the root
+//     alike: who sets a password can be that user.
 //   - applications/read, for applications and their credentials, is asked at the
 //     root too. Reader there has it.
-//   - servicePrincipals/read is asked wherever the caller has a role: to give
-//     a principal access to one's own vault, one must be able to find it. All
+//   - servicePrincipals/read, for users too, is asked wherever the caller has a
+//     role: to give a principal access to one's own vault, one must be able to find it. All
 //     roles that may read role assignments have it; one that only reads secrets
 //     does not.
 //

@@ -115,6 +115,10 @@ func (s *Server) admitUser(r *http.Request, a *attempt) error {
 	} else if err := s.publicClient(ctx, a); err != nil {
 		return err
 	}
+	var err error
+	if a.view, err = s.store.Fresh(ctx); err != nil { // what another replica's page just stored
+		return err
+	}
 	a.client.lifetime, a.client.identityID = s.appLifetime, ""
 	if a.grant == grantPassword || a.grant == grantRefresh {
 		if err := s.scopeAllowed(a); err != nil { // before a grant is used up
