@@ -25,7 +25,7 @@ func authorizationRows() []*row {
 	return []*row{
 		{
 			name: "assignment", typ: assignmentType, versions: authorizationVersions, in: anywhere, listed: anywhere,
-			checkName: checkAssignmentName, put: putAssignment, shape: shapeAssignment,
+			checkName: checkAssignmentName, missing: assignmentNotFound, put: putAssignment, shape: shapeAssignment,
 			verbs: map[string]verb{
 				"LIST":   {do: (*call).listAssignments},
 				"PUT":    {do: (*call).write, check: (*call).mayAssign},
@@ -44,6 +44,10 @@ func checkAssignmentName(name string) error {
 		return fail(invalidResourceName, "The role assignment ID '%s' is not valid. The role assignment ID must be a GUID.", name)
 	}
 	return nil
+}
+
+func assignmentNotFound(name string) error {
+	return fail(roleAssignmentNotFound, "The role assignment '%s' is not found.", name)
 }
 
 // mayAssign asks the gate about the role that the body names: some callers may

@@ -31,7 +31,7 @@ func (s *Server) containerServiceRows() []*row {
 func clusterRow() *row {
 	return &row{
 		name: "cluster", typ: clusterType, versions: clusterVersions,
-		in: inGroup, listed: inGroup | inSubscription, tracked: true, patch: true,
+		in: inGroup, listed: inGroup | inSubscription, tracked: true, patch: true, showETag: true,
 		checkName: checkClusterName, put: putCluster, shape: shapeCluster, remove: removeCluster,
 		verbs: map[string]verb{"DELETE": {do: (*call).deleteCluster}},
 		actions: map[string]verb{

@@ -54,6 +54,7 @@ const (
 	resourceNotFound       code = "ResourceNotFound"
 	roleAssignmentExists   code = "RoleAssignmentExists"
 	roleAssignmentFixed    code = "RoleAssignmentUpdateNotPermitted"
+	roleAssignmentNotFound code = "RoleAssignmentNotFound"
 	roleDefinitionNotFound code = "RoleDefinitionDoesNotExist"
 	serviceUnavailable     code = "ServiceUnavailable"
 	subscriptionNotFound   code = "SubscriptionNotFound"
@@ -93,6 +94,7 @@ var kinds = map[code]apierr.Kind{
 	resourceNotFound:       apierr.NotFound,
 	roleAssignmentExists:   apierr.Conflict,
 	roleAssignmentFixed:    apierr.Conflict,
+	roleAssignmentNotFound: apierr.NotFound,
 	roleDefinitionNotFound: apierr.Invalid,
 	subscriptionNotFound:   apierr.NotFound,
 	tooManyTags:            apierr.Invalid,

@@ -170,6 +170,8 @@ func (c *call) notFound(id resid.ID) error {
 	switch {
 	case id.Equal(id.GroupID()):
 		return groupNotFound(id.Group())
+	case c.row.missing != nil:
+		return c.row.missing(id.Name())
 	case id.Group() == "":
 		return fail(resourceNotFound, "The Resource '%s/%s' was not found.", c.row.typ, strings.Join(id.Names(), "/"))
 	}

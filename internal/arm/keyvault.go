@@ -12,7 +12,7 @@ import (
 
 const vaultType = "Microsoft.KeyVault/vaults"
 
-var vaultVersions = []string{"2026-02-01", "2024-11-01", "2023-07-01", "2023-02-01", "2022-07-01", "2019-09-01", "2015-06-01"}
+var vaultVersions = []string{"2026-05-15", "2026-02-01", "2024-11-01", "2023-07-01", "2023-02-01", "2022-07-01", "2019-09-01", "2015-06-01"}
 
 // rolesByDefault is the first api-version in which a new vault uses roles
 // unless it says otherwise.

@@ -18,6 +18,7 @@ type resource struct {
 	ID         string             `json:"id"`
 	Name       string             `json:"name"`
 	Type       string             `json:"type"`
+	ETag       string             `json:"eTag,omitempty"` // of the types that repeat it here
 	Location   string             `json:"location,omitempty"`
 	Tags       *map[string]string `json:"tags,omitempty"` // {} for a tracked resource without any
 	System     *systemData        `json:"systemData,omitempty"`
@@ -88,6 +89,9 @@ func (c *call) reply(status int, e *store.Entry) error {
 // show is what a client sees of a stored object.
 func (c *call) show(r *row, e *store.Entry) *resource {
 	out := &resource{Type: r.typ}
+	if r.showETag {
+		out.ETag = etag(e.Rev)
+	}
 	if of, ok := e.Value.(interface{ Common() *model.Resource }); ok {
 		common := of.Common()
 		out.ID, out.Name, out.Location = common.ID, common.Name, common.Location

@@ -26,10 +26,14 @@ type row struct {
 	filtered bool
 
 	tracked bool // has a location and tags, and shows up in /resources
+	// showETag repeats the ETag in the body.
+	showETag bool
 	// lowerGroup spells resourcegroups in ids as this provider does.
 	lowerGroup bool
 	// checkName is what a new resource's name must satisfy.
 	checkName func(name string) error
+	// missing is the error for a name that is not there; nil: ResourceNotFound.
+	missing func(name string) error
 	// put makes the object that a PUT or PATCH asks for; nil: they are not allowed.
 	put func(c *call, in *input) (*change, error)
 	// patch says whether PATCH is allowed: put then gets input.patch.
