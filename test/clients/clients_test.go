@@ -24,7 +24,7 @@ type client struct {
 // clients builds or finds the programs.
 func clients(t *testing.T) []client {
 	t.Helper()
-	return []client{goClient(t), pythonClient(t), javascriptClient(t)}
+	return []client{goClient(t), pythonClient(t, "client.py"), javascriptClient(t, "client.mjs")}
 }
 
 func goClient(t *testing.T) client {
@@ -39,14 +39,14 @@ func goClient(t *testing.T) client {
 	}
 }
 
-func pythonClient(t *testing.T) client {
+func pythonClient(t *testing.T, program string) client {
 	t.Helper()
-	script, err := filepath.Abs("python/client.py")
+	script, err := filepath.Abs(filepath.Join("python", program))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := client{
-		name: "python", command: []string{os.Getenv("LANYARD_PYTHON"), script},
+		name: "python", command: []string{os.Getenv("LANYARD_PYTHON"), "-B", script},
 		credentials: []string{"workload", "default", "assertion", "secret", "certificate"},
 	}
 	if c.command[0] == "" {
@@ -55,9 +55,9 @@ func pythonClient(t *testing.T) client {
 	return c
 }
 
-// javascriptClient puts the script beside the packages: an ES module looks for
+// javascriptClient puts the scripts beside the packages: an ES module looks for
 // them only in the folders above its own.
-func javascriptClient(t *testing.T) client {
+func javascriptClient(t *testing.T, program string) client {
 	t.Helper()
 	c := client{
 		name:        "javascript",
@@ -68,16 +68,14 @@ func javascriptClient(t *testing.T) client {
 		c.missing = "LANYARD_NODE or LANYARD_NODE_MODULES is not set"
 		return c
 	}
-	script, err := os.ReadFile("javascript/client.mjs")
-	if err != nil {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("javascript")); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, "client.mjs"), script)
 	if err := os.Symlink(packages, filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	c.command = []string{node, filepath.Join(dir, "client.mjs")}
+	c.command = []string{node, filepath.Join(dir, program)}
 	return c
 }
 

@@ -36,8 +36,11 @@ func run(ctx context.Context, kind, operation string) error {
 	if err != nil {
 		return err
 	}
-	if operation == "token" {
+	switch operation {
+	case "token":
 		return token(ctx, cred)
+	case "manage":
+		return manage(ctx, cred)
 	}
 	vault, err := azsecrets.NewClient(os.Getenv("KEYVAULT_URL"), cred, nil)
 	if err != nil {

@@ -2,59 +2,8 @@
 // Arguments: CREDENTIAL OPERATION. Exits 0 when every step held.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import {
-  ClientAssertionCredential,
-  ClientCertificateCredential,
-  ClientSecretCredential,
-  DefaultAzureCredential,
-  ManagedIdentityCredential,
-  WorkloadIdentityCredential,
-} from "@azure/identity";
 import { SecretClient } from "@azure/keyvault-secrets";
-
-const env = process.env;
-
-const credentials = {
-  workload: () => new WorkloadIdentityCredential(),
-  default: () => new DefaultAzureCredential(),
-  assertion: () =>
-    new ClientAssertionCredential(env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, () =>
-      readFile(env.AZURE_FEDERATED_TOKEN_FILE, "utf8"),
-    ),
-  secret: () => new ClientSecretCredential(env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, env.AZURE_CLIENT_SECRET),
-  managed: () => new ManagedIdentityCredential(...managedID()),
-  certificate: () =>
-    new ClientCertificateCredential(env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, {
-      certificatePath: env.AZURE_CLIENT_CERTIFICATE_PATH,
-    }),
-};
-
-// The machine's only identity, or the one that MANAGED_ID names, such as client=ID.
-function managedID() {
-  const [kind, id] = (env.MANAGED_ID ?? "").split(/=(.*)/s);
-  const options = { client: { clientId: id }, object: { objectId: id }, resource: { resourceId: id } };
-  return kind ? [options[kind]] : [];
-}
-
-function check(what, got, want) {
-  assert.deepEqual(got, want, what);
-  console.log("ok", what);
-}
-
-async function fails(what, status, code, call) {
-  await assert.rejects(call, (e) => {
-    assert.deepEqual([e.statusCode, e.code], [status, code], what);
-    return true;
-  });
-  console.log("ok", what);
-}
-
-async function collect(pages) {
-  const all = [];
-  for await (const item of pages) all.push(item);
-  return all;
-}
+import { check, collect, credentials, env, fails } from "./steps.mjs";
 
 async function read(vault) {
   const secret = await vault.getSecret(env.SECRET_NAME);

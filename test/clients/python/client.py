@@ -118,4 +118,5 @@ def main():
     {"read": read, "all": everything}[operation](vault)
 
 
-main()
+if __name__ == "__main__":
+    main()
