@@ -16,7 +16,7 @@ const maxClaim = 600
 // Validate says what is wrong with a federated credential's own fields, in a
 // sentence for whoever wrote them.
 func (f *FederatedCredential) Validate() error {
-	if err := validateIssuer(f.Issuer); err != nil {
+	if err := CheckIssuer(f.Issuer); err != nil {
 		return fmt.Errorf("the issuer is invalid: %w", err)
 	}
 	switch {
@@ -44,9 +44,9 @@ func soundClaim(s string) bool {
 	return s != "" && len(s) <= maxClaim && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
 }
 
-// validateIssuer wants an https URL whose discovery document can be found.
+// CheckIssuer wants an https URL whose discovery document can be found.
 // https://openid.net/specs/openid-connect-core-1_0.html#IDToken
-func validateIssuer(s string) error {
+func CheckIssuer(s string) error {
 	if !soundClaim(s) || strings.Contains(s, " ") {
 		return fmt.Errorf("it must have 1 to %d printable characters and no spaces", maxClaim)
 	}

@@ -91,6 +91,11 @@ func TestEncodeDecode(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("-stored +read:\n%s", diff)
 			}
+			if c, ok := want.(interface{ Clone() Object }); ok {
+				if diff := cmp.Diff(got, c.Clone()); diff != "" {
+					t.Fatalf("-read +cloned:\n%s", diff)
+				}
+			}
 			if got.Key() != want.Key() || !cmp.Equal(got.Index(), want.Index()) {
 				t.Fatal("key or index changed")
 			}
@@ -178,4 +183,30 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("what was read cannot be read again: %v\n%s", err, again)
 		}
 	})
+}
+
+// A clone shares nothing that its original's owner may change.
+func TestClonesAreTheirOwn(t *testing.T) {
+	at, when := int64(1), time.Unix(1, 0).UTC()
+	s := &Secret{Name: "s", Deleted: &Deletion{At: when, Purge: when}}
+	v := &SecretVersion{Name: "s", Tags: map[string]string{"a": "b"}, NotBefore: &at, Expires: &at}
+	for _, o := range []interface {
+		Object
+		Clone() Object
+	}{s, v} {
+		c := o.Clone()
+		before, err := Encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, v.Tags["a"], s.Deleted.At = at+1, v.Tags["a"]+"c", s.Deleted.At.Add(time.Hour)
+		after, err := Encode(c)
+		if err != nil || string(before) != string(after) {
+			t.Errorf("the clone changed from %s to %s, %v", before, after, err)
+		}
+	}
+	empty := (&SecretVersion{Tags: map[string]string{}}).Clone().(*SecretVersion)
+	if empty.Tags != nil {
+		t.Error("no tags were cloned as an empty map, which is not what is read again")
+	}
 }

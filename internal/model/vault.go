@@ -1,6 +1,7 @@
 package model
 
 import (
+	"maps"
 	"strings"
 	"time"
 )
@@ -102,6 +103,15 @@ func (s *Secret) Key() string { return SecretKey(s.Vault, s.Name) }
 // Index implements Object.
 func (*Secret) Index() []string { return nil }
 
+// Clone is what Decode would make of the encoded secret.
+func (s *Secret) Clone() Object {
+	c := *s
+	if s.Deleted != nil {
+		c.Deleted = &Deletion{At: s.Deleted.At.UTC(), Purge: s.Deleted.Purge.UTC()}
+	}
+	return &c
+}
+
 // SecretVersion is one version's attributes, without its value.
 type SecretVersion struct {
 	Vault       string            `json:"vault"`
@@ -124,3 +134,22 @@ func (s *SecretVersion) Key() string { return SecretVersionKey(s.Vault, s.Name, 
 
 // Index implements Object.
 func (*SecretVersion) Index() []string { return nil }
+
+// Clone is what Decode would make of the encoded version.
+func (s *SecretVersion) Clone() Object {
+	c := *s
+	c.Tags = nil
+	if len(s.Tags) > 0 {
+		c.Tags = maps.Clone(s.Tags)
+	}
+	c.NotBefore, c.Expires = clone(s.NotBefore), clone(s.Expires)
+	return &c
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}

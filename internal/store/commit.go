@@ -107,8 +107,7 @@ func (s *Store) add(t *transaction, op Op) error {
 			return err
 		}
 		ch.key = op.Value.Key()
-		// The caller may go on changing its object: decode one of our own.
-		if ch.entry, err = decode(ch.key, ch.value); err != nil {
+		if ch.entry, err = own(ch.key, ch.value, op.Value); err != nil {
 			return err
 		}
 	}
@@ -141,6 +140,17 @@ func (s *Store) add(t *transaction, op Op) error {
 	}
 	t.writes = append(t.writes, writes...)
 	return nil
+}
+
+// cloner is an object that is written often, and copies itself faster than it is decoded.
+type cloner interface{ Clone() model.Object }
+
+// own is the View's own copy of what is written: the caller may go on changing its object.
+func own(key string, value []byte, o model.Object) (*Entry, error) {
+	if c, ok := o.(cloner); ok {
+		return &Entry{Key: key, Value: c.Clone()}, nil
+	}
+	return decode(key, value)
 }
 
 func (s *Store) writes(ch change, blob []byte) []clientv3.Op {
