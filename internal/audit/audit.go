@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -177,6 +178,7 @@ func (l *Log) join(line []byte) (b *batch, first bool) {
 // commit writes the batch. While it waits for the one before, others join.
 func (l *Log) commit(b *batch) {
 	l.writing.Lock()
+	runtime.Gosched() // who is ready to run may join: fewer, larger writes under load
 	l.mu.Lock()
 	l.next = nil
 	l.mu.Unlock()
