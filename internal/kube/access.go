@@ -122,6 +122,9 @@ type Token struct {
 // CreateToken has the cluster make a token, as the kubelet does for pods.
 // https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/
 func (k *Cluster) CreateToken(ctx context.Context, r TokenRequest) (Token, error) {
+	if err := checkNames(r.Namespace, r.Account); err != nil {
+		return Token{}, err
+	}
 	spec := map[string]any{"audiences": r.Audiences}
 	if r.Seconds != 0 {
 		spec["expirationSeconds"] = r.Seconds

@@ -26,6 +26,9 @@ func accountResource() schema.GroupVersionResource {
 
 // Account reads a service account from the API server, its metadata only.
 func (k *Cluster) Account(ctx context.Context, namespace, name string) (Account, error) {
+	if err := checkNames(namespace, name); err != nil {
+		return Account{}, err
+	}
 	ctx, cancel := k.with(ctx)
 	defer cancel()
 	o, err := k.metadata.Resource(accountResource()).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})

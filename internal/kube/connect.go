@@ -93,10 +93,12 @@ func Connect(c Config) (*Cluster, error) {
 		server: server, namespace: namespace, log: c.Log, now: c.Now,
 		resources: map[string][]metav1.APIResource{},
 	}
-	if k.http, err = rest.HTTPClientFor(rc); err != nil {
+	plain, err := rest.HTTPClientFor(rc)
+	if err != nil {
 		return nil, fmt.Errorf("preparing to reach the API server: %w", sanitize(err))
 	}
-	if k.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(rc), k.http); err != nil {
+	k.http = bounded(plain, maxAnswer)
+	if k.metadata, err = metadata.NewForConfigAndClient(metadata.ConfigFor(rc), bounded(plain, maxFollowed)); err != nil {
 		return nil, fmt.Errorf("preparing to reach the API server: %w", sanitize(err))
 	}
 	rc.NegotiatedSerializer = codecs()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -58,9 +59,12 @@ func (k *Cluster) explain(err error) error {
 	var unknown x509.UnknownAuthorityError
 	var wrongName x509.HostnameError
 	var verify *tls.CertificateVerificationError
+	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.As(err, &tooLarge):
+		return fail(ErrUnreachable, "the API server %s answers more than %d MiB", host, tooLarge.Limit>>20)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fail(ErrUnreachable, "the API server %s does not answer in time", host)
 	case errors.As(err, &unknown):

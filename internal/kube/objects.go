@@ -77,7 +77,8 @@ func (k *Cluster) List(ctx context.Context, ref Ref, o ListOptions) ([]json.RawM
 		return nil, err
 	}
 	var all []json.RawMessage
-	for next := ""; ; {
+	next := ""
+	for range maxPages {
 		r := k.rest.Get().AbsPath(path).Param("limit", "500")
 		for name, value := range map[string]string{"labelSelector": o.LabelSelector, "fieldSelector": o.FieldSelector, "continue": next} {
 			if value != "" {
@@ -100,6 +101,7 @@ func (k *Cluster) List(ctx context.Context, ref Ref, o ListOptions) ([]json.RawM
 			return all, nil
 		}
 	}
+	return nil, fmt.Errorf("reading a list of %s: it has more than %d pages", ref.Kind, maxPages)
 }
 
 // Create makes an object of JSON, and returns it as the cluster has it.
@@ -198,6 +200,9 @@ func refOf(object []byte) (Ref, error) {
 
 // path is where an object, or all of a kind, is served.
 func (k *Cluster) path(ctx context.Context, ref Ref) (string, error) {
+	if err := checkNames(ref.Namespace, ref.Name); err != nil {
+		return "", err
+	}
 	r, err := k.resource(ctx, ref)
 	if err != nil {
 		return "", err

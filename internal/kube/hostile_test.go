@@ -1,0 +1,131 @@
+package kube_test
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/lanyard-io/lanyard/internal/kube"
+)
+
+// hostile is a cluster whose API server is not one: it may be anybody's, because
+// people attach clusters that they run themselves.
+func hostile(t *testing.T, serve http.HandlerFunc) *kube.Cluster {
+	t.Helper()
+	s := httptest.NewTLSServer(serve)
+	t.Cleanup(s.Close)
+	kubeconfig, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Config", "current-context": "c",
+		"contexts": []any{map[string]any{"name": "c", "context": map[string]string{"cluster": "c", "user": "u"}}},
+		"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{
+			"server":                     s.URL,
+			"certificate-authority-data": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
+		}}},
+		"users": []any{map[string]any{"name": "u", "user": map[string]string{"token": "the-token"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return connect(t, kubeconfig)
+}
+
+// calls is one call of each kind.
+func calls(t *testing.T, k *kube.Cluster) map[string]func() error {
+	ctx := t.Context()
+	return map[string]func() error{
+		"raw":     func() error { _, err := k.Raw(ctx, "/openid/v1/jwks"); return err },
+		"review":  func() error { _, err := k.ReviewToken(ctx, "t", []string{"a"}); return err },
+		"account": func() error { _, err := k.Account(ctx, "default", "one"); return err },
+	}
+}
+
+func TestRedirectIsNotFollowed(t *testing.T) {
+	var reached atomic.Int64
+	inside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		reached.Add(1)
+		io.WriteString(w, `{"status":{"authenticated":true}}`)
+	}))
+	t.Cleanup(inside.Close)
+	k := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, inside.URL+"/latest/meta-data", http.StatusTemporaryRedirect)
+	})
+	for name, call := range calls(t, k) {
+		if err := call(); !errors.Is(err, kube.ErrUnreachable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := reached.Load(); n != 0 {
+		t.Errorf("the redirect was followed %d times", n)
+	}
+}
+
+func TestAnswerWithoutEndIsGivenUp(t *testing.T) {
+	var sent atomic.Int64
+	k := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"a":"`)
+		for chunk := make([]byte, 1<<20); r.Context().Err() == nil; {
+			for i := range chunk {
+				chunk[i] = 'a'
+			}
+			n, err := w.Write(chunk)
+			if sent.Add(int64(n)); err != nil {
+				return
+			}
+		}
+	})
+	if _, err := k.Raw(t.Context(), "/version"); !errors.Is(err, kube.ErrUnreachable) {
+		t.Errorf("Raw: %v", err)
+	}
+	if n := sent.Load(); n > 128<<20 {
+		t.Errorf("read on for %d MiB", n>>20)
+	}
+}
+
+func TestListWithoutEndIsGivenUp(t *testing.T) {
+	k := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path == "/api/v1" {
+			io.WriteString(w, `{"resources":[{"name":"pods","kind":"Pod","namespaced":true}]}`)
+			return
+		}
+		io.WriteString(w, `{"metadata":{"continue":"more"},"items":[{}]}`)
+	})
+	items, err := k.List(t.Context(), kube.Ref{APIVersion: "v1", Kind: "Pod"}, kube.ListOptions{})
+	if err == nil {
+		t.Errorf("List ended with %d items", len(items))
+	}
+}
+
+// Names come from reviews, which anybody who reaches the webhook can send.
+func TestNamesAreNoPaths(t *testing.T) {
+	var asked atomic.Int64
+	k := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path == "/api/v1" {
+			io.WriteString(w, `{"resources":[{"name":"pods","kind":"Pod","namespaced":true}]}`)
+			return
+		}
+		asked.Add(1)
+		io.WriteString(w, `{}`)
+	})
+	for _, at := range [][2]string{{"..", "secrets"}, {"default", "../../kube-system/secrets/x"}, {"default", ".."}, {"a/b", "c"}, {"default", "a%2fb"}} {
+		if _, err := k.Account(t.Context(), at[0], at[1]); !errors.Is(err, kube.ErrNotFound) {
+			t.Errorf("Account(%q): %v", at, err)
+		}
+		if _, err := k.Get(t.Context(), kube.Ref{APIVersion: "v1", Kind: "Pod", Namespace: at[0], Name: at[1]}); !errors.Is(err, kube.ErrNotFound) {
+			t.Errorf("Get(%q): %v", at, err)
+		}
+		if _, err := k.CreateToken(t.Context(), kube.TokenRequest{Namespace: at[0], Account: at[1]}); !errors.Is(err, kube.ErrNotFound) {
+			t.Errorf("CreateToken(%q): %v", at, err)
+		}
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+}
