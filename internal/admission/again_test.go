@@ -72,6 +72,15 @@ func TestMemoryThatMakesNoSense(t *testing.T) {
 	}
 }
 
+// The annotation is the pod author's to write: it must not take out what others,
+// such as a policy's webhook, put into the pod.
+func TestMemoryOfWhatIsNotOurs(t *testing.T) {
+	vars := `"containers":[{"name":"app","env":[{"name":"HTTPS_PROXY","value":"http://policy"},{"name":"AZURE_CLIENT_ID","value":"old"}]}]`
+	memory := `"lanyard.io/injected":"{\"v\":1,\"env\":{\"HTTPS_PROXY\":\"http://policy\",\"AZURE_CLIENT_ID\":\"old\"}}"`
+	got, _ := mutated(t, config(), podOf(memory, vars), account(clientIDNote, clientID))
+	wantEnv(t, got, "containers", 0, "HTTPS_PROXY=http://policy", standard[0], standard[1], standard[2], standard[3])
+}
+
 // upstream is a pod as upstream's webhook leaves it.
 func upstream(volume, mount, file string) string {
 	return podOf("", fmt.Sprintf(`"containers":[{"name":"app","env":[{"name":"AZURE_CLIENT_ID","value":%[4]q},

@@ -3,6 +3,7 @@ package admission
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -176,12 +177,26 @@ type injected struct {
 	Kept    map[string][]string `json:"kept,omitempty"` // but these had the same values of their own
 }
 
+// injects tells whether a variable is one that some configuration injects. The
+// annotation is the pod author's to write: without this it could take away what
+// others put into the pod.
+func injects(name, value string) bool {
+	switch name {
+	case "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST",
+		"AZURE_KUBERNETES_TOKEN_PROXY", "AZURE_KUBERNETES_SNI_NAME", caFile, caData,
+		"AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER":
+		return true
+	}
+	return value == mountV16+"/"+trustFile || value == mountV15+"/"+trustFile
+}
+
 // readInjected forgets what it does not understand: then all is the workload's.
 func readInjected(text string) injected {
 	var in injected
 	if text == "" || json.Unmarshal([]byte(text), &in) != nil || in.Version != 1 {
 		return injected{}
 	}
+	maps.DeleteFunc(in.Env, func(name, value string) bool { return !injects(name, value) })
 	return in
 }
 
