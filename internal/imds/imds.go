@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 )
@@ -45,7 +46,8 @@ type Config struct {
 	// SecretOnly leaves out the instance metadata service's own shape, which any
 	// process that reaches the listener may use.
 	SecretOnly bool
-	// Forward answers all other paths below /metadata/; nil refuses them.
+	// Forward answers what is below /metadata/, but not what is below
+	// /metadata/identity; nil refuses it.
 	Forward http.Handler
 	// Ready says on /readyz why no token can be had; nil: always ready.
 	Ready func(ctx context.Context) error
@@ -79,6 +81,7 @@ func New(c Config) (*Server, error) {
 // Paths that are served.
 const (
 	metadataPrefix = "/metadata/"
+	identityPrefix = "/metadata/identity"
 	tokenPath      = "/metadata/identity/oauth2/token"
 	// AppServicePath is where App Service's shape is served, below the
 	// listener's address: the path of IDENTITY_ENDPOINT.
@@ -89,18 +92,18 @@ const (
 // the metadata service does.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.c.Now()
-	path := strings.ToLower(strings.TrimSuffix(r.URL.Path, "/"))
+	at := strings.ToLower(strings.TrimSuffix(r.URL.Path, "/"))
 	switch {
-	case path == "/healthz" || path == "/readyz":
-		s.health(w, r, path == "/readyz")
+	case at == "/healthz" || at == "/readyz":
+		s.health(w, r, at == "/readyz")
 		return
-	case path == AppServicePath && s.c.Secret != "":
+	case at == AppServicePath && s.c.Secret != "":
 		s.serve(w, r, start, s.askAppService, answerAppService, writeAppServiceError)
 		return
-	case path == tokenPath && !s.c.SecretOnly:
+	case at == tokenPath && !s.c.SecretOnly:
 		s.serve(w, r, start, ask, answer, writeError)
 		return
-	case s.c.Forward != nil && strings.HasPrefix(path, metadataPrefix) && path != tokenPath:
+	case s.c.Forward != nil && forwardable(at):
 		if err := sound(r); err != nil {
 			writeError(w, err)
 			return
@@ -109,6 +112,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeError(w, &Error{Status: http.StatusNotFound, Code: "not_found", Detail: "Only " + tokenPath + " is served here."})
+}
+
+// forwardable says whether a path, in lower case, is metadata and no identity to
+// any reader: one that the real service could mend into another is not.
+func forwardable(p string) bool {
+	plain := strings.Trim(p, "abcdefghijklmnopqrstuvwxyz0123456789/._-") == "" && path.Clean(p) == p
+	return plain && strings.HasPrefix(p, metadataPrefix) && !strings.HasPrefix(p, identityPrefix)
 }
 
 // serve is one token request in either shape.
@@ -161,6 +171,9 @@ const appServiceVersion = "2019-08-01"
 func (s *Server) askAppService(r *http.Request) (Request, error) {
 	if r.Method != http.MethodGet {
 		return Request{}, wrongMethod(r)
+	}
+	if !address(r.Host) {
+		return Request{}, invalid("The Host header must be an address or localhost")
 	}
 	if subtle.ConstantTimeCompare([]byte(r.Header.Get("X-Identity-Header")), []byte(s.c.Secret)) != 1 {
 		return Request{}, &Error{Status: http.StatusUnauthorized, Code: "invalid_request", Detail: "The header X-IDENTITY-HEADER is missing or wrong"}

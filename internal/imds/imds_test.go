@@ -187,6 +187,42 @@ func TestForwardOnlySoundRequests(t *testing.T) {
 	}
 }
 
+// The real service may take each of these for its token endpoint, which would
+// give out the node's own identity.
+func TestTokenPathIsNeverForwarded(t *testing.T) {
+	var asked imds.Request
+	s := newServer(t, imds.Config{Tokens: fixed(&asked), Forward: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })})
+	for _, path := range []string{
+		"/metadata/identity/oauth2/token//", "/metadata//identity/oauth2/token", "/metadata/./identity/oauth2/token",
+		"/metadata/instance/../identity/oauth2/token", "/metadata/instance/%2e%2e/identity/oauth2/token", "/metadata/identity%2Foauth2/token",
+		"/metadata/instance/..%5Cidentity/oauth2/token", "/metadata/%2569dentity/oauth2/token", "/metadata/Identity/OAuth2/Token;a",
+		"/metadata/identity/oauth2/token%00", "/metadata/identity/oauth2/token%20", "/metadata/identity/info",
+	} {
+		if a := get(t, s, "GET", path+"?api-version=2018-02-01&resource=r", "Metadata", "true"); a.status == http.StatusTeapot {
+			t.Errorf("%s is forwarded", path)
+		}
+	}
+	for _, path := range []string{"/metadata/instance/compute", "/metadata/attested/document", "/metadata/scheduledevents/", "/metadata/versions"} {
+		if a := get(t, s, "GET", path, "Metadata", "true"); a.status != http.StatusTeapot {
+			t.Errorf("%s is not forwarded: %d", path, a.status)
+		}
+	}
+}
+
+// The sidecar's secret is no secret, so it does not tell a page whose name was
+// pointed here after it was loaded from the workload.
+func TestAppServiceShapeIsForAddresses(t *testing.T) {
+	var asked imds.Request
+	s := newServer(t, imds.Config{Tokens: fixed(&asked), Secret: "s"})
+	target := "/msi/token?api-version=2019-08-01&resource=r"
+	if a := get(t, s, "GET", target, "X-Identity-Header", "s", "Host", "rebound.example"); a.status != 400 {
+		t.Errorf("for another host: %d", a.status)
+	}
+	if a := get(t, s, "GET", target, "X-Identity-Header", "s", "Host", "localhost:8000"); a.status != 200 {
+		t.Errorf("for localhost: %d", a.status)
+	}
+}
+
 func TestReady(t *testing.T) {
 	var why error
 	var asked imds.Request
