@@ -78,9 +78,6 @@ func newLab(ctx context.Context) (l *lab, err error) {
 	if l.rs, err = l.startServer(ctx, "rs256", true); err != nil {
 		return nil, err
 	}
-	if err := l.es.manyIdentities(ctx); err != nil {
-		return nil, err
-	}
 	if l.bare, err = startBare(); err != nil {
 		return nil, err
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -23,8 +25,7 @@ const (
 func (l *lab) pairs(ctx context.Context) ([]pair, error) {
 	read := request{method: "GET", url: l.es.names.VaultURL(vaultName) + "/secrets/read/?api-version=7.4", token: l.es.token}
 	identity := request{method: "GET", url: l.es.armURL("/bench"), token: l.es.arm}
-	page := request{method: "GET", url: l.es.manyURL(), token: l.es.arm}
-	for path, r := range map[string]request{"/secret": read, "/identity": identity, "/page": page} {
+	for path, r := range map[string]request{"/secret": read, "/identity": identity} {
 		if err := l.bare.copyAnswer(ctx, path, l.es.http, r); err != nil {
 			return nil, err
 		}
@@ -38,7 +39,18 @@ func (l *lab) pairs(ctx context.Context) ([]pair, error) {
 		return nil, err
 	}
 
-	pageSize := bytes.Count(l.bare.answers["/page"].body, []byte(`"principalId"`))
+	// What a listing lists is made when a case first needs it.
+	pages := sync.OnceValues(func() (int, error) {
+		if err := l.es.makeIdentities(ctx); err != nil {
+			return 0, err
+		}
+		first := request{method: "GET", url: l.es.manyURL(), token: l.es.arm}
+		if err := l.bare.copyAnswer(ctx, "/page", l.es.http, first); err != nil {
+			return 0, err
+		}
+		size := bytes.Count(l.bare.answers["/page"].body, []byte(`"principalId"`))
+		return (manyIdentities + size - 1) / size, nil
+	})
 
 	set := []byte(`{"value":"` + value + `"}`)
 	post := func(path string, form []byte) op {
@@ -79,14 +91,20 @@ func (l *lab) pairs(ctx context.Context) ([]pair, error) {
 			}.send(ctx, l.es.http)
 			return err
 		}, etcdPut},
-		{fmt.Sprintf("list %d identities by pages", manyIdentities), "bare GETs of a page, as many", 0, l.es.listAll, func(ctx context.Context, w int) error {
-			for range (manyIdentities + pageSize - 1) / pageSize {
-				if err := get("/page", l.es.arm)(ctx, w); err != nil {
+		{fmt.Sprintf("list %d identities by pages", manyIdentities), "bare GETs of a page, as many", 0,
+			func(ctx context.Context, _ int) error {
+				if _, err := pages(); err != nil {
 					return err
 				}
-			}
-			return nil
-		}},
+				return l.es.listAll(ctx)
+			},
+			func(ctx context.Context, w int) error {
+				n, err := pages()
+				for range n {
+					err = errors.Join(err, get("/page", l.es.arm)(ctx, w))
+				}
+				return err
+			}},
 	}, nil
 }
 
@@ -135,8 +153,8 @@ func (s *subject) manyURL() string {
 	return s.names.ManagementURL() + s.group + "-many" + identityType + identityVersion
 }
 
-// manyIdentities makes what a listing lists, in a group of its own.
-func (s *subject) manyIdentities(ctx context.Context) error {
+// makeIdentities makes what a listing lists, in a group of its own.
+func (s *subject) makeIdentities(ctx context.Context) error {
 	group := s.group + "-many"
 	location := map[string]string{"location": "local"}
 	if err := s.client.ARM(ctx, "PUT", group, "2021-04-01", location, nil); err != nil {
@@ -153,7 +171,7 @@ func (s *subject) manyIdentities(ctx context.Context) error {
 }
 
 // listAll follows the pages to the end.
-func (s *subject) listAll(ctx context.Context, _ int) error {
+func (s *subject) listAll(ctx context.Context) error {
 	count := 0
 	for next := s.manyURL(); next != ""; {
 		b, err := request{method: "GET", url: next, token: s.arm}.send(ctx, s.http)
