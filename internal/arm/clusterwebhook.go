@@ -73,7 +73,8 @@ func checkWebhook(w *model.Webhook) error {
 		return nil
 	}
 	u, err := url.Parse(w.URL)
-	if err != nil || len(w.URL) > 512 || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+	if err != nil || len(w.URL) > 512 || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" ||
+		strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return fail(badRequest, "The webhook's URL must be 'https://HOST:PORT': where the cluster's API server reaches this server's webhook listener.")
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -149,12 +150,9 @@ func (h *Hooks) serves(view *store.View, key string) (*model.Cluster, bool) {
 
 // hook is a cluster's, made when it is not there or the cluster changed.
 func (h *Hooks) hook(cluster *model.Cluster, endpoint string) (*hook, error) {
-	d := sha256.New()
-	for _, part := range []string{cluster.Key(), cluster.Issuer, cluster.Webhook.HostAlias, string(cluster.Kubeconfig)} {
-		d.Write([]byte(part))
-		d.Write([]byte{0})
-	}
-	print := [sha256.Size]byte(d.Sum(nil))
+	print := sha256.Sum256(fmt.Appendf(nil, "%q", []string{
+		cluster.Key(), cluster.Issuer, cluster.Version, cluster.Webhook.Image, cluster.Webhook.PullPolicy, cluster.Webhook.HostAlias, string(cluster.Kubeconfig),
+	}))
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -280,7 +278,7 @@ func (h *Hooks) certificates() (*pki.Certificates, error) {
 	if view, err := h.c.Store.View(); err == nil {
 		for e := range view.Lookup(model.AllClusters) {
 			if k, ok := e.Value.(*model.Cluster); ok && k.Webhook.URL != "" {
-				if u, err := url.Parse(k.Webhook.URL); err == nil && u.Hostname() != "" {
+				if u, err := url.Parse(k.Webhook.URL); err == nil && certifiable(u.Hostname()) {
 					all = append(all, strings.ToLower(u.Hostname()))
 				}
 			}
@@ -301,4 +299,10 @@ func (h *Hooks) certificates() (*pki.Certificates, error) {
 	}
 	h.certs, h.certFor = certs, key
 	return certs, nil
+}
+
+// certifiable says whether a certificate can be for a host: one name that cannot
+// be in it would cost all clusters theirs.
+func certifiable(host string) bool {
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r > '~' })
 }
