@@ -155,21 +155,28 @@ func (s *Server) followKeys(ctx context.Context) error {
 	}
 }
 
-// RefreshClusters reads every published cluster's keys once. What fails is
+// RefreshClusters reads every published cluster's keys once, of several at a
+// time: one that is slow keeps no other's withdrawn key alive. What fails is
 // logged, and tried again at the next call.
 func (s *Server) RefreshClusters(ctx context.Context) {
 	view, err := s.c.Store.View()
 	if err != nil {
 		return // nothing can be written either
 	}
+	var g errgroup.Group
+	g.SetLimit(maxWorks)
+	defer g.Wait()
 	for e := range view.Lookup(model.PublishedClusters) {
 		cluster, ok := e.Value.(*model.Cluster)
 		if !ok || ctx.Err() != nil {
 			continue
 		}
-		if err := s.refreshCluster(ctx, view, cluster); err != nil && ctx.Err() == nil {
-			s.c.Log.WarnContext(ctx, "could not refresh a cluster's keys", "cluster", cluster.ID, "error", err)
-		}
+		g.Go(func() error {
+			if err := s.refreshCluster(ctx, view, cluster); err != nil && ctx.Err() == nil {
+				s.c.Log.WarnContext(ctx, "could not refresh a cluster's keys", "cluster", cluster.ID, "error", err)
+			}
+			return nil
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -100,6 +101,25 @@ func TestClusterKeysFollowTheCluster(t *testing.T) {
 	if !l.trusts(k) {
 		t.Error("keys are not trusted again once the cluster is back")
 	}
+}
+
+func TestSlowClusterDelaysNoOther(t *testing.T) {
+	l, slow, other := newLab(t, withClusters(t)).withGroup(), newKube(t), newKube(t)
+	l.must(201, "PUT", clusters+"/a-slow", attachment(slow.config(nil), issuerOn))
+	l.must(201, "PUT", clusters+"/b-other", attachment(other.config(nil), issuerOn))
+	reached := make(chan struct{})
+	var once sync.Once
+	other.set(func(k *kube) { k.asked = func(*http.Request) { once.Do(func() { close(reached) }) } })
+	slow.set(func(k *kube) {
+		k.asked = func(r *http.Request) {
+			select {
+			case <-reached:
+			case <-r.Context().Done():
+				t.Error("the other cluster is asked only when this one has been given up")
+			}
+		}
+	})
+	l.arm.RefreshClusters(t.Context())
 }
 
 func TestClusterThatNamesAnotherIssuerIsNotBelieved(t *testing.T) {
@@ -262,7 +282,7 @@ func TestWebhookSettings(t *testing.T) {
 	for _, bad := range []string{
 		`{"mode":"sidecar"}`, `{"imagePullPolicy":"Sometimes"}`, `{"hostAlias":"example.org"}`,
 		`{"image":"a b"}`, `{"image":"a\nb"}`, `{"image":"` + strings.Repeat("a", 600) + `"}`,
-		`{"url":"http://192.0.2.1"}`, `{"url":"https://"}`, `{"url":"https://u:p@h/"}`, `{"url":"https://h/path"}`, `{"url":"https://h/?q"}`, `{"url":"https://h/#f"}`,
+		`{"url":"http://192.0.2.1"}`, `{"url":"https://"}`, `{"url":"https://u:p@h/"}`, `{"url":"https://h/path"}`, `{"url":"https://h/?q"}`, `{"url":"https://h/#f"}`, `{"url":"https://bücher.test:7444"}`,
 	} {
 		if a := set("admin", bad); a.status != 400 {
 			t.Errorf("settings %s: status %d, %v", bad, a.status, a.body)

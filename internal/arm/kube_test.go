@@ -31,6 +31,8 @@ type kube struct {
 	status int    // guarded by mu; answered in place of everything, unless it is 0
 	named  string // guarded by mu; the issuer's name, if it is not the issuer's own
 	keys   string // guarded by mu; the keys, if they are not the issuer's own
+
+	asked func(*http.Request) // guarded by mu; hears of every request first
 }
 
 func newKube(t *testing.T) *kube {
@@ -55,6 +57,12 @@ func (k *kube) set(change func(*kube)) {
 }
 
 func (k *kube) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	k.mu.Lock()
+	asked := k.asked
+	k.mu.Unlock()
+	if asked != nil {
+		asked(r)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
