@@ -225,12 +225,12 @@ func (s *Server) clearCluster(ctx context.Context, cluster *model.Cluster, force
 	case errors.Is(err, context.DeadlineExceeded):
 		err = errors.New("the cluster did not answer in time")
 	}
-	going.Status, going.Ended, going.Error = model.ClusterFailed, s.c.Now().UTC(), err.Error()
+	going.Status, going.Ended, going.Error = model.ClusterFailed, s.c.Now().UTC(), brief(err.Error())
 	if _, putErr := s.c.Store.Put(ctx, going, rev); putErr != nil {
 		s.c.Log.WarnContext(ctx, "could not write down that a cluster stays", "cluster", cluster.ID, "error", putErr)
 	}
 	return fail(conflict, "The webhook could not be removed from the cluster '%s': %s. Pods that ask for it could not start any more. "+
-		"Repeat this when the cluster is in reach, or leave it there with 'lanyard cluster detach %s --force'.", cluster.Name, err, cluster.Name)
+		"Repeat this when the cluster is in reach, or leave it there with 'lanyard cluster detach %s --force'.", cluster.Name, going.Error, cluster.Name)
 }
 
 // beginLeaving keeps every replica from working in a cluster that is about to be

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
@@ -206,7 +208,7 @@ func (s *Server) reconcileOnce(ctx context.Context, key string) error {
 	}
 	next.Error = ""
 	if workErr != nil {
-		next.Error = workErr.Error()
+		next.Error = brief(workErr.Error())
 	}
 	if next.Ended.IsZero() || workErr == nil && next.Status == model.ClusterFailed {
 		next.Ended, next.Status = s.c.Now().UTC(), model.ClusterSucceeded
@@ -219,6 +221,23 @@ func (s *Server) reconcileOnce(ctx context.Context, key string) error {
 	}
 	_, err = s.c.Store.Put(context.WithoutCancel(ctx), &next, rev) // how it went is written when its time is over, too
 	return errors.Join(workErr, err)
+}
+
+// maxWords is how many bytes of a cluster's words are kept.
+const maxWords = 2048
+
+// brief makes words of a cluster fit to keep and to show: its API server may say
+// whatever it likes.
+func brief(s string) string {
+	if len(s) > maxWords {
+		s = strings.ToValidUTF8(s[:maxWords], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
 }
 
 // sameState says whether writing b in a's place would tell nobody anything.
@@ -258,7 +277,7 @@ func (s *Server) install(ctx context.Context, cluster *model.Cluster, next *mode
 	}
 	note, err := s.c.Webhooks.Install(ctx, kubeconfig, cluster, next.Endpoint)
 	if note != "" {
-		next.Note = note
+		next.Note = brief(note)
 	}
 	if err != nil {
 		return err
