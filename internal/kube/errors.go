@@ -83,7 +83,7 @@ func (k *Cluster) explain(err error) error {
 
 func (k *Cluster) explainStatus(status apierrors.APIStatus) error {
 	s := status.Status()
-	e := &Error{Status: int(s.Code), Message: s.Message}
+	e := &Error{Status: int(s.Code), Message: fmt.Sprintf("%.*s", maxMessage, s.Message)}
 	switch s.Code {
 	case 401:
 		e.kind = ErrUnauthorized

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -99,6 +101,18 @@ func TestListWithoutEndIsGivenUp(t *testing.T) {
 	items, err := k.List(t.Context(), kube.Ref{APIVersion: "v1", Kind: "Pod"}, kube.ListOptions{})
 	if err == nil {
 		t.Errorf("List ended with %d items", len(items))
+	}
+}
+
+func TestErrorsStayShort(t *testing.T) {
+	k := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Status","status":"Failure","code":403,"message":%q}`, "because"+strings.Repeat("x", 1<<20))
+	})
+	_, err := k.Raw(t.Context(), "/version")
+	if !errors.Is(err, kube.ErrForbidden) || !strings.HasPrefix(err.Error(), "because") || len(err.Error()) > 8<<10 {
+		t.Errorf("%d bytes: %.60v", len(err.Error()), err)
 	}
 }
 
