@@ -132,9 +132,9 @@ func TestLostWriteOfMany(t *testing.T) {
 	errs := make([]error, 4)
 	for i := range errs {
 		wg.Go(func() { _, errs[i] = s.Put(t.Context(), secret(fmt.Sprint(i), ""), 0) })
-	}
-	for f.writes.Load() == 0 || store.Queued(s) < len(errs)-1 {
-		runtime.Gosched()
+		for f.writes.Load() == 0 || store.Queued(s) < i {
+			runtime.Gosched()
+		}
 	}
 	f.lostWrite.Store(&lost)
 	f.hold.Store(nil)
