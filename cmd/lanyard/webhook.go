@@ -64,7 +64,8 @@ the webhook's own namespace.`,
 				return withHint(err, "lanyard webhook --help")
 			}
 			if a.Getenv("GOGC") == "" {
-				debug.SetGCPercent(webhook.GCPercent)
+				debug.SetGCPercent(webhook.GCPercentAtFirst)
+				c.Settled = func() { debug.SetGCPercent(webhook.GCPercent) }
 			}
 			kube.LogTo(c.Log)
 			s, err := webhook.New(cmd.Context(), c)

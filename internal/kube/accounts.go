@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,8 +16,7 @@ import (
 // Account is what admission needs of a service account.
 type Account struct {
 	Namespace, Name string
-	// Annotations, of an Accounts only those that it keeps. They are shared: do
-	// not change them.
+	// Annotations, of an Accounts only those that it keeps.
 	Annotations map[string]string
 }
 
@@ -48,29 +48,52 @@ type AccountsConfig struct {
 type Accounts struct {
 	k        *Cluster
 	prefixes []string
+	synced   chan struct{} // closed once every service account has been heard of
 
 	mu      sync.RWMutex
-	all     map[string]map[string]string // namespace/name to the kept annotations; guarded by mu
-	synced  bool                         // guarded by mu
-	heard   time.Time                    // when the API server last said something; guarded by mu
-	failure error                        // of the last attempt to list or watch; guarded by mu
+	all     map[string]*kept // by namespace/name; nil for most: they keep nothing. Guarded by mu
+	heard   time.Time        // when the API server last said something; guarded by mu
+	failure error            // of the last attempt to list or watch; guarded by mu
 }
+
+// kept are the annotations of an account, smaller than a map.
+type kept []annotation
+
+type annotation struct{ name, value string }
 
 // WatchAccounts prepares to follow the service accounts. Run does it.
 func (k *Cluster) WatchAccounts(c AccountsConfig) *Accounts {
-	return &Accounts{k: k, prefixes: c.Prefixes}
+	return &Accounts{k: k, prefixes: c.Prefixes, synced: make(chan struct{})}
 }
 
 // Run follows until ctx ends. It survives an API server that goes away.
 func (a *Accounts) Run(ctx context.Context) error {
-	return a.k.reflect(ctx, reflection{resource: accountResource(), store: &accountStore{a}, failed: a.fail})
+	return a.k.reflect(ctx, reflection{resource: accountResource(), store: &accountStore{a}, failed: a.fail, trim: a.trim})
+}
+
+// trim leaves what row reads.
+func (a *Accounts) trim(o *metav1.PartialObjectMetadata) {
+	o.ObjectMeta = metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name, Annotations: a.keep(o.Annotations).annotations()}
 }
 
 // Synced says whether every service account has been heard of once.
 func (a *Accounts) Synced() bool {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	return a.synced
+	select {
+	case <-a.synced:
+		return true
+	default:
+		return false
+	}
+}
+
+// Wait returns when Synced, or when ctx ends.
+func (a *Accounts) Wait(ctx context.Context) error {
+	select {
+	case <-a.synced:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Ready is nil when Synced, and otherwise says why not.
@@ -78,7 +101,7 @@ func (a *Accounts) Ready(context.Context) error {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	switch {
-	case a.synced:
+	case a.Synced():
 		return nil
 	case a.failure != nil:
 		return fmt.Errorf("reading the service accounts: %w", a.failure)
@@ -105,17 +128,27 @@ func (a *Accounts) Heard() time.Time {
 // made a moment ago perhaps, is read from the API server.
 func (a *Accounts) Account(ctx context.Context, namespace, name string) (Account, error) {
 	a.mu.RLock()
-	annotations, ok := a.all[namespace+"/"+name]
+	k, ok := a.all[namespace+"/"+name]
 	a.mu.RUnlock()
-	if ok {
-		return Account{Namespace: namespace, Name: name, Annotations: annotations}, nil
+	if !ok {
+		got, err := a.k.Account(ctx, namespace, name)
+		if err != nil {
+			return Account{}, err
+		}
+		k = a.keep(got.Annotations)
 	}
-	got, err := a.k.Account(ctx, namespace, name)
-	if err != nil {
-		return Account{}, err
+	return Account{Namespace: namespace, Name: name, Annotations: k.annotations()}, nil
+}
+
+func (k *kept) annotations() map[string]string {
+	if k == nil {
+		return nil
 	}
-	got.Annotations = a.keep(got.Annotations)
-	return got, nil
+	all := make(map[string]string, len(*k))
+	for _, a := range *k {
+		all[a.name] = a.value
+	}
+	return all
 }
 
 func (a *Accounts) fail(err error) {
@@ -124,18 +157,16 @@ func (a *Accounts) fail(err error) {
 	a.failure = err
 }
 
-func (a *Accounts) keep(all map[string]string) map[string]string {
-	var kept map[string]string
+// keep is nil for an account that has nothing to keep.
+func (a *Accounts) keep(all map[string]string) *kept {
+	var k kept
 	for name, value := range all {
-		for _, prefix := range a.prefixes {
-			if strings.HasPrefix(name, prefix) {
-				if kept == nil {
-					kept = map[string]string{}
-				}
-				kept[name] = value
-				break
-			}
+		if slices.ContainsFunc(a.prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+			k = append(k, annotation{name, value})
 		}
 	}
-	return kept
+	if k == nil {
+		return nil
+	}
+	return &k
 }

@@ -2,8 +2,16 @@ package kube_test
 
 import (
 	"context"
+	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -110,6 +118,51 @@ func testAccounts(t *testing.T, k *kube.Cluster) {
 func lookup(ctx context.Context, a *kube.Accounts) error {
 	_, err := a.Account(ctx, "default", "watched")
 	return err
+}
+
+// testPages has an API server that cannot stream a list, and lists two at a time.
+func testPages(t *testing.T, s *kubetest.Server) {
+	target, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pages atomic.Int64
+	proxy := &httputil.ReverseProxy{
+		Transport: s.Client(t).Transport, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			if q := r.Out.URL.Query(); q.Get("limit") != "" {
+				pages.Add(1)
+				q.Set("limit", "2")
+				r.Out.URL.RawQuery = q.Encode()
+			}
+		},
+	}
+	old := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("sendInitialEvents") {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422,
+				"message":"sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"}`)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(old.Close)
+	config, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Config", "current-context": "old",
+		"clusters": []any{map[string]any{"name": "old", "cluster": map[string]any{"server": old.URL, "certificate-authority-data": pem.EncodeToMemory(
+			&pem.Block{Type: "CERTIFICATE", Bytes: old.Certificate().Raw})}}},
+		"users":    []any{map[string]any{"name": "old", "user": map[string]any{}}},
+		"contexts": []any{map[string]any{"name": "old", "context": map[string]any{"cluster": "old", "user": "old"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testAccounts(t, connect(t, config))
+	if pages.Load() < 2 {
+		t.Errorf("asked for %d pages", pages.Load())
+	}
 }
 
 // testOutage comes last: it stops the API server.

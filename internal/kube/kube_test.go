@@ -29,6 +29,7 @@ func TestOnAPIServer(t *testing.T) {
 	t.Run("watch-one", func(t *testing.T) { testWatch(t, k) })
 	t.Run("credentials", func(t *testing.T) { testCredentials(t, s) })
 	t.Run("service-accounts", func(t *testing.T) { testAccounts(t, k) })
+	t.Run("service-accounts-by-pages", func(t *testing.T) { testPages(t, s) })
 	t.Run("outage", func(t *testing.T) { testOutage(t, s, k) })
 }
 

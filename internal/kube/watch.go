@@ -20,14 +20,22 @@ type reflection struct {
 	namespace string
 	name      string // only this object
 	store     cache.ReflectorStore
-	failed    func(error) // hears of every attempt to list or watch; nil for success
+	failed    func(error)                         // hears of every attempt to list or watch; nil for success
+	trim      func(*metav1.PartialObjectMetadata) // takes away what is not needed; may be nil
 }
+
+// pageSize is for API servers that cannot stream a list: those before 1.32, and
+// some after.
+const pageSize = 500
 
 // reflect lists and watches until ctx ends, with back-off.
 func (k *Cluster) reflect(ctx context.Context, r reflection) error {
 	log := logr.FromSlogHandler(k.log.Handler())
 	client := k.metadata.Resource(r.resource)
-	var narrow = func(o metav1.ListOptions) metav1.ListOptions {
+	if r.trim == nil {
+		r.trim = func(*metav1.PartialObjectMetadata) {}
+	}
+	narrow := func(o metav1.ListOptions) metav1.ListOptions {
 		if r.name != "" {
 			o.FieldSelector = fields.OneTermEqualSelector("metadata.name", r.name).String()
 		}
@@ -40,10 +48,14 @@ func (k *Cluster) reflect(ctx context.Context, r reflection) error {
 	}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.ResourceVersion, o.ResourceVersionMatch = "", "" // with a version, a list is not given by pages
 			list, err := client.Namespace(r.namespace).List(ctx, narrow(o))
 			tell(err)
 			if err != nil {
 				return nil, err
+			}
+			for i := range list.Items {
+				r.trim(&list.Items[i])
 			}
 			return list, nil
 		},
@@ -56,6 +68,7 @@ func (k *Cluster) reflect(ctx context.Context, r reflection) error {
 	reflector := cache.NewReflectorWithOptions(
 		cache.ToListWatcherWithWatchListSemantics(lw, k.metadata), &metav1.PartialObjectMetadata{}, r.store,
 		cache.ReflectorOptions{Logger: &log, Name: r.resource.Resource, TypeDescription: r.resource.Resource})
+	reflector.WatchListPageSize = pageSize
 	reflector.RunWithContext(logr.NewContext(ctx, log))
 	return nil
 }
@@ -63,10 +76,11 @@ func (k *Cluster) reflect(ctx context.Context, r reflection) error {
 // accountStore puts what the reflector hears into an Accounts.
 type accountStore struct{ a *Accounts }
 
-// row is what remains of a service account once it was read.
+// row is what remains of a service account that keeps something. Of any other
+// only a cache.ExplicitKey remains: the reflector holds a list twice at its end.
 type row struct {
-	key         string // namespace/name
-	annotations map[string]string
+	key string // namespace/name
+	*kept
 }
 
 // GetObjectMeta implements metav1.ObjectMetaAccessor, by which the reflector's
@@ -79,17 +93,25 @@ func (r *row) GetObjectMeta() metav1.Object {
 // Transformer implements cache.TransformingStore: a full object lives no longer
 // than it takes to read it.
 func (s *accountStore) Transformer() cache.TransformFunc {
-	return func(o any) (any, error) { return s.row(o) }
+	return func(o any) (any, error) {
+		r, err := s.row(o)
+		if err != nil || r.kept != nil {
+			return &r, err
+		}
+		return cache.ExplicitKey(r.key), nil
+	}
 }
 
-func (s *accountStore) row(o any) (*row, error) {
+func (s *accountStore) row(o any) (row, error) {
 	switch o := o.(type) {
 	case *row:
-		return o, nil
+		return *o, nil
+	case cache.ExplicitKey:
+		return row{key: string(o)}, nil
 	case *metav1.PartialObjectMetadata:
-		return &row{key: o.Namespace + "/" + o.Name, annotations: s.a.keep(o.Annotations)}, nil
+		return row{o.Namespace + "/" + o.Name, s.a.keep(o.Annotations)}, nil
 	}
-	return nil, fmt.Errorf("a service account that is a %T", o)
+	return row{}, fmt.Errorf("a service account that is a %T", o)
 }
 
 // Add implements cache.ReflectorStore.
@@ -106,9 +128,9 @@ func (s *accountStore) put(o any) error {
 	s.a.mu.Lock()
 	defer s.a.mu.Unlock()
 	if s.a.all == nil {
-		s.a.all = map[string]map[string]string{}
+		s.a.all = map[string]*kept{}
 	}
-	s.a.all[r.key] = r.annotations
+	s.a.all[r.key] = r.kept
 	s.a.heard = s.a.k.now()
 	return nil
 }
@@ -128,17 +150,20 @@ func (s *accountStore) Delete(o any) error {
 
 // Replace implements cache.ReflectorStore.
 func (s *accountStore) Replace(objects []any, _ string) error {
-	all := make(map[string]map[string]string, len(objects))
+	all := make(map[string]*kept, len(objects))
 	for _, o := range objects {
 		r, err := s.row(o)
 		if err != nil {
 			return err
 		}
-		all[r.key] = r.annotations
+		all[r.key] = r.kept
 	}
 	s.a.mu.Lock()
 	defer s.a.mu.Unlock()
-	s.a.all, s.a.synced, s.a.heard = all, true, s.a.k.now()
+	s.a.all, s.a.heard = all, s.a.k.now()
+	if !s.a.Synced() {
+		close(s.a.synced)
+	}
 	return nil
 }
 

@@ -47,6 +47,9 @@ type Config struct {
 	// Federated tells whether an identity trusts a subject; nil when nobody knows.
 	Federated func(ctx context.Context, clientID, subject string) (known, ok bool)
 
+	// Settled, which may be nil, is called when all service accounts are known.
+	Settled func()
+
 	Log *slog.Logger     // default: none
 	Now func() time.Time // default time.Now
 }
@@ -146,5 +149,9 @@ func (c Config) names() []string {
 }
 
 // GCPercent is the garbage collector's setting that suits the process, unless
-// GOGC is set: it does little, and its memory is limited tightly.
-const GCPercent = 50
+// GOGC is set: it does little, and its memory is limited tightly. Until Settled,
+// when it reads all service accounts, that is GCPercentAtFirst.
+const (
+	GCPercent        = 50
+	GCPercentAtFirst = 30
+)

@@ -134,6 +134,7 @@ func (s *Server) Run(ctx context.Context) error {
 	back.Go(func() error { return s.accounts.Run(backCtx) })
 	back.Go(func() error { return s.certs.Run(backCtx) })
 	back.Go(func() error { s.follow(backCtx); return nil })
+	back.Go(func() error { s.settle(backCtx); return nil })
 	for ln, handler := range map[net.Listener]http.Handler{s.health: s.healthHandler(), s.metrics: obs.Metrics(s.registry)} {
 		if ln != nil {
 			back.Go(func() error {
@@ -184,6 +185,18 @@ func (s *Server) admissionServer() *http.Server {
 	return srv
 }
 
+// settle gives back the memory that reading all service accounts took: several
+// times what remains.
+func (s *Server) settle(ctx context.Context) {
+	if s.accounts.Wait(ctx) != nil {
+		return
+	}
+	if s.c.Settled != nil {
+		s.c.Settled()
+	}
+	debug.FreeOSMemory()
+}
+
 // accounts is admission's view of the service accounts.
 type accounts struct{ all *kube.Accounts }
 
@@ -198,12 +211,7 @@ func (a accounts) Account(ctx context.Context, namespace, name string) (admissio
 
 // follow keeps up with the cluster's version and with the trust file.
 func (s *Server) follow(ctx context.Context) {
-	freed := false
 	for wait := retryFirst; ; {
-		if !freed && s.accounts.Synced() {
-			debug.FreeOSMemory() // reading them all took several times what remains
-			freed = true
-		}
 		err := s.refresh(ctx)
 		next := lookEvery
 		if err == nil {

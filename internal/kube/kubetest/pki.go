@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"testing"
 	"time"
 )
 
@@ -21,7 +20,7 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(t testing.TB) *authority {
+func newAuthority(t TB) *authority {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
@@ -37,7 +36,7 @@ func newAuthority(t testing.TB) *authority {
 }
 
 // leaf is a certificate and its key, as PEM.
-func (a *authority) leaf(t testing.TB, name pkix.Name, notAfter time.Time) (cert, key []byte) {
+func (a *authority) leaf(t TB, name pkix.Name, notAfter time.Time) (cert, key []byte) {
 	t.Helper()
 	private := newKey(t)
 	template := &x509.Certificate{
@@ -54,7 +53,7 @@ func (a *authority) pem() []byte { return encode("CERTIFICATE", a.cert.Raw) }
 
 // KubeconfigFor is a kubeconfig for a new user of these groups, whose
 // certificate ends then.
-func (s *Server) KubeconfigFor(t testing.TB, notAfter time.Time, user string, groups ...string) []byte {
+func (s *Server) KubeconfigFor(t TB, notAfter time.Time, user string, groups ...string) []byte {
 	t.Helper()
 	cert, key := s.ca.leaf(t, pkix.Name{CommonName: user, Organization: groups}, notAfter)
 	return kubeconfig(t, s.URL, s.ca.pem(), map[string]any{
@@ -64,12 +63,12 @@ func (s *Server) KubeconfigFor(t testing.TB, notAfter time.Time, user string, gr
 }
 
 // KubeconfigWithToken is a kubeconfig for whoever has a token.
-func (s *Server) KubeconfigWithToken(t testing.TB, token string) []byte {
+func (s *Server) KubeconfigWithToken(t TB, token string) []byte {
 	t.Helper()
 	return kubeconfig(t, s.URL, s.ca.pem(), map[string]any{"token": token})
 }
 
-func kubeconfig(t testing.TB, server string, ca []byte, user map[string]any) []byte {
+func kubeconfig(t TB, server string, ca []byte, user map[string]any) []byte {
 	t.Helper()
 	b, err := json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "test",
@@ -83,21 +82,21 @@ func kubeconfig(t testing.TB, server string, ca []byte, user map[string]any) []b
 	return b
 }
 
-func newKey(t testing.TB) *ecdsa.PrivateKey {
+func newKey(t TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(t, err)
 	return key
 }
 
-func keyPEM(t testing.TB, key *ecdsa.PrivateKey) []byte {
+func keyPEM(t TB, key *ecdsa.PrivateKey) []byte {
 	t.Helper()
 	der, err := x509.MarshalECPrivateKey(key)
 	check(t, err)
 	return encode("EC PRIVATE KEY", der)
 }
 
-func serial(t testing.TB) *big.Int {
+func serial(t TB) *big.Int {
 	t.Helper()
 	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	check(t, err)
@@ -108,7 +107,7 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-func check(t testing.TB, err error) {
+func check(t TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +115,7 @@ func check(t testing.TB, err error) {
 }
 
 // Stranger is a kubeconfig for the server whose CA and user are another's.
-func Stranger(t testing.TB, s *Server) []byte {
+func Stranger(t TB, s *Server) []byte {
 	t.Helper()
 	other := &Server{URL: s.URL, ca: newAuthority(t)}
 	return other.KubeconfigFor(t, time.Now().Add(time.Hour), "stranger")

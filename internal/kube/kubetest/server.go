@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"testing"
 	"time"
 )
 
@@ -22,6 +21,17 @@ const Binaries = "LANYARD_KUBERNETES"
 
 // readyIn is when a start counts as failed: far more than a slow machine needs.
 const readyIn = 2 * time.Minute
+
+// TB is what is needed of a *testing.T; measurements have one of their own.
+type TB interface {
+	Helper()
+	Context() context.Context
+	TempDir() string
+	Cleanup(func())
+	Skip(args ...any)
+	Fatal(args ...any) // does not return
+	Fatalf(format string, args ...any)
+}
 
 // Server is etcd and kube-apiserver. They end with the test.
 type Server struct {
@@ -36,7 +46,7 @@ type Server struct {
 }
 
 // Start starts both. Without binaries the test is skipped, but fails in CI.
-func Start(t testing.TB) *Server {
+func Start(t TB) *Server {
 	t.Helper()
 	s := &Server{binaries: os.Getenv(Binaries), ca: newAuthority(t), dir: t.TempDir()}
 	if s.binaries == "" {
@@ -61,7 +71,7 @@ func Start(t testing.TB) *Server {
 }
 
 // Up starts the API server, again after Down, and waits until it is ready.
-func (s *Server) Up(t testing.TB) {
+func (s *Server) Up(t TB) {
 	t.Helper()
 	s.api = s.run(t, "kube-apiserver", "--etcd-servers=http://127.0.0.1:"+s.ports[1], "--secure-port="+s.ports[0],
 		"--bind-address=127.0.0.1", "--endpoint-reconciler-type=none", "--cert-dir="+s.file("generated"),
@@ -77,7 +87,7 @@ func (s *Server) Down() { s.api.stop() }
 
 func (s *Server) file(name string) string { return filepath.Join(s.dir, name) }
 
-func (s *Server) choosePorts(t testing.TB) {
+func (s *Server) choosePorts(t TB) {
 	t.Helper()
 	for i := range s.ports {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -88,7 +98,7 @@ func (s *Server) choosePorts(t testing.TB) {
 	}
 }
 
-func (s *Server) writeFiles(t testing.TB) {
+func (s *Server) writeFiles(t TB) {
 	t.Helper()
 	cert, key := s.ca.leaf(t, pkix.Name{CommonName: "kube-apiserver"}, time.Now().Add(12*time.Hour))
 	for name, content := range map[string][]byte{
@@ -99,7 +109,7 @@ func (s *Server) writeFiles(t testing.TB) {
 }
 
 // await polls: kube-apiserver says in no other way when it is ready.
-func (s *Server) await(t testing.TB) {
+func (s *Server) await(t TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readyIn)
 	defer cancel()
@@ -145,7 +155,7 @@ type process struct {
 
 // run starts a program beneath a shell that kills it when our end of its input
 // closes.
-func (s *Server) run(t testing.TB, program string, args ...string) *process {
+func (s *Server) run(t TB, program string, args ...string) *process {
 	t.Helper()
 	const script = `"$@" & pid=$!; read -r _; kill -9 $pid; wait $pid 2>/dev/null`
 	cmd := exec.Command("sh", append([]string{"-c", script, "sh", filepath.Join(s.binaries, program)}, args...)...)
@@ -176,7 +186,7 @@ func (l *tail) Write(b []byte) (int, error) {
 
 // Client is an HTTP client with the rights of system:masters, and no limit of
 // its own.
-func (s *Server) Client(t testing.TB) *http.Client {
+func (s *Server) Client(t TB) *http.Client {
 	t.Helper()
 	cert, key := s.ca.leaf(t, pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}, time.Now().Add(12*time.Hour))
 	pair, err := tls.X509KeyPair(cert, key)
