@@ -147,11 +147,15 @@ func (p *assignmentInput) check() (string, error) {
 }
 
 // refuseTwin looks for another assignment of the same role to the same
-// principal at the same scope, made before a revision (0: at all).
+// principal at the same scope, made before a revision (0: at all). Two may be
+// made at one revision: then the order of their keys decides.
 func refuseTwin(v *store.View, a *model.RoleAssignment, before int64) error {
 	for e := range v.Lookup(model.RoleIndex(a.PrincipalID)) {
 		b, ok := e.Value.(*model.RoleAssignment)
-		if !ok || b.RoleID != a.RoleID || !strings.EqualFold(b.Scope, a.Scope) || b.Key() == a.Key() || before > 0 && e.CreateRev > before {
+		if !ok || b.RoleID != a.RoleID || !strings.EqualFold(b.Scope, a.Scope) || b.Key() == a.Key() {
+			continue
+		}
+		if before > 0 && (e.CreateRev > before || e.CreateRev == before && b.Key() > a.Key()) {
 			continue
 		}
 		return fail(roleAssignmentExists, "The role assignment already exists. The ID of the existing role assignment is %s.",

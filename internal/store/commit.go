@@ -39,7 +39,8 @@ const MaxOps = 100
 const commitTimeout = 10 * time.Second
 
 // Commit makes all the writes, or none of them: in one etcd transaction (at
-// most MaxOps). It returns the new revision once this replica's View shows it.
+// most MaxOps). It returns the new revision once this replica's View shows it;
+// commits that were made at once share one.
 // A condition that does not hold gives ErrConflict. An apierr.Unavailable with a
 // revision means that the writes are stored but not in the View yet; without
 // one, they may be stored or not.
