@@ -18,9 +18,11 @@ import (
 
 // azRun runs the Azure CLI, and shows what it runs.
 type azRun struct {
-	a    *app
-	path string
-	env  []string
+	a     *app
+	path  string
+	env   []string
+	state *server.State
+	admin *server.Admin
 }
 
 // Settings of az that setup changes. The ones under "lanyard" are our own notes,
@@ -48,9 +50,13 @@ Your other clouds and their sign-ins stay as they are. Every az command that is 
 is printed, so that you can do the same by hand.
 
 In names mode (lanyard up --azure-names) the built-in AzureCloud is used, and only
-the sign-in is done.`,
+the sign-in is done.
+
+For a server elsewhere, name it with --server, --credentials and --ca-file. az then
+has the proxy and the CAs of this shell only.`,
 		Example: `  eval "$(lanyard env)"
   lanyard az setup
+  lanyard az setup --server lanyard.example.org --credentials admin.json --ca-file ca-bundle.pem
   az group create --name lab --location eastus`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -83,11 +89,25 @@ func (a *app) az(path string) (*azRun, error) {
 	if err != nil {
 		return nil, withHint(fmt.Errorf("no Azure CLI: %w", err), "install it (pip install azure-cli), or name it with --az PROGRAM")
 	}
+	z := &azRun{a: a, path: found, env: os.Environ()}
+	if a.server != "" {
+		z.state = &server.State{Address: a.server}
+		if a.caFile != "" {
+			z.env = append(z.env, "REQUESTS_CA_BUNDLE="+a.caFile)
+		}
+		z.admin, err = server.ReadAdmin(a.credentialsPath())
+		return z, err
+	}
+	if z.state, err = a.state(); err != nil {
+		return nil, err
+	}
+	if z.admin, err = server.ReadAdmin(a.credentialsPath()); err != nil {
+		return nil, err
+	}
 	vars, err := a.env(false)
 	if err != nil {
 		return nil, err
 	}
-	z := &azRun{a: a, path: found, env: os.Environ()}
 	for _, v := range vars {
 		z.env = append(z.env, v.name+"="+v.value)
 	}
@@ -122,23 +142,15 @@ func (z *azRun) quiet(ctx context.Context, args ...string) ([]byte, error) {
 }
 
 func (z *azRun) setup(ctx context.Context, cloud string) error {
-	state, err := z.a.state()
-	if err != nil {
-		return err
-	}
-	admin, err := server.ReadAdmin(server.Dir(z.a.dataDir).AdminFile())
-	if err != nil {
-		return err
-	}
-	if state.AzureNames {
+	if z.state.AzureNames {
 		cloud = azBuiltInCloud
 	}
 	clouds, active, err := z.clouds(ctx)
 	if err != nil {
 		return err
 	}
-	if !state.AzureNames {
-		if err := z.register(ctx, cloud, state.Address, clouds, active); err != nil {
+	if !z.state.AzureNames {
+		if err := z.register(ctx, cloud, z.state.Address, clouds, active); err != nil {
 			return err
 		}
 	}
@@ -147,11 +159,15 @@ func (z *azRun) setup(ctx context.Context, cloud string) error {
 			return err
 		}
 	}
-	if err := z.login(ctx, admin); err != nil {
+	if err := z.login(ctx); err != nil {
 		return err
 	}
-	if _, err := z.run(ctx, "", "account", "set", "--subscription", admin.SubscriptionID); err != nil {
+	if _, err := z.run(ctx, "", "account", "set", "--subscription", z.admin.SubscriptionID); err != nil {
 		return err
+	}
+	if z.a.server != "" {
+		z.a.say("az is signed in to %s; each shell that uses it needs the server's CA in REQUESTS_CA_BUNDLE", cloud)
+		return nil
 	}
 	z.a.say("az is signed in to %s; in each shell that uses it: %s", cloud, evalLine(z.a))
 	return nil
@@ -253,27 +269,27 @@ func (z *azRun) setting(ctx context.Context, name string) (string, error) {
 
 // login signs in as the admin. The secret goes through a file: everybody on the
 // machine can read a command line. az takes @FILE for any argument.
-func (z *azRun) login(ctx context.Context, admin *server.Admin) error {
-	f, err := os.CreateTemp(z.a.dataDir, azSecretPattern) // made 0600
+func (z *azRun) login(ctx context.Context) error {
+	dir := z.a.dataDir
+	if z.a.server != "" {
+		dir = "" // there may be none here
+	}
+	f, err := os.CreateTemp(dir, azSecretPattern) // made 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.WriteString(admin.ClientSecret)
+	_, err = f.WriteString(z.admin.ClientSecret)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	secret := "@" + f.Name()
-	_, err = z.run(ctx, secret, "login", "--service-principal", "--username", admin.ClientID, "--password", secret, "--tenant", admin.TenantID)
+	_, err = z.run(ctx, secret, "login", "--service-principal", "--username", z.admin.ClientID, "--password", secret, "--tenant", z.admin.TenantID)
 	return err
 }
 
 func (z *azRun) teardown(ctx context.Context, cloud string) error {
-	state, err := z.a.state()
-	if err != nil {
-		return err
-	}
-	if state.AzureNames {
+	if z.state.AzureNames {
 		return z.logout(ctx)
 	}
 	clouds, active, err := z.clouds(ctx)
@@ -314,15 +330,11 @@ func (z *azRun) teardown(ctx context.Context, cloud string) error {
 }
 
 func (z *azRun) logout(ctx context.Context) error {
-	admin, err := server.ReadAdmin(server.Dir(z.a.dataDir).AdminFile())
-	if err != nil {
-		return err
-	}
 	accounts, err := z.quiet(ctx, "account", "list", "--output", "json")
-	if err != nil || !bytes.Contains(accounts, []byte(admin.ClientID)) {
+	if err != nil || !bytes.Contains(accounts, []byte(z.admin.ClientID)) {
 		return err // signed out already
 	}
-	_, err = z.run(ctx, "", "logout", "--username", admin.ClientID)
+	_, err = z.run(ctx, "", "logout", "--username", z.admin.ClientID)
 	return err
 }
 

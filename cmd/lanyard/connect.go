@@ -41,10 +41,7 @@ func (a *app) connect() (*client.Client, error) {
 			return nil, err
 		}
 	}
-	path := a.credentials
-	if path == "" {
-		path = server.Dir(a.dataDir).AdminFile()
-	}
+	path := a.credentialsPath()
 	adm, err := server.ReadAdmin(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, withHint(fmt.Errorf("no credentials in %s", path), "name a file with --credentials, or start the server once with `lanyard up --new-admin`")
@@ -55,6 +52,14 @@ func (a *app) connect() (*client.Client, error) {
 	c.TenantID, c.SubscriptionID = adm.TenantID, adm.SubscriptionID
 	c.ClientID, c.ClientSecret = adm.ClientID, adm.ClientSecret
 	return client.New(c)
+}
+
+// credentialsPath is the file to sign in with.
+func (a *app) credentialsPath() string {
+	if a.credentials != "" {
+		return a.credentials
+	}
+	return server.Dir(a.dataDir).AdminFile()
 }
 
 func readRoots(path string) (*x509.CertPool, error) {

@@ -35,7 +35,7 @@ type Config struct {
 	// Roots to trust; nil for the system's.
 	Roots *x509.CertPool
 	// Dial, if set, is the HOST:PORT that all of the set's names are reached
-	// at; empty resolves them.
+	// at; empty resolves them, or asks the environment's HTTPS_PROXY.
 	Dial           string
 	TenantID       string
 	SubscriptionID string
@@ -79,6 +79,9 @@ func New(c Config) (*Client, error) {
 			return dialer.DialContext(ctx, network, addr)
 		},
 		ForceAttemptHTTP2: true,
+	}
+	if c.Dial == "" {
+		transport.Proxy = http.ProxyFromEnvironment
 	}
 	hc := &http.Client{Transport: transport, Timeout: timeout}
 	options := azcore.ClientOptions{
