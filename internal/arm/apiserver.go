@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
 
@@ -108,7 +109,7 @@ func (a *apiServer) issuer(ctx context.Context) (issuer string, keys []byte, err
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return "", nil, errors.New("/.well-known/openid-configuration is not JSON")
 	}
-	if err := checkIssuer(doc.Issuer); err != nil {
+	if err := model.CheckIssuer(doc.Issuer); err != nil {
 		return "", nil, fmt.Errorf("the cluster's issuer is of no use: %w (kube-apiserver's --service-account-issuer)", err)
 	}
 	if keys, err = a.get(ctx, "/openid/v1/jwks"); err != nil {

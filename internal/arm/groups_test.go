@@ -116,3 +116,65 @@ func TestRegistrationsAreRemembered(t *testing.T) {
 		t.Errorf("nobody registers: %d", a.status)
 	}
 }
+
+func TestFeaturesOfOneNamespace(t *testing.T) {
+	l := newLab(t)
+	features := subID + "/providers/Microsoft.Features/providers/"
+	for _, name := range []string{"Microsoft.ContainerService/features/One", "Microsoft.ContainerService/features/Two", "Microsoft.KeyVault/features/One"} {
+		l.must(200, "POST", features+name+"/register", "")
+	}
+	for path, want := range map[string]int{
+		features + "microsoft.containerservice/features": 2,
+		features + "Microsoft.KeyVault/features":         1,
+		features + "Microsoft.Authorization/features":    0,
+		subID + "/providers/Microsoft.Features/features": 3,
+	} {
+		if got := l.must(200, "GET", path, "").values(); len(got) != want {
+			t.Errorf("%s: %v, want %d", path, got, want)
+		}
+	}
+	l.principal(nobody)
+	if a := l.as("nobody", "GET", features+"Microsoft.KeyVault/features", ""); a.status != 403 {
+		t.Errorf("nobody lists features: %d, want 403", a.status)
+	}
+}
+
+func TestLocations(t *testing.T) {
+	l := newLab(t)
+	names := map[any]bool{}
+	for _, v := range l.must(200, "GET", subID+"/locations", "").values() {
+		one := v.(map[string]any)
+		if one["displayName"] == "" || one["id"] != subID+"/locations/"+fmt.Sprint(one["name"]) {
+			t.Errorf("location %v", one)
+		}
+		names[one["name"]] = true
+	}
+	if len(names) < 30 || !names["eastus"] || !names["westeurope"] {
+		t.Errorf("locations %v", names)
+	}
+	if a := l.as("", "GET", subID+"/locations", ""); a.status != 401 {
+		t.Errorf("without a token: %d, want 401", a.status)
+	}
+}
+
+// azapi and others choose an api-version from these lists.
+func TestProvidersListTheirTypes(t *testing.T) {
+	l := newLab(t)
+	for scope, state := range map[string]any{subID: "Registered", "": nil} {
+		got := l.must(200, "GET", scope+"/providers/microsoft.keyvault", "").body
+		if got["id"] != scope+"/providers/Microsoft.KeyVault" || got["registrationState"] != state {
+			t.Errorf("provider %v %v, want state %v", got["id"], got["registrationState"], state)
+		}
+		listed := false
+		for _, v := range got["resourceTypes"].([]any) {
+			typ := v.(map[string]any)
+			listed = listed || typ["resourceType"] == "vaults" && len(typ["apiVersions"].([]any)) > 3 && len(typ["locations"].([]any)) > 30
+		}
+		if !listed {
+			t.Errorf("%s: vaults are not among the types %v", scope, got["resourceTypes"])
+		}
+		if got := l.must(200, "GET", scope+"/providers", "").values(); len(got) != 6 {
+			t.Errorf("%s: %d providers, want 6", scope, len(got))
+		}
+	}
+}

@@ -1,10 +1,7 @@
 package arm
 
 import (
-	"errors"
-	"net/url"
 	"strings"
-	"unicode"
 
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -72,10 +69,6 @@ func removeIdentity(_ *Server, v *store.View, e *store.Entry) []store.Op {
 	return ops
 }
 
-// Limits of a federated credential.
-// https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations
-const maxClaim = 600
-
 func checkCredentialName(name string) error {
 	if !model.ValidCredentialName(name) {
 		return fail(badRequest, "The federated identity credential name '%s' is invalid: it must have 3 to 120 letters, digits, "+
@@ -99,20 +92,20 @@ func putCredential(c *call, in *input) (*change, error) {
 	if p == nil {
 		return nil, fail(badRequest, "A federated identity credential must not have empty properties.")
 	}
-	if err := p.check(); err != nil {
-		return nil, err
+	f := &model.FederatedCredential{
+		Resource: in.common, ParentKey: c.holder.Key,
+		Issuer: p.Issuer, Subject: p.Subject, Audiences: p.Audiences, Matching: p.Matching,
+	}
+	if err := f.Validate(); err != nil {
+		return nil, fail(badRequest, "The federated identity credential is invalid: %s.", err)
 	}
 
 	parent, ok := c.holder.Value.(*model.Identity)
 	if !ok {
 		return nil, c.notFound(c.id.Parent())
 	}
-	if err := c.checkOthers(in, p); err != nil {
+	if err := c.checkOthers(f); err != nil {
 		return nil, err
-	}
-	f := &model.FederatedCredential{
-		Resource: in.common, ParentKey: c.holder.Key,
-		Issuer: p.Issuer, Subject: p.Subject, Audiences: p.Audiences, Matching: p.Matching,
 	}
 	// The identity is written with it, unchanged: of two credentials written at
 	// once, each checked against the same others, one loses.
@@ -126,63 +119,17 @@ func putCredential(c *call, in *input) (*change, error) {
 	}, nil
 }
 
-func (p *credentialProperties) check() error {
-	if err := checkIssuer(p.Issuer); err != nil {
-		return fail(badRequest, "The federated identity credential's issuer is invalid: %s.", err)
-	}
-	switch {
-	case len(p.Audiences) != 1:
-		return fail(badRequest, "A federated identity credential must have exactly one audience, such as api://AzureADTokenExchange; it has %d.", len(p.Audiences))
-	case !soundClaim(p.Audiences[0]):
-		return fail(badRequest, "The federated identity credential's audience must have 1 to %d printable characters.", maxClaim)
-	case p.Matching == nil && !soundClaim(p.Subject):
-		return fail(badRequest, "The federated identity credential's subject must have 1 to %d printable characters.", maxClaim)
-	case p.Matching != nil && p.Subject != "":
-		return fail(badRequest, "A federated identity credential has either a subject or a claimsMatchingExpression, not both.")
-	case p.Matching != nil && p.Matching.LanguageVersion != model.ExpressionVersion:
-		return fail(badRequest, "The languageVersion of claimsMatchingExpression must be %d.", model.ExpressionVersion)
-	case p.Matching != nil:
-		if _, err := model.ParseExpression(p.Matching.Value); err != nil {
-			return fail(badRequest, "The claimsMatchingExpression is invalid: %s.", err)
-		}
-	}
-	return nil
-}
-
-func soundClaim(s string) bool {
-	return s != "" && len(s) <= maxClaim && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
-}
-
-// checkIssuer wants an https URL whose discovery document can be found.
-// https://openid.net/specs/openid-connect-core-1_0.html#IDToken
-func checkIssuer(s string) error {
-	if !soundClaim(s) || strings.Contains(s, " ") {
-		return errors.New("it must have 1 to 600 printable characters and no spaces")
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "":
-		return errors.New("it must be an https URL")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#"):
-		return errors.New("it must have no user, query or fragment")
-	}
-	return nil
-}
-
 // checkOthers keeps the rules over all credentials of one identity.
-func (c *call) checkOthers(in *input, p *credentialProperties) error {
+func (c *call) checkOthers(f *model.FederatedCredential) error {
 	others := 0
 	for e := range c.view.Prefix(c.holder.Key+model.FederatedCredentialSegment, "") {
-		f, ok := e.Value.(*model.FederatedCredential)
-		if !ok || e.Key == strings.ToLower(in.common.ID) {
+		g, ok := e.Value.(*model.FederatedCredential)
+		if !ok || e.Key == f.Key() {
 			continue
 		}
 		others++
-		if f.Issuer != p.Issuer || f.Subject != p.Subject {
-			continue
-		}
-		if f.Matching == nil && p.Matching == nil || f.Matching != nil && p.Matching != nil && *f.Matching == *p.Matching {
-			return fail(badRequest, "Issuer and subject combination already exists for this Managed Identity, in the credential '%s'.", f.Name)
+		if f.Same(g) {
+			return fail(badRequest, "Issuer and subject combination already exists for this Managed Identity, in the credential '%s'.", g.Name)
 		}
 	}
 	if limit := c.s.c.MaxCredentials; limit > 0 && others >= limit {

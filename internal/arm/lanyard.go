@@ -188,7 +188,7 @@ const (
 )
 
 func (p *issuerProperties) check() error {
-	if err := checkIssuer(p.URL); err != nil {
+	if err := model.CheckIssuer(p.URL); err != nil {
 		return fail(badRequest, "The issuer's url is invalid: %s.", err)
 	}
 	if bytes.Equal(p.Keys, []byte("null")) {

@@ -38,6 +38,13 @@ func providerRows() []*row {
 			},
 		},
 		{
+			name: "provider", typ: "Microsoft.Resources/providers", versions: resourceVersions,
+			verbs: map[string]verb{
+				"GET":  {do: (*call).getProvider, open: true},
+				"LIST": {do: (*call).listProviders, open: true},
+			},
+		},
+		{
 			name: "feature", typ: featureType, versions: featureVersions,
 			in: inSubscription, listed: inSubscription,
 			verbs: map[string]verb{"GET": {do: (*call).getFeature}, "LIST": {do: (*call).listFeatures}},
@@ -74,8 +81,8 @@ func (s *Server) findProviderAction(id resid.ID, name string) (*row, operation, 
 type provider struct {
 	ID            string         `json:"id"`
 	Namespace     string         `json:"namespace"`
-	Policy        string         `json:"registrationPolicy"`
-	State         string         `json:"registrationState"`
+	Policy        string         `json:"registrationPolicy,omitempty"` // with State: of a subscription
+	State         string         `json:"registrationState,omitempty"`
 	ResourceTypes []providedType `json:"resourceTypes"`
 }
 
@@ -108,12 +115,15 @@ func isKnown(ns string) bool {
 
 func (c *call) providerOf(namespace string) provider {
 	ns := spellNamespace(namespace)
-	p := provider{ID: c.s.sub + "/providers/" + ns, Namespace: ns, Policy: "RegistrationRequired", State: "NotRegistered", ResourceTypes: []providedType{}}
-	if isKnown(ns) && !preview[strings.ToLower(ns)] {
-		p.State = "Registered"
-	}
-	if reg, _, ok := store.Get[*model.Registration](c.view, strings.ToLower(p.ID)); ok {
-		p.State = registrationState(reg)
+	p := provider{ID: "/providers/" + ns, Namespace: ns, ResourceTypes: []providedType{}}
+	if c.id.Subscription() != "" {
+		p.ID, p.Policy, p.State = c.s.sub+p.ID, "RegistrationRequired", "NotRegistered"
+		if isKnown(ns) && !preview[strings.ToLower(ns)] {
+			p.State = "Registered"
+		}
+		if reg, _, ok := store.Get[*model.Registration](c.view, strings.ToLower(p.ID)); ok {
+			p.State = registrationState(reg)
+		}
 	}
 	for _, r := range c.s.rows {
 		rest, ok := strings.CutPrefix(r.typ, ns+"/")
@@ -147,6 +157,9 @@ func (c *call) listProviders() error {
 	body := listBody{Value: []any{}}
 	for _, ns := range known {
 		body.Value = append(body.Value, c.providerOf(ns))
+	}
+	if c.id.Subscription() == "" {
+		return httpx.WriteJSON(c.w, http.StatusOK, body)
 	}
 	for e := range below(c.view, c.s.sub+"/providers/", "") {
 		if reg, ok := e.Value.(*model.Registration); ok && !isKnown(reg.Namespace) {
