@@ -14,7 +14,6 @@ const system = "azure-workload-identity-system"
 // testRollout replaces the webhook's pods, one after another, while 200 pods are
 // made: none is refused, and none is made without its token.
 func testRollout(t *testing.T, c *cluster) {
-	c.addImage(t, buildImage(t, "lanyard"))
 	s := newServer(t, c, "--address", "lanyard.test", "--listen", nodeAddress+":443", "--adfs")
 	s.lanyard(nil, "cluster", "attach", "dev", "--kubeconfig", c.kubeconfig(), "--enable-oidc-issuer", "--enable-workload-identity",
 		"--webhook", "deployment", "--webhook-image", "localhost/lanyard:dev", "--webhook-image-pull-policy", "Never")

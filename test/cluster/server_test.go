@@ -19,28 +19,40 @@ import (
 	"time"
 )
 
-// server is one `lanyard up` of the built binary, in a cluster's network, and
-// the shell of the person who runs it.
-type server struct {
+// shell is a person's, in a cluster's network.
+type shell struct {
 	t       *testing.T
 	cluster *cluster
-	bin     string
-	data    string // the server's data directory
-	home    string // the person's
-	flags   []string
+	bin     string // the built binary
+	home    string
 	env     []string
+}
+
+// server is one `lanyard up` of the built binary, and the shell of the person
+// who runs it.
+type server struct {
+	*shell
+	data  string // its data directory
+	flags []string
 
 	process *process
+}
+
+func newShell(t *testing.T, c *cluster) *shell {
+	t.Helper()
+	s := &shell{t: t, cluster: c, bin: os.Getenv("LANYARD_BIN"), home: t.TempDir()}
+	if s.bin == "" {
+		cannotRun(t, "LANYARD_BIN is not set: use test/cluster/run, or make test")
+	}
+	s.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "TMPDIR=" + t.TempDir()}
+	return s
 }
 
 // newServer starts a server for a test. More flags than these are of `up`.
 func newServer(t *testing.T, c *cluster, flags ...string) *server {
 	t.Helper()
-	s := &server{t: t, cluster: c, bin: os.Getenv("LANYARD_BIN"), home: t.TempDir(), data: filepath.Join(t.TempDir(), "data"), flags: flags}
-	if s.bin == "" {
-		cannotRun(t, "LANYARD_BIN is not set: use test/cluster/run, or make test")
-	}
-	s.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "TMPDIR=" + t.TempDir(), "LANYARD_DATA_DIR=" + s.data}
+	s := &server{shell: newShell(t, c), data: filepath.Join(t.TempDir(), "data"), flags: flags}
+	s.env = append(s.env, "LANYARD_DATA_DIR="+s.data)
 	t.Cleanup(func() { s.stop() })
 	s.start()
 	return s
@@ -70,7 +82,7 @@ func (s *server) stop() {
 
 // lanyard runs a command that must succeed, and reads its JSON into answer
 // unless that is nil.
-func (s *server) lanyard(answer any, args ...string) {
+func (s *shell) lanyard(answer any, args ...string) {
 	s.t.Helper()
 	out := s.must(s.bin, append(args, "-o", "json")...)
 	if answer == nil {
@@ -83,7 +95,7 @@ func (s *server) lanyard(answer any, args ...string) {
 
 // must runs a command that must succeed in the person's shell, and gives its
 // standard output.
-func (s *server) must(name string, args ...string) string {
+func (s *shell) must(name string, args ...string) string {
 	s.t.Helper()
 	out, errs, err := s.try(name, args...)
 	if err != nil {
@@ -92,7 +104,7 @@ func (s *server) must(name string, args ...string) string {
 	return out
 }
 
-func (s *server) try(name string, args ...string) (out, errs string, err error) {
+func (s *shell) try(name string, args ...string) (out, errs string, err error) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), commandLimit)
 	defer cancel()
@@ -185,6 +197,12 @@ func (c *cluster) run(t *testing.T, env []string, ready, name string, args ...st
 		t.Fatalf("%s does not say %q\n%s", filepath.Base(name), ready, p.log)
 	}
 	return p
+}
+
+// kill ends the program, however it takes it.
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	<-p.exited
 }
 
 // stop ends the program as an init system does; it must end well. Once more

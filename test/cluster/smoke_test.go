@@ -21,12 +21,15 @@ func TestControlPlane(t *testing.T) {
 // TestNode holds what needs pods that run.
 func TestNode(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("LANYARD_NODE") == "" {
+	if os.Getenv("LANYARD_CLUSTER_NODE") == "" {
 		cannotRun(t, "a node needs Linux and root: use test/cluster/run, or make test")
 	}
 	c := start(t, "node")
+	c.addImages(t, "lanyard", "quickstart")
+	c.addKit(t)
 	t.Run("pod", func(t *testing.T) { testPod(t, c) })
 	t.Run("walkthrough", func(t *testing.T) { testWalkthrough(t, c) })
+	t.Run("walkthrough-in-the-cluster", func(t *testing.T) { testInside(t, c) })
 	t.Run("rollout", func(t *testing.T) { testRollout(t, c) }) // after the other webhook is gone
 }
 
@@ -69,13 +72,20 @@ func testTokens(t *testing.T, c *cluster) {
 	}
 }
 
-func testPod(t *testing.T, c *cluster) {
+// kitImage holds the program ./kit, which runs as root.
+const kitImage = "localhost/kit:1"
+
+func (c *cluster) addKit(t *testing.T) {
+	t.Helper()
 	image := filepath.Join(t.TempDir(), "kit.tar")
 	kit := filepath.Join(c.dir, "kit")
-	if out, err := c.command(t.Context(), kit, "image", "-name", "localhost/kit:1", "-program", kit, "-out", image).CombinedOutput(); err != nil {
+	if out, err := c.command(t.Context(), kit, "image", "-name", kitImage, "-program", kit, "-out", image).CombinedOutput(); err != nil {
 		t.Fatalf("making an image: %v\n%s", err, out)
 	}
 	c.addImage(t, image)
+}
+
+func testPod(t *testing.T, c *cluster) {
 	namespace := c.namespace(t, "smoke")
 	c.apply(t, namespace, `
 apiVersion: v1
@@ -84,7 +94,7 @@ metadata: {name: reader}
 spec:
   restartPolicy: Never
   volumes: [{name: token, projected: {sources: [{serviceAccountToken: {audience: "`+audience+`", path: token}}]}}]
-  containers: [{name: reader, image: "localhost/kit:1", args: [cat, /token/token], volumeMounts: [{name: token, mountPath: /token}]}]
+  containers: [{name: reader, image: "`+kitImage+`", args: [cat, /token/token], volumeMounts: [{name: token, mountPath: /token}]}]
 `)
 	c.wait(t, namespace, "pod/reader", "jsonpath={.status.phase}=Succeeded")
 	token := strings.TrimSpace(c.kubectl(t, "logs", "-n", namespace, "reader"))

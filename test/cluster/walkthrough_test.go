@@ -18,28 +18,36 @@ const nodeAddress = "172.31.255.1"
 
 // person has az, kubectl and what `lanyard env` prints.
 type person struct {
-	*server
+	*shell
 	az, kubectl string
 }
 
-// testWalkthrough is the lab on a whole node, with Lanyard beside the cluster:
-// every line of az and kubectl, as people type them.
+// testWalkthrough is the lab on a whole node, with Lanyard beside the cluster.
 func testWalkthrough(t *testing.T, c *cluster) {
-	az := os.Getenv("LANYARD_AZ_2_91")
-	if az == "" {
-		cannotRun(t, "no Azure CLI is installed: use test/cluster/run, or make test")
+	s := newServer(t, c, "--address", "lanyard.test", "--listen", nodeAddress+":443", "--adfs", "--webhook", nodeAddress+":9443")
+	p := newPerson(t, s.shell)
+	for line := range strings.Lines(p.must(p.bin, "env")) {
+		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		p.env = append(p.env, name+"="+strings.Trim(value, "'"))
 	}
-	c.addImage(t, buildImage(t, "quickstart"))
-	p := newPerson(t, c, az, "--address", "lanyard.test", "--listen", nodeAddress+":443", "--adfs", "--webhook", nodeAddress+":9443")
-	p.must(p.bin, "az", "setup", "--az", az)
+	p.lab()
+	p.must(p.kubectl, "delete", "pod", "quick-start")
+	p.leave()
+}
+
+// lab is every line of az and kubectl, as people type them. It leaves the lab's
+// pod, and gives the vault's URL.
+func (p *person) lab() (vault string) {
+	p.t.Helper()
+	p.must(p.bin, "az", "setup", "--az", p.az)
 	p.line("group", "create", "--name", "workshop-rg", "--location", "eastus")
 	p.line("keyvault", "create", "--name", "workshop-kv", "--resource-group", "workshop-rg", "--location", "eastus", "--enable-rbac-authorization", "false")
-	p.lanyard(nil, "cluster", "attach", "akscluster", "-g", "workshop-rg", "--kubeconfig", c.kubeconfig())
+	p.lanyard(nil, "cluster", "attach", "akscluster", "-g", "workshop-rg", "--kubeconfig", p.cluster.kubeconfig())
 
 	feature := []string{"--namespace", "Microsoft.ContainerService", "--name", "EnableWorkloadIdentityPreview"}
 	p.line(append([]string{"feature", "register"}, feature...)...)
 	if state := p.line(append([]string{"feature", "show", "--query", "properties.state", "-otsv"}, feature...)...); state != "Registered" {
-		t.Errorf("the feature is %s", state)
+		p.t.Errorf("the feature is %s", state)
 	}
 	p.line("provider", "register", "--namespace", "Microsoft.ContainerService")
 	p.line("extension", "add", "--name", "aks-preview")
@@ -47,7 +55,7 @@ func testWalkthrough(t *testing.T, c *cluster) {
 	p.line("aks", "update", "--resource-group", "workshop-rg", "--name", "akscluster", "--enable-oidc-issuer", "--enable-workload-identity")
 	url := p.line("aks", "show", "-n", "akscluster", "-g", "workshop-rg", "--query", "oidcIssuerProfile.issuerUrl", "-otsv")
 	if url != issuer {
-		t.Errorf("the issuer is %q, want the one that tokens carry, %q", url, issuer)
+		p.t.Errorf("the issuer is %q, want the one that tokens carry, %q", url, issuer)
 	}
 	p.line("identity", "create", "--name", "workshop-Identity", "--resource-group", "workshop-rg", "--location", "eastus")
 	p.line("keyvault", "secret", "set", "--vault-name", "workshop-kv", "--name", "mysecret", "--value", `LevelUp Lab Secret\!`)
@@ -64,31 +72,35 @@ metadata:
 `)
 	p.line("identity", "federated-credential", "create", "--name", "myfederatedIdentity", "--identity-name", "workshop-Identity",
 		"--resource-group", "workshop-rg", "--issuer", url, "--subject", "system:serviceaccount:default:workload-identity-sa")
-	vault := p.line("keyvault", "show", "-g", "workshop-rg", "-n", "workshop-kv", "--query", "properties.vaultUri", "-o", "tsv")
+	vault = p.line("keyvault", "show", "-g", "workshop-rg", "-n", "workshop-kv", "--query", "properties.vaultUri", "-o", "tsv")
 
 	p.quickStart(vault)
 	p.must(p.kubectl, "delete", "pod", "quick-start")
 	p.quickStart(vault)
 	p.doctor()
+	return vault
+}
 
+// leave turns workload identity off, which leaves nothing in the cluster.
+func (p *person) leave() {
+	p.t.Helper()
 	p.line("aks", "update", "--resource-group", "workshop-rg", "--name", "akscluster", "--disable-workload-identity")
-	if left := c.kubectl(t, "get", "mutatingwebhookconfigurations", "-o", "name"); left != "" {
-		t.Errorf("without workload identity, the cluster still has %s", left)
+	if left := p.cluster.kubectl(p.t, "get", "mutatingwebhookconfigurations", "-o", "name"); left != "" {
+		p.t.Errorf("without workload identity, the cluster still has %s", left)
 	}
 }
 
-// newPerson starts a server, and gives its person a shell.
-func newPerson(t *testing.T, c *cluster, az string, flags ...string) *person {
+// newPerson gives a shell az, which has never run, and kubectl.
+func newPerson(t *testing.T, s *shell) *person {
 	t.Helper()
-	p := &person{server: newServer(t, c, flags...), az: az}
-	wrapper := string(read(t, filepath.Join(c.dir, "kubectl")))
+	p := &person{shell: s, az: os.Getenv("LANYARD_AZ_2_91")}
+	if p.az == "" {
+		cannotRun(t, "no Azure CLI is installed: use test/cluster/run, or make test")
+	}
+	wrapper := string(read(t, filepath.Join(s.cluster.dir, "kubectl")))
 	p.kubectl = regexp.MustCompile(`\S+/kubectl\b`).FindString(wrapper) // the program, without the admin's settings
 	p.env = append(p.env, "AZURE_CONFIG_DIR="+filepath.Join(p.home, ".azure"), "AZURE_CORE_COLLECT_TELEMETRY=0",
 		"AZURE_EXTENSION_USE_DYNAMIC_INSTALL=no", "AZURE_CORE_NO_COLOR=1")
-	for line := range strings.Lines(p.must(p.bin, "env")) {
-		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
-		p.env = append(p.env, name+"="+strings.Trim(value, "'"))
-	}
 	return p
 }
 
@@ -149,14 +161,17 @@ func (p *person) doctor() {
 	}
 }
 
-// buildImage makes the OCI archive of one of our programs.
-func buildImage(t *testing.T, name string) string {
+// addImages builds the images of our programs, and gives them to the node.
+func (c *cluster) addImages(t *testing.T, names ...string) {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "run", "./deploy/images", "-out", dir, "-platforms", "linux/"+runtime.GOARCH, "-images", name)
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./deploy/images", "-out", dir, "-platforms", "linux/"+runtime.GOARCH,
+		"-images", strings.Join(names, ","))
 	cmd.Dir = filepath.Join("..", "..")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the image %s: %v\n%s", name, err, out)
+		t.Fatalf("building the images %v: %v\n%s", names, err, out)
 	}
-	return filepath.Join(dir, name+".tar")
+	for _, name := range names {
+		c.addImage(t, filepath.Join(dir, name+".tar"))
+	}
 }
