@@ -53,7 +53,7 @@ race: ## The tests under the race detector
 	@$(KUBERNETES) $(GO) test -race ./...
 
 bench: build ## Measure against the bounds; prints a table
-	$(GO) run ./test/bench
+	@$(KUBERNETES) $(GO) run ./test/bench
 
 bench-scale: build ## Measure a store with 100,000 identities of 20 credentials each; wants 16 GB
 	$(GO) run ./test/bench -only none -identities 100000

@@ -72,33 +72,33 @@ func (l *lab) pairs(ctx context.Context) ([]pair, error) {
 		return err
 	}
 	return []pair{
-		{"exchange, RS256 in, ES256 out", "bare POST: RSA verify, P-256 sign", 0.7, exchange(l.es, l.es.form), post("/es", l.es.form)},
-		{"exchange, RS256 in, RS256 out", "bare POST: RSA verify, RSA sign", 0.85, exchange(l.rs, l.rs.form), post("/rs", l.rs.form)},
-		{"sign-in with a secret", "bare POST: P-256 sign", 0, exchange(l.es, l.es.login), post("/sign", l.es.login)},
-		{"secret read", "bare GET of the same answer", 0.6, send(l.es, read), get("/secret", l.es.token)},
-		{"secret write, durable", "raw etcd put, durable", 0.5, func(ctx context.Context, w int) error {
+		{name: "exchange, RS256 in, ES256 out", bound: "bare POST: RSA verify, P-256 sign", want: 0.7, subject: exchange(l.es, l.es.form), against: post("/es", l.es.form)},
+		{name: "exchange, RS256 in, RS256 out", bound: "bare POST: RSA verify, RSA sign", want: 0.85, subject: exchange(l.rs, l.rs.form), against: post("/rs", l.rs.form)},
+		{name: "sign-in with a secret", bound: "bare POST: P-256 sign", subject: exchange(l.es, l.es.login), against: post("/sign", l.es.login)},
+		{name: "secret read", bound: "bare GET of the same answer", want: 0.6, subject: send(l.es, read), against: get("/secret", l.es.token)},
+		{name: "secret write, durable", bound: "raw etcd put, durable", want: 0.5, subject: func(ctx context.Context, w int) error {
 			_, err := request{
 				method: "PUT", token: l.es.admin, body: set,
 				url: fmt.Sprintf("%s/secrets/write-%d-%d?api-version=7.4", l.es.names.VaultURL(vaultName), w, l.seq.Add(1)%50),
 			}.send(ctx, l.es.http)
 			return err
-		}, etcdPut},
-		{"ARM GET of an identity", "bare GET of the same answer", 0, send(l.es, identity), get("/identity", l.es.arm)},
-		{"ARM PUT of an identity", "raw etcd put, durable", 0, func(ctx context.Context, w int) error {
+		}, against: etcdPut},
+		{name: "ARM GET of an identity", bound: "bare GET of the same answer", subject: send(l.es, identity), against: get("/identity", l.es.arm)},
+		{name: "ARM PUT of an identity", bound: "raw etcd put, durable", subject: func(ctx context.Context, w int) error {
 			_, err := request{
 				method: "PUT", token: l.es.arm, url: l.es.armURL(fmt.Sprintf("/put-%d", w)),
 				body: fmt.Appendf(nil, `{"location":"local","tags":{"n":"%d"}}`, l.seq.Add(1)),
 			}.send(ctx, l.es.http)
 			return err
-		}, etcdPut},
-		{fmt.Sprintf("list %d identities by pages", manyIdentities), "bare GETs of a page, as many", 0,
-			func(ctx context.Context, _ int) error {
+		}, against: etcdPut},
+		{name: fmt.Sprintf("list %d identities by pages", manyIdentities), bound: "bare GETs of a page, as many",
+			subject: func(ctx context.Context, _ int) error {
 				if _, err := pages(); err != nil {
 					return err
 				}
 				return l.es.listAll(ctx)
 			},
-			func(ctx context.Context, w int) error {
+			against: func(ctx context.Context, w int) error {
 				n, err := pages()
 				for range n {
 					err = errors.Join(err, get("/page", l.es.arm)(ctx, w))
@@ -111,6 +111,7 @@ func (l *lab) pairs(ctx context.Context) ([]pair, error) {
 // request is one HTTP request, ready to be sent again and again.
 type request struct {
 	method, url, token string
+	contentType        string // default what the token endpoint or Azure's PUTs take
 	body               []byte
 }
 
@@ -136,10 +137,12 @@ func (r request) do(ctx context.Context, c *http.Client) (*http.Response, error)
 	if r.token != "" {
 		req.Header.Set("Authorization", "Bearer "+r.token)
 	}
-	switch r.method {
-	case "POST":
+	switch {
+	case r.contentType != "":
+		req.Header.Set("Content-Type", r.contentType)
+	case r.method == "POST":
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	case "PUT":
+	case r.method == "PUT":
 		req.Header.Set("Content-Type", "application/json")
 	}
 	return c.Do(req)

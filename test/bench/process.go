@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -76,7 +77,7 @@ func startOnce(ctx context.Context, binary, dir string, idle time.Duration) (rea
 		}
 	}()
 	time.Sleep(idle)
-	rss, statErr := residentSize(cmd.Process.Pid)
+	rss, statErr := processMemory(cmd.Process.Pid, "VmRSS")
 	err = errors.Join(statErr, cmd.Process.Signal(syscall.SIGTERM), cmd.Wait())
 	if ready == 0 {
 		err = errors.Join(errors.New("the server did not get ready"), err)
@@ -84,16 +85,47 @@ func startOnce(ctx context.Context, binary, dir string, idle time.Duration) (rea
 	return ready, rss, err
 }
 
-func residentSize(pid int) (int64, error) {
+// processMemory reads a field of proc_pid_status(5): VmRSS is what a process has,
+// VmHWM the most that it ever had.
+func processMemory(pid int, field string) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range bytes.Lines(b) {
 		var kb int64
-		if n, _ := fmt.Sscanf(string(line), "VmRSS: %d kB", &kb); n == 1 {
+		if n, _ := fmt.Sscanf(string(line), field+": %d kB", &kb); n == 1 {
 			return kb * 1024, nil
 		}
 	}
-	return 0, errors.New("no VmRSS")
+	return 0, errors.New("no " + field)
+}
+
+// treeTime is what this process and all beneath it have used so far.
+func treeTime() time.Duration {
+	const tick = 10 * time.Millisecond // of all Linux systems: proc_pid_stat(5)
+	entries, _ := filepath.Glob("/proc/[0-9]*/stat")
+	parents, used := map[int]int{}, map[int]time.Duration{}
+	for _, path := range entries {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		var pid int
+		fmt.Sscan(string(b), &pid)
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // a name may hold anything
+		parents[pid], _ = strconv.Atoi(fields[1])
+		user, _ := strconv.Atoi(fields[11])
+		system, _ := strconv.Atoi(fields[12])
+		used[pid] = time.Duration(user+system) * tick
+	}
+	var all time.Duration
+	for pid := range used {
+		for p := pid; p > 0; p = parents[p] {
+			if p == os.Getpid() {
+				all += used[pid]
+			}
+		}
+	}
+	return all
 }

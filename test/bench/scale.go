@@ -142,5 +142,5 @@ func (b *bench) identity(group string, i int) []store.Op {
 func settledMemory() (int64, error) {
 	runtime.GC()
 	debug.FreeOSMemory()
-	return residentSize(os.Getpid())
+	return processMemory(os.Getpid(), "VmRSS")
 }
