@@ -73,7 +73,7 @@ func (m *mutation) patchContainer(l *list, i int) {
 	}
 	before, path := len(m.patch.Ops), at(l.path, i)
 	m.refresh(n, path+"/env")
-	var env [][]byte
+	env := make([][]byte, 0, len(m.vars))
 	for j := range m.vars {
 		v := &m.vars[j]
 		found, conflict := m.has(n, v)

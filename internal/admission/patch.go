@@ -23,8 +23,9 @@ func (m *mutation) extend(path string, s state, items [][]byte) {
 	case s == absent:
 		m.op("add", path, array(items))
 	default:
+		end := path + "/-"
 		for _, item := range items {
-			m.op("add", path+"/-", item)
+			m.op("add", end, item)
 		}
 	}
 }
