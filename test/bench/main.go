@@ -32,7 +32,7 @@ func main() {
 	flag.IntVar(&b.credentials, "credentials", 20, "federated credentials of each of these")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of the run to this file")
 	flag.Parse()
-	debug.SetGCPercent(server.GCPercent()) // as lanyard up does; it holds for the bounds too
+	debug.SetGCPercent(server.GCPercent())                                                 // as lanyard up does; it holds for the bounds too
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // what was started is stopped
 	defer stop()
 	if err := b.profiled(ctx, *profile); err != nil {
