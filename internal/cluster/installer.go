@@ -255,12 +255,29 @@ func (i *Installer) apply(ctx context.Context, api *kube.Cluster, o object, take
 	}
 	_, err = api.Apply(ctx, b, manager)
 	if errors.Is(err, kube.ErrInvalid) && o.ref().Kind == "Deployment" && slices.Contains(taken.names, o.ref().String()) {
-		if _, err := api.DeleteOne(ctx, o.ref()); err != nil {
+		if err := i.vacate(ctx, api, o.ref()); err != nil {
 			return fmt.Errorf("making %s anew: %w", o.ref(), err)
 		}
 		_, err = api.Apply(ctx, b, manager)
 	}
 	return err
+}
+
+// vacate removes a Deployment, but not its pods, which go on answering. They have
+// the label that ours selects, so it adopts them, and replaces them one by one.
+func (i *Installer) vacate(ctx context.Context, api *kube.Cluster, ref kube.Ref) error {
+	if _, err := api.Orphan(ctx, ref); err != nil {
+		return err
+	}
+	for {
+		there, err := i.look(ctx, api, ref)
+		if err != nil || there == nil {
+			return err
+		}
+		if err := pause(ctx, firstPause); err != nil {
+			return fmt.Errorf("waiting until it is gone: %w", err)
+		}
+	}
 }
 
 // Remove implements arm.Webhooks. What does not bear our mark stays.

@@ -78,12 +78,22 @@ func (k *Cluster) Delete(ctx context.Context, manifests []byte) ([]Ref, error) {
 
 // DeleteOne removes one object, and what it owns in the background.
 func (k *Cluster) DeleteOne(ctx context.Context, ref Ref) (existed bool, err error) {
+	return k.delete(ctx, ref, metav1.DeletePropagationBackground)
+}
+
+// Orphan removes one object, and leaves what it owns to nobody. The object is
+// there until the cluster's garbage collector has seen to that.
+func (k *Cluster) Orphan(ctx context.Context, ref Ref) (existed bool, err error) {
+	return k.delete(ctx, ref, metav1.DeletePropagationOrphan)
+}
+
+func (k *Cluster) delete(ctx context.Context, ref Ref, how metav1.DeletionPropagation) (existed bool, err error) {
 	if ref.Name == "" {
 		return false, errors.New("deleting: no name")
 	}
 	path, err := k.path(ctx, ref)
 	if err == nil {
-		_, err = k.do(ctx, k.rest.Delete().AbsPath(path).Param("propagationPolicy", string(metav1.DeletePropagationBackground)))
+		_, err = k.do(ctx, k.rest.Delete().AbsPath(path).Param("propagationPolicy", string(how)))
 	}
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
