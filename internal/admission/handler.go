@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/lanyard-io/lanyard/internal/apierr"
 )
 
@@ -24,6 +26,10 @@ type HandlerConfig struct {
 	// subject; ok is false when that cannot be known. Nil means never known.
 	Federated func(ctx context.Context, clientID, subject string) (known, ok bool)
 
+	// Memory is the bytes of large reviews that are done at a time; handlers may
+	// share it. Others wait, within their time. Nil is MaxMemory of its own.
+	Memory *semaphore.Weighted
+
 	Metrics *Metrics      // nil counts nothing
 	Log     *slog.Logger  // one event per request; nil is silent
 	Timeout time.Duration // of one review, at most what the API server grants; default 5 s
@@ -33,8 +39,12 @@ type HandlerConfig struct {
 // Path is where New's handler answers.
 const Path = "/mutate-v1-pod"
 
+// MaxMemory is two of the largest reviews.
+const MaxMemory = 2 * maxBody
+
 const (
 	maxBody       = 7 << 20
+	maxSmall      = 64 << 10 // as nearly all reviews are; they wait for none
 	maxPooled     = 1 << 20
 	federatedWait = time.Second
 )
@@ -51,6 +61,9 @@ func New(c HandlerConfig) http.Handler {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Memory == nil {
+		c.Memory = semaphore.NewWeighted(MaxMemory)
 	}
 	h := &handler{HandlerConfig: c}
 	h.buffers.New = func() any { return new(bytes.Buffer) }
@@ -84,7 +97,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body.Reset()
 
 	e := &event{review: review{version: reviewV1}}
-	h.decide(ctx, w, r, body, e)
+	weight, err := h.reserve(ctx, r)
+	defer h.Memory.Release(weight)
+	if err != nil {
+		e.phase, e.err = "memory", err
+	} else {
+		h.decide(ctx, w, r, body, e)
+	}
 	answer := e.review.answer(e.patch, e.err)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(answer)
@@ -101,6 +120,21 @@ func (h *handler) limit(r *http.Request) time.Duration {
 		return min(d, h.Timeout)
 	}
 	return h.Timeout
+}
+
+// reserve waits for the memory that a large review takes.
+func (h *handler) reserve(ctx context.Context, r *http.Request) (weight int64, err error) {
+	weight = r.ContentLength
+	switch {
+	case weight >= 0 && weight <= maxSmall || weight > maxBody: // the latter is not read
+		return 0, nil
+	case weight < 0:
+		weight = maxBody
+	}
+	if err := h.Memory.Acquire(ctx, weight); err != nil {
+		return 0, apierr.Wrap(err, apierr.Unavailable, "too many large reviews at a time: try again")
+	}
+	return weight, nil
 }
 
 // decide fills e; a panic is a failure of this request only.
@@ -129,6 +163,9 @@ func read(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) error {
 	}
 	if r.ContentLength > maxBody {
 		return apierr.New(apierr.TooLarge, "the review is larger than %d bytes", maxBody)
+	}
+	if r.ContentLength > 0 {
+		body.Grow(int(r.ContentLength) + bytes.MinRead) // no second buffer beside the first
 	}
 	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"golang.org/x/sync/semaphore"
 )
 
 // directory is the service accounts of a test.
@@ -232,6 +233,34 @@ func TestDeadline(t *testing.T) {
 		got := post(t, handlerOf(nil), "application/json", strings.NewReader(reviewOf("v1", "CREATE", slow))).Response
 		if got.Allowed || got.Status.Code != 500 || time.Since(start) != 5*time.Second {
 			t.Errorf("after %v: %+v", time.Since(start), got)
+		}
+	})
+}
+
+func TestLargeReviewsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := semaphore.NewWeighted(MaxMemory)
+		h := handlerOf(func(c *HandlerConfig) { c.Memory = memory })
+		large := strings.Replace(smallPod, `"labels"`, `"annotations":{"note":"`+strings.Repeat("x", maxSmall)+`"},"labels"`, 1)
+		review := func(pod string) reply {
+			return post(t, h, "application/json", strings.NewReader(reviewOf("v1", "CREATE", pod)))
+		}
+		if err := memory.Acquire(t.Context(), MaxMemory); err != nil {
+			t.Fatal(err)
+		}
+		if got := review(smallPod).Response; !got.Allowed {
+			t.Errorf("a small one beside large ones: %+v", got)
+		}
+		got := review(large).Response
+		if got.Allowed || got.Status.Code != 500 || !strings.Contains(got.Status.Message, "too many large reviews") {
+			t.Errorf("one too many: %+v", got)
+		}
+		time.AfterFunc(time.Second, func() { memory.Release(MaxMemory) })
+		if got := review(large).Response; !got.Allowed {
+			t.Errorf("one that waits its turn: %+v", got)
+		}
+		if !memory.TryAcquire(MaxMemory) {
+			t.Error("reviews that are done keep memory")
 		}
 	})
 }

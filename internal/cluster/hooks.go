@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/lanyard-io/lanyard/internal/admission"
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -41,9 +43,10 @@ type HooksConfig struct {
 // path of its own that nobody can guess. A cluster's service accounts are
 // followed with the attached credentials.
 type Hooks struct {
-	c    HooksConfig
-	mux  *http.ServeMux
-	busy chan struct{}
+	c      HooksConfig
+	mux    *http.ServeMux
+	busy   chan struct{}
+	memory *semaphore.Weighted // of all clusters' large reviews
 
 	mu      sync.Mutex
 	running context.Context  // guarded by mu; nil until Run
@@ -76,7 +79,10 @@ func NewHooks(c HooksConfig) (*Hooks, error) {
 	if c.Store == nil || c.Installer == nil || c.Kubeconfig == nil || c.CA == nil || c.Log == nil || c.Now == nil {
 		return nil, errors.New("cluster: Store, Installer, Kubeconfig, CA, Log and Now are needed")
 	}
-	h := &Hooks{c: c, mux: http.NewServeMux(), busy: make(chan struct{}, maxReviews), open: map[string]*hook{}}
+	h := &Hooks{
+		c: c, mux: http.NewServeMux(), open: map[string]*hook{},
+		busy: make(chan struct{}, maxReviews), memory: semaphore.NewWeighted(4 * admission.MaxMemory),
+	}
 	h.mux.HandleFunc("POST "+hookPath("{endpoint}"), h.review)
 	return h, nil
 }
@@ -173,7 +179,7 @@ func (h *Hooks) hook(cluster *model.Cluster, endpoint string) (*hook, error) {
 		Current:   func() *admission.Config { return h.c.Installer.admission(cluster) },
 		Accounts:  accounts{k.accounts},
 		Federated: federated{h.c.Store, cluster.Issuer}.known,
-		Metrics:   h.c.Metrics, Log: h.c.Log, Timeout: reviewTimeout, Now: h.c.Now,
+		Memory:    h.memory, Metrics: h.c.Metrics, Log: h.c.Log, Timeout: reviewTimeout, Now: h.c.Now,
 	})
 	h.closeLocked(endpoint)
 	h.open[endpoint] = k
