@@ -73,6 +73,7 @@ var onlyImporter = map[string][]string{
 	"k8s.io/utils":                           {"internal/store"},
 	"github.com/tink-crypto":                 {"internal/seal"},
 	"github.com/spf13":                       {"cmd/lanyard"},
+	"github.com/KimMachineGun":               {"cmd/lanyard"},
 	"github.com/go-jose":                     {"internal/trust", "internal/devissuer"},
 	"github.com/Azure":                       {"internal/client", "internal/quickstart", "internal/demo", "cmd/lanyard", "lanyardtest"},
 	"k8s.io/klog":                            {"internal/quickstart", "internal/kube"},

@@ -99,6 +99,7 @@ func logSettings(format, level string) (l slog.Level, err error) {
 }
 
 func (a *app) up(cmd *cobra.Command, c server.Config) error {
+	heedMemoryLimit(cmd.Context(), c.Log)
 	_, adminErr := os.Stat(server.Dir(c.DataDir).AdminFile())
 	s, err := server.New(cmd.Context(), c)
 	if err != nil {

@@ -67,6 +67,7 @@ the webhook's own namespace.`,
 				debug.SetGCPercent(webhook.GCPercentAtFirst)
 				c.Settled = func() { debug.SetGCPercent(webhook.GCPercent) }
 			}
+			heedMemoryLimit(cmd.Context(), c.Log)
 			kube.LogTo(c.Log)
 			s, err := webhook.New(cmd.Context(), c)
 			if err != nil {
