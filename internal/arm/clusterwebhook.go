@@ -214,7 +214,16 @@ func (s *Server) clearCluster(ctx context.Context, cluster *model.Cluster, force
 		if err != nil {
 			return err
 		}
-		return s.uninstall(work, kubeconfig, going, model.WebhookNone)
+		was := *going
+		if err := s.uninstall(work, kubeconfig, going, model.WebhookNone); err != nil {
+			return err
+		}
+		select { // until another replica has heard of it, and what it asked for has come
+		case <-time.After(leavingPoll + lastRequest):
+		case <-work.Done():
+			return work.Err()
+		}
+		return s.uninstall(work, kubeconfig, &was, model.WebhookNone)
 	})
 	switch {
 	case err == nil:

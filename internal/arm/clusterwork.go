@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -41,13 +42,19 @@ const (
 	// webhookStamp is how often an unchanged state is written again, as a sign
 	// that the webhook answers.
 	webhookStamp = 5 * time.Minute
+	// leavingPoll is how often a replica that works in a cluster asks whether
+	// another is detaching it, and lastRequest is how long what it had asked the
+	// cluster for until then may take.
+	leavingPoll = 200 * time.Millisecond
+	lastRequest = time.Second
 	// maxWorks is in how many clusters work is done at a time.
 	maxWorks = 8
 )
 
 // works is the work that this process does in clusters, one at a time in each.
 // Another replica may do the same at the same time: applying twice is as good
-// as once, and the state is written by compare-and-swap.
+// as once, and the state is written by compare-and-swap. One that detaches the
+// cluster makes the others stop, and removes once more what they were about to do.
 type works struct {
 	queue chan string // keys of clusters
 
@@ -275,7 +282,9 @@ func (s *Server) install(ctx context.Context, cluster *model.Cluster, next *mode
 			return err
 		}
 	}
-	note, err := s.c.Webhooks.Install(ctx, kubeconfig, cluster, next.Endpoint)
+	note, err := s.whileAttached(ctx, cluster.Key(), func(ctx context.Context) (string, error) {
+		return s.c.Webhooks.Install(ctx, kubeconfig, cluster, next.Endpoint)
+	})
 	if note != "" {
 		next.Note = brief(note)
 	}
@@ -284,6 +293,35 @@ func (s *Server) install(ctx context.Context, cluster *model.Cluster, next *mode
 	}
 	next.Installed, next.Answered = digest, s.c.Now().UTC()
 	return s.uninstall(ctx, kubeconfig, next, mode)
+}
+
+// whileAttached runs f, and ends its context when some replica begins to detach
+// the cluster, or when that cannot be known: what is put into the cluster then
+// would stay there, and nobody could take it out. It is ErrConflict then.
+func (s *Server) whileAttached(ctx context.Context, key string, f func(context.Context) (string, error)) (note string, err error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		tick := time.NewTicker(leavingPoll)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if view, err := s.c.Store.Fresh(ctx); err != nil {
+				stop(fmt.Errorf("asking whether the cluster is being detached: %w", err))
+			} else if state, _ := s.clusterState(view, key); s.leaving(state) || view.Get(key) == nil {
+				stop(store.ErrConflict)
+			}
+		}
+	}()
+	note, err = f(ctx)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, store.ErrConflict) {
+		return note, cause
+	}
+	return note, err
 }
 
 // uninstall takes out of the cluster what modes other than keep put there.
