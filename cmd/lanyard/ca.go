@@ -8,31 +8,39 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/pki"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
 
 // newCACmd and newAdminCmd print files of the data directory, which may be in a
 // container without a shell.
 func newCACmd(a *app) *cobra.Command {
-	var bundle bool
+	var bundle, pkcs12 bool
 	cmd := &cobra.Command{
 		Use:   "ca",
 		Short: "Print the certificate of the server's own CA",
 		Long: `Print the PEM certificate of the server's own CA, and of earlier ones. With
 --bundle the system's CAs are among them, for clients whose setting replaces what
-they trust.`,
+they trust. With --pkcs12 they are in the form that Java takes as
+javax.net.ssl.trustStore; it has no password.`,
 		Example: `  lanyard ca > ca.pem
-  lanyard ca --bundle > ca-bundle.pem`,
+  lanyard ca --bundle > ca-bundle.pem
+  lanyard ca --bundle --pkcs12 > truststore.p12`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			path := server.Dir(a.dataDir).CA()
 			if bundle {
 				path = server.Dir(a.dataDir).Bundle()
 			}
-			return a.printFile(path, "a server with --tls-cert has no CA of its own; else start one with `lanyard up`")
+			b, err := readDataFile(path, "a server with --tls-cert has no CA of its own; else start one with `lanyard up`")
+			if err == nil && pkcs12 {
+				b, err = pki.Truststore(b)
+			}
+			return a.printBytes(b, err)
 		},
 	}
 	cmd.Flags().BoolVar(&bundle, "bundle", false, "with the system's CAs")
+	cmd.Flags().BoolVar(&pkcs12, "pkcs12", false, "as a truststore for Java")
 	return cmd
 }
 
@@ -45,16 +53,21 @@ takes. Whoever has it may do everything.`,
 		Example: `  lanyard admin > admin.json         # keep it to yourself`,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return a.printFile(server.Dir(a.dataDir).AdminFile(), "it is on the replica that started first; `lanyard up --new-admin` makes another")
+			b, err := readDataFile(server.Dir(a.dataDir).AdminFile(), "it is on the replica that started first; `lanyard up --new-admin` makes another")
+			return a.printBytes(b, err)
 		},
 	}
 }
 
-func (a *app) printFile(path, hint string) error {
+func readDataFile(path, hint string) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return withHint(fmt.Errorf("no file %s", path), hint)
+		return nil, withHint(fmt.Errorf("no file %s", path), hint)
 	}
+	return b, err
+}
+
+func (a *app) printBytes(b []byte, err error) error {
 	if err == nil {
 		_, err = a.Out.Write(b)
 	}

@@ -128,13 +128,14 @@ const off = "off"
 
 // Files of the data directory.
 const (
-	keyFileName   = "seal.key"
-	caFileName    = "ca.pem"
-	bundleName    = "ca-bundle.pem"
-	adminFileName = "admin.json"
-	stateFileName = "server.json"
-	etcdDirName   = "etcd"
-	auditDirName  = "audit"
+	keyFileName    = "seal.key"
+	caFileName     = "ca.pem"
+	bundleName     = "ca-bundle.pem"
+	truststoreName = "truststore.p12"
+	adminFileName  = "admin.json"
+	stateFileName  = "server.json"
+	etcdDirName    = "etcd"
+	auditDirName   = "audit"
 )
 
 func (c Config) withDefaults() Config {

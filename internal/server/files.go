@@ -41,6 +41,9 @@ func (d Dir) CA() string { return filepath.Join(string(d), caFileName) }
 // Bundle is the file that holds the system's CAs and Lanyard's.
 func (d Dir) Bundle() string { return filepath.Join(string(d), bundleName) }
 
+// Truststore is the same file in the form that Java reads.
+func (d Dir) Truststore() string { return filepath.Join(string(d), truststoreName) }
+
 // AdminFile is the file that holds the admin's credentials.
 func (d Dir) AdminFile() string { return filepath.Join(string(d), adminFileName) }
 

@@ -132,7 +132,7 @@ func TestOperatorsCertificate(t *testing.T) {
 	clock := newClock()
 	c.Now = clock.now
 	r := start(t, c)
-	for _, path := range []string{server.Dir(dir).CA(), server.Dir(dir).Bundle()} {
+	for _, path := range []string{server.Dir(dir).CA(), server.Dir(dir).Bundle(), server.Dir(dir).Truststore()} {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%s was made without need", path)
 		}

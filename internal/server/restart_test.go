@@ -25,7 +25,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 	first := start(t, local(dir))
 	for path, mode := range map[string]fs.FileMode{
 		dir: 0o700, d.AdminFile(): 0o600, d.KeyFile(): 0o600, filepath.Join(dir, "server.json"): 0o600,
-		d.CA(): 0o644, d.Bundle(): 0o644, filepath.Join(dir, "etcd"): 0o700,
+		d.CA(): 0o644, d.Bundle(): 0o644, d.Truststore(): 0o644, filepath.Join(dir, "etcd"): 0o700,
 	} {
 		wantMode(t, path, mode)
 	}
@@ -37,7 +37,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 	}
 	_, _, keys := first.fetch(first.Names().Own().LoginURL()+"/common/discovery/v2.0/keys", "")
 	kept := map[string][]byte{}
-	for _, path := range []string{d.CA(), d.AdminFile(), d.KeyFile()} {
+	for _, path := range []string{d.CA(), d.Truststore(), d.AdminFile(), d.KeyFile()} {
 		kept[path] = read(t, path)
 	}
 	state := first.State()

@@ -97,7 +97,7 @@ func zones(certificateNames []string) []string {
 }
 
 // writeBundles writes our CA alone, and the system's CAs with it: some clients
-// add a file to what they trust, others replace it.
+// add a file to what they trust, others replace it. Java reads no PEM.
 func (s *Server) writeBundles(own []byte) error {
 	if err := writeIfChanged(s.c.path(caFileName), own); err != nil {
 		return err
@@ -106,7 +106,14 @@ func (s *Server) writeBundles(own []byte) error {
 	if err != nil {
 		return err
 	}
-	return writeIfChanged(s.c.path(bundleName), combined)
+	if err := writeIfChanged(s.c.path(bundleName), combined); err != nil {
+		return err
+	}
+	truststore, err := pki.Truststore(combined)
+	if err != nil {
+		return err
+	}
+	return writeIfChanged(s.c.path(truststoreName), truststore)
 }
 
 func writeIfChanged(path string, content []byte) error {
