@@ -104,7 +104,7 @@ func (a *app) az(path string) (*azRun, error) {
 	if z.admin, err = server.ReadAdmin(a.credentialsPath()); err != nil {
 		return nil, err
 	}
-	vars, err := a.env(false)
+	vars, err := a.env(false, false)
 	if err != nil {
 		return nil, err
 	}

@@ -16,16 +16,21 @@ import (
 
 func newEnvCmd(a *app) *cobra.Command {
 	var shell string
-	var admin, unset bool
+	var admin, java, unset bool
 	cmd := &cobra.Command{
 		Use:   "env",
 		Short: "Print the shell lines that make clients find and trust the server",
 		Long: `Print the lines that point this shell's Azure clients at the server: the proxy
 through which they find its names, and its CA in every runtime's own variable.
-NO_PROXY is set so that private addresses are still reached directly.`,
+NO_PROXY is set so that private addresses are still reached directly.
+
+Java reads none of these. With --java the same is in JDK_JAVA_OPTIONS, which java
+heeds (since version 9) and mentions on its standard error; for other programs that
+are a Java machine, copy it to JAVA_TOOL_OPTIONS.`,
 		Example: `  eval "$(lanyard env)"
   eval "$(lanyard env --admin)"      # also sign the SDKs in as the admin
   lanyard env --shell fish | source
+  eval "$(lanyard env --java)"       # also lead Java to it
   eval "$(lanyard env --unset)"      # back to before`,
 		Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
@@ -33,7 +38,7 @@ NO_PROXY is set so that private addresses are still reached directly.`,
 			if err != nil {
 				return err
 			}
-			vars, err := a.env(admin)
+			vars, err := a.env(admin, java)
 			if err != nil {
 				return err
 			}
@@ -45,6 +50,7 @@ NO_PROXY is set so that private addresses are still reached directly.`,
 	}
 	cmd.Flags().StringVar(&shell, "shell", "sh", "sh, fish or powershell")
 	cmd.Flags().BoolVar(&admin, "admin", false, "also set AZURE_CLIENT_ID and AZURE_CLIENT_SECRET to the admin's")
+	cmd.Flags().BoolVar(&java, "java", false, "also set JDK_JAVA_OPTIONS, for clients in Java")
 	cmd.Flags().BoolVar(&unset, "unset", false, "print the lines that take the variables away again")
 	return cmd
 }
@@ -56,7 +62,7 @@ type variable struct{ name, value string }
 // "localhost" must not be among them: clients take it for every *.localhost.
 const privateRanges = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
-func (a *app) env(admin bool) ([]variable, error) {
+func (a *app) env(admin, java bool) ([]variable, error) {
 	dir := server.Dir(a.dataDir)
 	state, err := a.state()
 	if err != nil {
@@ -89,6 +95,13 @@ func (a *app) env(admin bool) ([]variable, error) {
 	if state.AzureNames {
 		// The built-in cloud says nothing of where extensions are; ours does.
 		add("AZURE_EXTENSION_INDEX_URL", set.ManagementURL()+"/extensions/index.json")
+	}
+	if java {
+		options, err := javaOptions(dir, state)
+		if err != nil {
+			return nil, err
+		}
+		add("JDK_JAVA_OPTIONS", options)
 	}
 	add("AZURE_AUTHORITY_HOST", set.LoginURL()+"/")
 	tenant := state.TenantID
