@@ -27,6 +27,7 @@ type webhookFlags struct {
 
 	authority, tenant, audience, layout string
 	caFile, caConfigMap, caBundle       string
+	caJava                              string
 	caEnv, hostAliases                  []string
 	proxyImage, proxyMode               string
 	strict, unlabelled                  bool
@@ -98,6 +99,7 @@ func (w *webhookFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&w.caConfigMap, "ca-config-map", "", "or the config map in each pod's namespace with it, `NAME[/KEY]`")
 	f.StringVar(&w.caBundle, "ca-bundle", "", "or the `name` of a ClusterTrustBundle with it")
 	f.StringSliceVar(&w.caEnv, "ca-env", nil, "`variables` that point at it (default SSL_CERT_FILE, NODE_EXTRA_CA_CERTS, REQUESTS_CA_BUNDLE)")
+	f.StringVar(&w.caJava, "ca-java-config-map", "", "also the config map in each pod's namespace with a truststore for Java, `NAME[/KEY]`")
 	f.StringSliceVar(&w.hostAliases, "host-alias", nil, "line of the pods' /etc/hosts, `IP=HOST`")
 	f.StringVar(&w.proxyImage, "proxy-image", "", "`image` of the proxy sidecar (default PROXY_IMAGE)")
 	f.StringVar(&w.proxyMode, "proxy-mode", "redirect", "how calls reach the sidecar: redirect or env")
@@ -230,11 +232,14 @@ func (w *webhookFlags) trust() (*admission.Trust, error) {
 		return nil, errors.New("--ca-file, --ca-config-map and --ca-bundle: want one of them")
 	case sources == 0 && len(w.caEnv) > 0:
 		return nil, errors.New("--ca-env names variables, but nothing says where the CA is: set --ca-file")
+	case sources == 0 && w.caJava != "":
+		return nil, errors.New("--ca-java-config-map is for Java alone, and nothing says where the CA is for others: set --ca-file")
 	case sources == 0:
 		return nil, nil
 	}
 	t := &admission.Trust{Bundle: w.caBundle, Env: w.caEnv}
 	t.ConfigMap, t.ConfigMapKey, _ = strings.Cut(w.caConfigMap, "/")
+	t.JavaConfigMap, t.JavaConfigMapKey, _ = strings.Cut(w.caJava, "/")
 	return t, nil
 }
 

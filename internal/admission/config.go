@@ -42,6 +42,9 @@ type Trust struct {
 	Selector json.RawMessage // with an optional label selector
 
 	Env []string // default SSL_CERT_FILE, NODE_EXTRA_CA_CERTS and REQUESTS_CA_BUNDLE
+
+	JavaConfigMap    string // beside the source: the CAs as Java reads them, in the pod's namespace
+	JavaConfigMapKey string // default truststore.p12
 }
 
 // TokenProxy is the custom token endpoint of annotated pods, the client's half

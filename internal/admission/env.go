@@ -42,6 +42,9 @@ func (m *mutation) variables() []variable {
 		for _, name := range t.env() {
 			add(variable{name: name, value: m.token.mounts[0] + "/" + trustFile, file: true})
 		}
+		if t.JavaConfigMap != "" {
+			add(variable{name: javaOptions, value: javaTrust(m.token.mounts[0]), file: true})
+		}
 	}
 	if m.values.proxy && m.c.Sidecar.Mode == SidecarEnv {
 		// SDKs for Python and JavaScript heed the first, all heed the other two.
@@ -56,6 +59,12 @@ func (m *mutation) variables() []variable {
 // identityHeader is what callers of App Service's shape must send. It keeps out
 // requests that someone else makes a program send; the pod's own may know it.
 const identityHeader = "azwi-proxy"
+
+// javaOptions is read by the java launcher alone. JAVA_TOOL_OPTIONS, which every
+// Java machine reads, is set by many images, and a pod's value would replace it.
+const javaOptions = "JDK_JAVA_OPTIONS"
+
+func javaTrust(mount string) string { return "-Djavax.net.ssl.trustStore=" + mount + "/" + javaFile }
 
 const (
 	caFile = "AZURE_KUBERNETES_CA_FILE"
@@ -186,6 +195,8 @@ func injects(name, value string) bool {
 		"AZURE_KUBERNETES_TOKEN_PROXY", "AZURE_KUBERNETES_SNI_NAME", caFile, caData,
 		"AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER":
 		return true
+	case javaOptions:
+		return value == javaTrust(mountV16) || value == javaTrust(mountV15)
 	}
 	return value == mountV16+"/"+trustFile || value == mountV15+"/"+trustFile
 }

@@ -311,7 +311,7 @@ func FuzzMutate(f *testing.F) {
 	f.Add([]byte(`{"metadata":{"annotations":{"lanyard.io/injected":"{\"v\":1,\"env\":{\"A\":\"b\"}}"}},"spec":{"containers":[{"name":"\u0061\\","env":[{"name":"A","value":"b"}]}]}}`))
 	c := binding()
 	c.Layout, c.Sidecar = LayoutBoth, Sidecar{Image: "lanyard:1", Native: true}
-	c.Trust = &Trust{ConfigMap: "ca"}
+	c.Trust = &Trust{ConfigMap: "ca", JavaConfigMap: "ca"}
 	c.HostAliases = []HostAlias{{IP: "10.0.0.1", Hostnames: []string{"login.example"}}}
 	a := account(clientIDNote, clientID)
 	f.Fuzz(func(t *testing.T, doc []byte) {

@@ -22,6 +22,7 @@ const (
 
 	proxyCAFile = "ca-cert/ca.crt"
 	trustFile   = "trust/ca.crt"
+	javaFile    = "trust/truststore.p12"
 )
 
 // tokenVolume is the plan for the pod's projected volumes: usually one, more
@@ -159,6 +160,13 @@ func (m *mutation) sources() []byte {
 	}
 	if t := m.c.Trust; t != nil {
 		items = append(items, t.source())
+		if t.JavaConfigMap != "" {
+			key := t.JavaConfigMapKey
+			if key == "" {
+				key = "truststore.p12"
+			}
+			items = append(items, configMapSource(t.JavaConfigMap, key, javaFile))
+		}
 	}
 	return array(items)
 }

@@ -86,6 +86,36 @@ func TestTrustChangesAndEnds(t *testing.T) {
 	}
 }
 
+func TestJavaTrust(t *testing.T) {
+	c := config()
+	c.Trust = &Trust{PEM: testCA(t), JavaConfigMap: "roots", Env: []string{"SSL_CERT_FILE"}}
+	containers := `"containers":[{"name":"app"},{"name":"own","env":[{"name":"JDK_JAVA_OPTIONS","value":"-Xmx1g"}]}]`
+	once, p := mutated(t, c, podOf("", containers), account(clientIDNote, clientID))
+	source := `{"configMap":{"name":"roots","items":[{"key":"truststore.p12","path":"trust/truststore.p12"}],"optional":false}}`
+	if diff := cmp.Diff(parse(t, source), dig(t, once, "spec", "volumes", 0, "projected", "sources", 2)); diff != "" {
+		t.Errorf("source (-want +got):\n%s", diff)
+	}
+	pem := "SSL_CERT_FILE=" + mountV16 + "/trust/ca.crt"
+	wantEnv(t, once, "containers", 0, append(standard[:4:4], pem, "JDK_JAVA_OPTIONS=-Djavax.net.ssl.trustStore="+mountV16+"/trust/truststore.p12")...)
+	wantEnv(t, once, "containers", 1, append(append([]string{"JDK_JAVA_OPTIONS=-Xmx1g"}, standard[:4]...), pem)...)
+	wantWarning(t, p, "container own sets JDK_JAVA_OPTIONS itself")
+	if _, p := mutated(t, c, once, account(clientIDNote, clientID)); len(p.Ops) != 0 {
+		t.Errorf("second patch = %s", p.JSON())
+	}
+
+	c.Layout, c.Trust.JavaConfigMapKey = LayoutV15, "bundle.p12"
+	got, _ := mutated(t, c, podOf("", oneContainer), account(clientIDNote, clientID))
+	vars := env(t, got, "containers", 0)
+	if last := vars[len(vars)-1]; last != "JDK_JAVA_OPTIONS=-Djavax.net.ssl.trustStore="+mountV15+"/trust/truststore.p12" || !strings.Contains(got, `"key":"bundle.p12"`) {
+		t.Errorf("with v1.5's layout: %s in %s", last, got)
+	}
+
+	c = config()
+	gone, _ := mutated(t, c, once, account(clientIDNote, clientID))
+	wantEnv(t, gone, "containers", 0, standard...)
+	wantEnv(t, gone, "containers", 1, append([]string{"JDK_JAVA_OPTIONS=-Xmx1g"}, standard...)...)
+}
+
 func binding() *Config {
 	c := config()
 	c.TokenProxy = &TokenProxy{Suffix: "identity-binding", Audience: "api://AKSIdentityBinding", URL: "https://proxy.example/identitybinding/c1/",

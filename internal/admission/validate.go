@@ -61,6 +61,9 @@ func (t *Trust) validate() error {
 	if err := checkObject(t.Selector); err != nil {
 		add("label selector: %w", err)
 	}
+	if t.JavaConfigMapKey != "" && t.JavaConfigMap == "" {
+		add("a key of Java's config map needs its name")
+	}
 	for _, name := range t.Env {
 		if !variableName.MatchString(name) {
 			add("%q is no name for a variable", name)
