@@ -24,7 +24,7 @@ type client struct {
 // clients builds or finds the programs.
 func clients(t *testing.T) []client {
 	t.Helper()
-	return []client{goClient(t), pythonClient(t, "client.py"), javascriptClient(t, "client.mjs")}
+	return []client{goClient(t), pythonClient(t, "client.py"), javascriptClient(t, "client.mjs"), javaClient()}
 }
 
 func goClient(t *testing.T) client {
@@ -76,6 +76,22 @@ func javascriptClient(t *testing.T, program string) client {
 		t.Fatal(err)
 	}
 	c.command = []string{node, filepath.Join(dir, program)}
+	return c
+}
+
+// javaClient starts a machine that compiles little, as each lives for a second, and
+// asks again once only: the SDK repeats even what was refused for good.
+func javaClient() client {
+	c := client{
+		name:        "java",
+		credentials: []string{"workload", "default", "assertion", "secret", "certificate"},
+	}
+	java, classes := os.Getenv("LANYARD_JAVA"), os.Getenv("LANYARD_JAVA_CLASSES")
+	if java == "" || classes == "" {
+		c.missing = "LANYARD_JAVA or LANYARD_JAVA_CLASSES is not set"
+	}
+	c.command = []string{java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData",
+		"-DAZURE_REQUEST_RETRY_COUNT=1", "-cp", classes, "Client"}
 	return c
 }
 
@@ -207,7 +223,7 @@ func (r *report) print() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range modes() {
-		for _, c := range []string{"go", "python", "javascript"} {
+		for _, c := range []string{"go", "python", "javascript", "java"} {
 			ran := r.ran[m.name+" "+c]
 			slices.Sort(ran)
 			fmt.Printf("%-12s %-11s %2d runs: %s\n", m.name, c, len(ran), strings.Join(ran, " "))

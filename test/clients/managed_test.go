@@ -81,6 +81,7 @@ func TestManagedIdentity(t *testing.T) {
 		"go":         {"app-service": appService, "http-proxy": {"HTTP_PROXY=" + base}},
 		"python":     {"app-service": appService, "metadata": host},
 		"javascript": {"app-service": appService, "metadata": host},
+		"java":       {"app-service": appService, "metadata": host},
 	}
 	ids := map[string]struct{ id, refusal string }{
 		"only": {}, "client": {id: "client=" + tn.reader.Properties.ClientID},

@@ -148,10 +148,10 @@ func (s *server) lanyardIn(t *testing.T, stdin string, answer any, args ...strin
 	}
 }
 
-// clientEnvironment is what a shell has after `eval "$(lanyard env)"`.
+// clientEnvironment is what a shell has after `eval "$(lanyard env --java)"`.
 func (s *server) clientEnvironment(t *testing.T) []string {
 	t.Helper()
-	const script = `lines=$("$1" env --data-dir "$2") && eval "$lines" && exec env -0`
+	const script = `lines=$("$1" env --java --data-dir "$2") && eval "$lines" && exec env -0`
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", script, "sh", s.bin, s.dir)
 	cmd.Env = s.environment()
 	out, err := cmd.Output()
