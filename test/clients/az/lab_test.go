@@ -167,10 +167,10 @@ func (l *lab) fails(want string, args ...string) {
 	l.t.Helper()
 	out, errs, err := l.try(nil, l.az, args...)
 	if err == nil {
-		l.t.Fatalf("az %s succeeds, want a failure\n%s", strings.Join(args, " "), out)
+		l.t.Fatalf("%s succeeds, want a failure\n%s", line("az", args), out)
 	}
 	if !strings.Contains(errs, want) {
-		l.t.Errorf("az %s says\n%s\nwant %q in it", strings.Join(args, " "), errs, want)
+		l.t.Errorf("%s says\n%s\nwant %q in it", line("az", args), errs, want)
 	}
 }
 

@@ -66,6 +66,8 @@ func credential(kind string) (azcore.TokenCredential, error) {
 		return azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: managedID()})
 	case "assertion":
 		return azidentity.NewClientAssertionCredential(tenant, client, assertion, nil)
+	case "pipelines":
+		return azidentity.NewAzurePipelinesCredential(tenant, client, os.Getenv("SERVICE_CONNECTION_ID"), os.Getenv("SYSTEM_ACCESSTOKEN"), nil)
 	case "secret":
 		return azidentity.NewClientSecretCredential(tenant, client, os.Getenv("AZURE_CLIENT_SECRET"), nil)
 	case "certificate":

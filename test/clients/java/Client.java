@@ -2,6 +2,7 @@ import com.azure.core.credential.TokenCredential;
 import com.azure.core.exception.HttpResponseException;
 import com.azure.core.http.rest.PagedResponse;
 import com.azure.core.util.polling.SyncPoller;
+import com.azure.identity.AzurePipelinesCredentialBuilder;
 import com.azure.identity.ClientAssertionCredentialBuilder;
 import com.azure.identity.ClientCertificateCredentialBuilder;
 import com.azure.identity.ClientSecretCredentialBuilder;
@@ -71,6 +72,8 @@ public final class Client {
                 .clientSecret(env("AZURE_CLIENT_SECRET")).build();
             case "certificate" -> new ClientCertificateCredentialBuilder().tenantId(tenant).clientId(client)
                 .pemCertificate(env("AZURE_CLIENT_CERTIFICATE_PATH")).build();
+            case "pipelines" -> new AzurePipelinesCredentialBuilder().tenantId(tenant).clientId(client)
+                .serviceConnectionId(env("SERVICE_CONNECTION_ID")).systemAccessToken(env("SYSTEM_ACCESSTOKEN")).build();
             case "managed" -> managed();
             default -> throw new IllegalArgumentException("no credential " + kind);
         };

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import {
+  AzurePipelinesCredential,
   ClientAssertionCredential,
   ClientCertificateCredential,
   ClientSecretCredential,
@@ -22,6 +23,13 @@ export const credentials = {
     ),
   secret: () => new ClientSecretCredential(env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, env.AZURE_CLIENT_SECRET),
   managed: () => new ManagedIdentityCredential(...managedID()),
+  actions: () =>
+    new ClientAssertionCredential(env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, async () => {
+      const { getIDToken } = await import("@actions/core");
+      return getIDToken(env.ACTIONS_AUDIENCE);
+    }),
+  pipelines: () =>
+    new AzurePipelinesCredential(env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, env.SERVICE_CONNECTION_ID, env.SYSTEM_ACCESSTOKEN),
   certificate: () =>
     new ClientCertificateCredential(env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, {
       certificatePath: env.AZURE_CLIENT_CERTIFICATE_PATH,

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import (
+    AzurePipelinesCredential,
     CertificateCredential,
     ClientAssertionCredential,
     ClientSecretCredential,
@@ -42,6 +43,12 @@ def credential(kind):
         "assertion": lambda: ClientAssertionCredential(tenant, client, assertion),
         "secret": lambda: ClientSecretCredential(tenant, client, os.environ["AZURE_CLIENT_SECRET"]),
         "managed": managed,
+        "pipelines": lambda: AzurePipelinesCredential(
+            tenant_id=tenant,
+            client_id=client,
+            service_connection_id=os.environ["SERVICE_CONNECTION_ID"],
+            system_access_token=os.environ["SYSTEM_ACCESSTOKEN"],
+        ),
         "certificate": lambda: CertificateCredential(tenant, client, os.environ["AZURE_CLIENT_CERTIFICATE_PATH"]),
     }[kind]()
 
