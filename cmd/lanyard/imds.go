@@ -123,8 +123,8 @@ func (a *app) serveIMDS(ctx context.Context, l *laptop, p *imdsFlags, ln net.Lis
 }
 
 // variables name the endpoint to clients. Each of them looks at another one: az
-// and the SDKs for Python and JavaScript at the first, where it is alone, all
-// SDKs at the next two, and what is older at none.
+// and the SDKs for Python, JavaScript and Java at the first, where it is alone,
+// all SDKs at the next two, and what is older at none.
 func (p *imdsFlags) variables(base, secret string) []variable {
 	var vars []variable
 	if !p.secretOnly {

@@ -47,7 +47,7 @@ func (m *mutation) variables() []variable {
 		}
 	}
 	if m.values.proxy && m.c.Sidecar.Mode == SidecarEnv {
-		// SDKs for Python and JavaScript heed the first, all heed the other two.
+		// SDKs for Python, JavaScript and Java heed the first, all heed the other two.
 		host := "http://127.0.0.1:" + strconv.Itoa(m.values.port)
 		add(variable{name: "AZURE_POD_IDENTITY_AUTHORITY_HOST", value: host, notProxy: true})
 		add(variable{name: "IDENTITY_ENDPOINT", value: host + "/msi/token", notProxy: true})
