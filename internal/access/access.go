@@ -73,7 +73,7 @@ func (g *Gate) CheckVault(ctx context.Context, v *store.View, c model.Caller, ac
 func (g *Gate) decideVault(v *store.View, c *model.Caller, action string, vault *model.Vault, resource string) decision {
 	switch {
 	case !vault.Roles:
-		return byPolicies(vault, c, action)
+		return byPolicies(v, vault, c, action)
 	case c.TenantID == "" || !equalFold(vault.TenantID, c.TenantID):
 		return decision{code: "ForbiddenByRbac", reason: otherTenant}
 	}

@@ -62,7 +62,22 @@ func (w *world) put(o model.Object) {
 	}
 }
 
+// principals are there for callers to be.
+func (w *world) principals(ids ...string) {
+	w.t.Helper()
+	for _, id := range ids {
+		w.put(&model.Identity{Resource: model.Resource{ID: "/identities/" + id, Name: id}, TenantID: tenant, ClientID: "client-" + id, PrincipalID: id})
+	}
+}
+
 func (w *world) assign(principal, roleID, scope string) *model.RoleAssignment {
+	w.t.Helper()
+	w.principals(principal)
+	return w.assignOnly(principal, roleID, scope)
+}
+
+// assignOnly is assign for a principal that is there, or is to be missing.
+func (w *world) assignOnly(principal, roleID, scope string) *model.RoleAssignment {
 	w.t.Helper()
 	name := model.NewUUID()
 	a := &model.RoleAssignment{

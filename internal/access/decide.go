@@ -40,6 +40,26 @@ const (
 	otherTenant = "the caller belongs to another tenant"
 )
 
+// ended says why a principal may do nothing any more; empty if it may. A token
+// is good until it expires, and may outlive whom it was issued to.
+func ended(v *store.View, objectID string) string {
+	e := v.First(model.PrincipalIndex(objectID))
+	if e == nil {
+		return "the principal was deleted"
+	}
+	disabled := false
+	switch o := e.Value.(type) {
+	case *model.Application:
+		disabled = o.Disabled
+	case *model.User:
+		disabled = o.Disabled
+	}
+	if disabled {
+		return "the principal is disabled"
+	}
+	return ""
+}
+
 // query is one question to the role assignments.
 type query struct {
 	action string
@@ -83,6 +103,9 @@ func (g *Gate) byRoles(v *store.View, c *model.Caller, q query) decision {
 			continue
 		}
 		if p := g.roles[strings.ToLower(a.RoleID)]; p != nil && q.allows(p) {
+			if d.reason = ended(v, c.ObjectID); d.reason != "" {
+				return d
+			}
 			return decision{granted: true, reason: "role " + p.name + " at " + a.Scope}
 		}
 	}
@@ -161,7 +184,7 @@ func holds(permissions []string, want string) bool {
 
 // byPolicies decides by a vault's access policies. A policy with an application
 // is for a principal that acts through that application only.
-func byPolicies(vault *model.Vault, c *model.Caller, action string) decision {
+func byPolicies(v *store.View, vault *model.Vault, c *model.Caller, action string) decision {
 	d := decision{code: "AccessDenied", byPolicy: true}
 	want := permission(action)
 	switch {
@@ -186,6 +209,9 @@ func byPolicies(vault *model.Vault, c *model.Caller, action string) decision {
 			continue
 		}
 		if holds(p.Secrets, want) {
+			if d.reason = ended(v, c.ObjectID); d.reason != "" {
+				return d
+			}
 			return decision{granted: true, reason: "an access policy has secrets/" + want, byPolicy: true}
 		}
 		named = true

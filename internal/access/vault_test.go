@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
 )
 
 func TestCheckVaultByRoles(t *testing.T) {
@@ -69,6 +70,7 @@ func TestCheckVaultByPolicies(t *testing.T) {
 		policy("user", "Get", "list"), policy("twice", "get"), policy("twice", "set"), policy("all", "all"),
 		policy("purger", "all", "purge"), policy("", "all"), compound, through, abroad, keys,
 	}}
+	w.principals("user", "twice", "all", "purger", "compound", "through", "abroad", "keys")
 	w.assign("officer", secretsOfficer, "/")
 	foreign := caller("user")
 	foreign.TenantID = abroad.TenantID
@@ -118,6 +120,56 @@ func TestCheckVaultByPolicies(t *testing.T) {
 	if !strings.Contains(r.Reason, "know no permission") {
 		t.Errorf("reason %q", r.Reason)
 	}
+}
+
+// A token outlives the principal that it was issued to by hours; its rights do not.
+func TestRightsEndWithThePrincipal(t *testing.T) {
+	w := newWorld(t)
+	app := &model.Application{AppID: "app-id", ObjectID: "app-object", PrincipalID: "app"}
+	user := &model.User{ObjectID: "user", UPN: "u@lanyard.test", Stamp: "s"}
+	identity := &model.Identity{Resource: model.Resource{ID: "/identities/i", Name: "i"}, ClientID: "i-id", PrincipalID: "identity"}
+	byPolicy := &model.Vault{Resource: model.Resource{ID: vaultID, Name: "kv"}, TenantID: tenant}
+	byRole := *byPolicy
+	byRole.Roles = true
+	for _, o := range []model.Object{app, user, identity} {
+		w.put(o)
+	}
+	for _, id := range []string{"app", "user", "identity"} {
+		byPolicy.Policies = append(byPolicy.Policies, model.AccessPolicy{TenantID: tenant, ObjectID: id, Secrets: []string{"get"}})
+		w.assignOnly(id, secretsUser, group)
+		w.assignOnly(id, readID, group)
+	}
+	want := func(id string, granted bool, reason string) {
+		t.Helper()
+		for _, vault := range []*model.Vault{byPolicy, &byRole} {
+			ctx, request := w.ctx()
+			r := w.verdict(request, w.gate.CheckVault(ctx, w.view(), caller(id), ActionGetSecret, vault, "secrets/db"), granted)
+			if !strings.Contains(r.Reason, reason) {
+				t.Errorf("%s: reason %q, want %q", id, r.Reason, reason)
+			}
+		}
+		ctx, request := w.ctx()
+		w.verdict(request, w.gate.Check(ctx, w.view(), caller(id), read, vaultID), granted)
+	}
+	for _, id := range []string{"app", "user", "identity"} {
+		want(id, true, "")
+	}
+	disabledApp, disabledUser := *app, *user
+	disabledApp.Disabled, disabledUser.Disabled = true, true
+	w.put(&disabledApp)
+	w.put(&disabledUser)
+	want("app", false, "is disabled")
+	want("user", false, "is disabled")
+	for _, o := range []model.Object{app, user, identity} {
+		if err := w.store.Delete(t.Context(), o.Key(), store.Any); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"app", "user", "identity"} {
+		want(id, false, "was deleted")
+	}
+	w.put(app)
+	want("app", true, "")
 }
 
 func without(list []string, item string) []string {

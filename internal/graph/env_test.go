@@ -137,8 +137,9 @@ func newEnv(t testing.TB) *env {
 
 func (e *env) roles(t testing.TB) {
 	t.Helper()
-	for _, p := range people {
+	for name, p := range people {
 		if p.role != "" {
+			e.put(t, &model.Application{AppID: "bbbb" + p.id[4:], ObjectID: "cccc" + p.id[4:], PrincipalID: p.id, Name: name})
 			e.assign(t, p.id, p.role, p.scope)
 		}
 	}

@@ -290,6 +290,11 @@ func TestPagesAndFilters(t *testing.T) {
 		e.identity(t, fmt.Sprintf("identity-%d", i))
 		names = append(names, fmt.Sprintf("identity-%d", i))
 	}
+	for name, p := range people {
+		if p.role != "" {
+			names = append(names, name)
+		}
+	}
 	slices.Sort(names)
 	all := func(path string) (found []string) {
 		for path != "" {

@@ -124,9 +124,13 @@ func newEnv(t testing.TB, change ...func(*vault.Config)) *env {
 	return e
 }
 
-// vaults makes the vaults and the role assignment that the tests know.
+// vaults makes the callers, the vaults and the role assignment that the tests know.
 func (e *env) vaults(t testing.TB) {
 	t.Helper()
+	for name, c := range callers {
+		_, err := e.store.Put(t.Context(), &model.Application{AppID: c.AppID, ObjectID: "cccc" + c.ObjectID[4:], PrincipalID: c.ObjectID, Name: name}, 0)
+		must(t, err)
+	}
 	policies := []model.AccessPolicy{
 		{TenantID: tenant, ObjectID: callers["alice"].ObjectID, Secrets: []string{"all", "purge"}},
 		{TenantID: tenant, ObjectID: callers["reader"].ObjectID, Secrets: []string{"get", "list"}},
