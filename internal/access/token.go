@@ -125,7 +125,11 @@ func (a *Authenticator) check(c *Claims, surface names.Surface) error {
 	return nil
 }
 
+// bearer is the request's one token. Of several, two readers could take different ones.
 func bearer(r *http.Request) (string, bool) {
+	if len(r.Header["Authorization"]) > 1 {
+		return "", false
+	}
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""

@@ -96,6 +96,10 @@ func TestAuthenticateHeaders(t *testing.T) {
 			t.Errorf("the error shows the token: %v", err)
 		}
 	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header["Authorization"] = []string{"Bearer signed.{}", "Bearer signed.{}"}
+	_, err := a.Authenticate(r, names.Vault)
+	refused(t, err, TokenMissing)
 	if _, err := authenticate(a, "Bearer later"); apierr.KindOf(err) != apierr.Unavailable {
 		t.Errorf("without keys: %v, want kind unavailable", err)
 	}

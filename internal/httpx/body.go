@@ -110,6 +110,10 @@ func ReadForm(r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
+	if bytes.IndexByte(body, ';') >= 0 {
+		// It separates parameters too, for some readers; no client sends it bare.
+		return nil, apierr.New(apierr.Invalid, "the body has a semicolon that is not percent-encoded")
+	}
 	if bytes.Count(body, []byte{'&'}) >= maxParameters {
 		return nil, apierr.New(apierr.Invalid, "the body has more than %d parameters", maxParameters)
 	}

@@ -101,11 +101,11 @@ func TestReadJSONErrorsDoNotQuoteValues(t *testing.T) {
 }
 
 func TestReadForm(t *testing.T) {
-	got, err := httpx.ReadForm(post("application/x-www-form-urlencoded; charset=utf-8", "a=1&b=x%20y+z&c=&d&&e=p=q"))
+	got, err := httpx.ReadForm(post("application/x-www-form-urlencoded; charset=utf-8", "a=1&b=x%20y+z&c=&d&&e=p=q&f=%3B"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := url.Values{"a": {"1"}, "b": {"x y z"}, "c": {""}, "d": {""}, "e": {"p=q"}}
+	want := url.Values{"a": {"1"}, "b": {"x y z"}, "c": {""}, "d": {""}, "e": {"p=q"}, "f": {";"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -114,6 +114,7 @@ func TestReadForm(t *testing.T) {
 		{"", "a=1", "the body must be application/x-www-form-urlencoded"},
 		{"application/x-www-form-urlencoded", "a=1&a=1", `the body has the parameter "a" twice`},
 		{"application/x-www-form-urlencoded", "a=1&%61=1", `the body has the parameter "a" twice`},
+		{"application/x-www-form-urlencoded", "a=1;b=2", "the body has a semicolon that is not percent-encoded"},
 		{"application/x-www-form-urlencoded", "a=%zz", "the body has a broken percent escape"},
 		{"application/x-www-form-urlencoded", "a=%ff", "the body is not UTF-8"},
 		{"application/x-www-form-urlencoded", strings.Repeat("a&", 64), "the body has more than 64 parameters"},

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/httpx"
@@ -60,7 +61,7 @@ func (a *attempt) read(r *http.Request, v1 bool) error {
 	if err != nil {
 		return err
 	}
-	a.record.Scope = shorten(form.Get("scope")+form.Get("resource"), maxShown)
+	a.record.Scope = shorten(wordOf(form.Get("scope")+form.Get("resource")), maxShown)
 	basicID, basicSecret, err := basic(r)
 	if err != nil {
 		return err
@@ -75,7 +76,7 @@ func (a *attempt) read(r *http.Request, v1 bool) error {
 	case "":
 		return missing("grant_type")
 	default:
-		return refuse(codeGrantType, "The app requested an unsupported grant type %s.", quote(text))
+		return refuse(codeGrantType, "The app requested an unsupported grant type %s.", quote(wordOf(text)))
 	}
 	if a.clientID == "" {
 		return missing("client_id")
@@ -120,11 +121,21 @@ func (a *attempt) readClient(form url.Values, basicID string) error {
 	if a.clientID == "" {
 		a.clientID = basicID
 	}
-	a.record.ClientID = shorten(a.clientID, maxClientID)
+	a.record.ClientID = shorten(wordOf(a.clientID), maxClientID)
 	if basicID != "" && !strings.EqualFold(a.clientID, basicID) {
 		return refuse(codeMalformed, "The Authorization header and the body name different clients.")
 	}
 	return nil
+}
+
+// wordOf is the part of a parameter that is fit to be shown. What follows may be
+// the secret, of a client that separates its parameters by something else.
+func wordOf(s string) string {
+	end := strings.IndexFunc(s, func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune("&;=", r) })
+	if end < 0 {
+		return s
+	}
+	return s[:end] + "…"
 }
 
 // readResource reads scope=, or in v1 also resource=, which is the audience as it is.
@@ -133,7 +144,7 @@ func (a *attempt) readResource(form url.Values, v1 bool) (err error) {
 	switch {
 	case v1 && resource != "":
 		if len(resource) > maxScope || !scopeToken(resource) {
-			return refuse(codeScope, "The provided value for the input parameter 'resource' is not valid: %s.", quote(resource))
+			return refuse(codeScope, "The provided value for the input parameter 'resource' is not valid: %s.", quote(wordOf(resource)))
 		}
 		a.resource, a.v1 = resource, true
 		return nil
@@ -207,8 +218,8 @@ func basic(r *http.Request) (id, secret string, err error) {
 		return "", "", nil
 	}
 	user, password, ok := r.BasicAuth()
-	if !ok {
-		return "", "", refuse(codeMalformed, "The Authorization header is not of the Basic scheme.")
+	if !ok || len(r.Header["Authorization"]) > 1 {
+		return "", "", refuse(codeMalformed, "The Authorization header is not of the Basic scheme, or comes more than once.")
 	}
 	id, idErr := url.QueryUnescape(user)
 	secret, secretErr := url.QueryUnescape(password)

@@ -26,14 +26,14 @@ func resourceOf(scope string) (string, error) {
 			continue
 		}
 		if !scopeToken(word) {
-			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s holds a character that a scope cannot have.", quote(word))
+			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s holds a character that a scope cannot have.", quote(wordOf(word)))
 		}
 		r, ok := strings.CutSuffix(word, defaultScope)
 		if !ok {
-			return "", refuse(codeScopeDefault, "The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", quote(word))
+			return "", refuse(codeScopeDefault, "The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", quote(wordOf(word)))
 		}
 		if strings.Trim(r, "/") == "" {
-			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s names no resource before /.default.", quote(word))
+			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s names no resource before /.default.", quote(wordOf(word)))
 		}
 		if seen && r != resource {
 			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: it names more than one resource, %s and %s.", quote(resource), quote(r))
@@ -41,7 +41,7 @@ func resourceOf(scope string) (string, error) {
 		resource, seen = r, true
 	}
 	if !seen {
-		return "", refuse(codeScopeDefault, "The scope %s names no resource. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", quote(scope))
+		return "", refuse(codeScopeDefault, "The scope %s names no resource. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", quote(wordOf(scope)))
 	}
 	return resource, nil
 }
@@ -76,7 +76,7 @@ func readUserScope(text string) (u userScope, err error) {
 		case word == "":
 			continue
 		case !scopeToken(word):
-			return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s holds a character that a scope cannot have.", quote(word))
+			return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s holds a character that a scope cannot have.", quote(wordOf(word)))
 		case oidcScopes[word]:
 			u.offline, u.openid = u.offline || word == "offline_access", u.openid || word == "openid"
 			if word != "offline_access" {
@@ -87,7 +87,7 @@ func readUserScope(text string) (u userScope, err error) {
 		resource := ""
 		if i := strings.LastIndexByte(word, '/'); i >= 0 {
 			if resource = word[:i]; strings.Trim(resource, "/") == "" || i == len(word)-1 {
-				return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s.", quote(word))
+				return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s.", quote(wordOf(word)))
 			}
 		}
 		if seen && resource != u.resource {

@@ -160,7 +160,7 @@ func (s *Server) findIn(view *store.View, a *attempt) (err error) {
 func (s *Server) client(view *store.View, clientID string) (client, error) {
 	e := view.First(model.ClientIndex(clientID))
 	if e == nil {
-		return client{}, refuse(codeClient, "Application with identifier %s was not found in the directory '%s'. No application or managed identity has this client id.", quote(clientID), s.tenantID)
+		return client{}, refuse(codeClient, "Application with identifier %s was not found in the directory '%s'. No application or managed identity has this client id.", quote(wordOf(clientID)), s.tenantID)
 	}
 	switch o := e.Value.(type) {
 	case *model.Identity:
