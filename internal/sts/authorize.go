@@ -152,7 +152,7 @@ func (q *authRequest) page(v *visit) *content {
 func (q *authRequest) loginPage() *content {
 	return &content{
 		Kind: kindLogin, Title: "Sign in", Client: q.client.name, User: shorten(q.hint, maxName),
-		Action: "/" + q.tenant + "/login?" + q.query(), To: origin(q.redirect),
+		Action: "/" + q.tenant + "/oauth2/v2.0/login?" + q.query(), To: origin(q.redirect),
 	}
 }
 

@@ -59,12 +59,16 @@ func (s *Server) bindingRoutes(set *names.Set) []httpx.Route {
 		instance = func(w http.ResponseWriter, r *http.Request) error { return s.publicInstance(w, r, set) }
 		openID = func(w http.ResponseWriter, r *http.Request) error { return s.openIDFor(w, r, set, true) }
 	}
+	bare := httpx.Route{Op: "token.binding", MaxBody: tokenMaxBody, Timeout: tokenTimeout, MaxInFlight: bindingsInFlight, Handle: s.bindingToken}
+	bare.Pattern = "POST " + prefix
+	slashed := bare
+	slashed.Pattern += "/{$}"
 	return []httpx.Route{
+		bare, slashed,
 		{Pattern: "GET " + prefix + "/common/discovery/instance", Op: "instance", MaxBody: httpx.NoBody, Timeout: discoveryTimeout, Handle: instance},
 		{Pattern: "GET " + prefix + "/{tenant}/v2.0/.well-known/openid-configuration", Op: "openid.v2", MaxBody: httpx.NoBody, Timeout: discoveryTimeout, Handle: openID},
 		{Pattern: "GET " + prefix + "/{tenant}/discovery/v2.0/keys", Op: "keys", MaxBody: httpx.NoBody, Timeout: discoveryTimeout, Handle: s.jwks},
 		{Pattern: "POST " + prefix + "/{tenant}/oauth2/v2.0/token", Op: "token.binding", MaxBody: tokenMaxBody, Timeout: tokenTimeout, MaxInFlight: bindingsInFlight, Handle: s.bindingToken},
-		{Pattern: "POST " + prefix + "/{$}", Op: "token.binding", MaxBody: tokenMaxBody, Timeout: tokenTimeout, MaxInFlight: bindingsInFlight, Handle: s.bindingToken},
 	}
 }
 

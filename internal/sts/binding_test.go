@@ -88,12 +88,10 @@ func TestIdentityBinding(t *testing.T) {
 		"as-sdks-do": func() *reply {
 			return b.post(b.url+"/"+tenantID+"/oauth2/v2.0/token?client-request-id=x", assert(b.id.ClientID, b.good))
 		},
-		"bare-form": func() *reply { return b.post(b.url+"/", assert(b.id.ClientID, b.good)) },
-		"bare-query": func() *reply {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+"/?"+assert(b.id.ClientID, b.good), nil)
-			check(t, err)
-			return b.do(r)
-		},
+		"bare-form":             func() *reply { return b.post(b.url, assert(b.id.ClientID, b.good)) },
+		"bare-form-with-slash":  func() *reply { return b.post(b.url+"/", assert(b.id.ClientID, b.good)) },
+		"bare-query":            func() *reply { return b.postQuery(b.url, assert(b.id.ClientID, b.good+"\n")) },
+		"bare-query-with-slash": func() *reply { return b.postQuery(b.url+"/", assert(b.id.ClientID, b.good)) },
 	} {
 		p := send()
 		c := b.issued(p)
@@ -110,6 +108,14 @@ func TestIdentityBinding(t *testing.T) {
 			t.Errorf("%s: the cluster was asked about %q", name, b.cluster.client)
 		}
 	}
+}
+
+// postQuery sends all in the query, as samples of the Kubernetes side do.
+func (w *world) postQuery(to, query string) *reply {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, to+"?"+query, nil)
+	check(w.t, err)
+	return w.do(r)
 }
 
 func TestIdentityBindingRefusals(t *testing.T) {

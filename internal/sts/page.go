@@ -80,7 +80,7 @@ func newPages() *pages {
 // isPage says whether a path is of a page: its errors are for a person.
 func isPage(r *http.Request) bool {
 	p := r.URL.Path
-	return p == "/devicelogin" || p == devicePath || strings.HasSuffix(p, "/login") ||
+	return p == "/devicelogin" || p == devicePath || strings.HasSuffix(p, "/oauth2/v2.0/login") ||
 		strings.HasSuffix(p, "/oauth2/v2.0/authorize") || strings.HasSuffix(p, "/oauth2/v2.0/logout")
 }
 

@@ -151,7 +151,7 @@ func (s *Server) Surface() httpx.Surface {
 			post("/{tenant}/oauth2/v2.0/devicecode", "devicecode", s.deviceCode),
 			page("GET /{tenant}/oauth2/v2.0/authorize", "authorize", s.authorize),
 			page("POST /{tenant}/oauth2/v2.0/authorize", "authorize", s.authorize),
-			page("POST /{tenant}/login", "login", s.login),
+			page("POST /{tenant}/oauth2/v2.0/login", "login", s.login),
 			page("GET /common/oauth2/deviceauth", "device.page", s.devicePage),
 			page("POST /common/oauth2/deviceauth", "device.approve", s.deviceApprove),
 			page("GET /devicelogin", "device.page", s.devicePage),
