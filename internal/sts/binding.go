@@ -93,10 +93,7 @@ func (s *Server) admitBinding(r *http.Request, a *attempt) error {
 		return refuse(codeNoCredential, "An identity binding takes a service account's token as client_assertion, and nothing else.")
 	}
 	a.method, a.record.Method = methodBinding, string(methodBinding)
-	if err := s.find(r.Context(), a); err != nil {
-		return err
-	}
-	if err := a.verify(r.Context()); err != nil {
+	if err := s.prove(r.Context(), a); err != nil {
 		return err
 	}
 	return s.allowed(a.view, a.resource)
@@ -172,6 +169,7 @@ func (s *Server) boundCluster(a *attempt) (*model.Cluster, error) {
 	if !ok {
 		return nil, refuse(codeFederatedIssuer, "No matching federated identity record found: the cluster of this endpoint was detached.")
 	}
+	a.grounds = grounds{a.client.object, f, binding, cluster}
 	return cluster, nil
 }
 

@@ -23,10 +23,14 @@ type answers struct {
 	broken bool
 	asked  int
 	client string
+	during func() // what happens while it is asked
 }
 
 func (a *answers) Review(_ context.Context, _ *model.Cluster, token, audience string) (sts.ClusterUser, error) {
 	a.asked++
+	if a.during != nil {
+		a.during()
+	}
 	switch {
 	case a.broken:
 		return sts.ClusterUser{}, errors.New("dial tcp: refused")

@@ -42,6 +42,7 @@ func (s *Server) byCertificate(a *attempt) error {
 		a.record.Hint = "Register the certificate with the application, or sign with the one that is registered."
 		return refuse(codeSignature, "The certificate with identifier %s used to sign the client assertion is not registered on application. The application has %d certificates.", quote(thumbprintOf(a)), len(registered))
 	}
+	a.grounds = grounds{a.client.object}
 	a.verify = func(context.Context) error { return s.verifyCertificate(a, named) }
 	return nil
 }

@@ -30,7 +30,9 @@ func (s *Server) byFederation(a *attempt) error {
 	}
 	a.record.Registered = []audit.Registered{registered(match)}
 	source := trust.Source{Issuer: match.Issuer}
-	if i, _, ok := store.Get[*model.Issuer](a.view, model.IssuerKey(match.Issuer)); ok && i.URL == match.Issuer {
+	i, _, ok := store.Get[*model.Issuer](a.view, model.IssuerKey(match.Issuer))
+	a.grounds = grounds{a.client.object, match, i}
+	if ok && i.URL == match.Issuer {
 		source.Keys, source.Roots = i.Keys, i.Roots
 	}
 	a.verify = func(ctx context.Context) error {

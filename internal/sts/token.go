@@ -33,14 +33,19 @@ type attempt struct {
 	client client
 	person *person // who signed in, in a grant of users
 	// verify checks the assertion that the credential found is for; nil for a secret.
-	verify func(ctx context.Context) error
-	record audit.Exchange
+	verify  func(ctx context.Context) error
+	grounds grounds
+	record  audit.Exchange
 	// cluster is the one whose identity binding endpoint is asked, as in its URL.
 	cluster string
 }
 
+// grounds are the stored objects, immutable ones, that verify rests on.
+type grounds [4]model.Object
+
 // client is the Identity or Application that asks for a token.
 type client struct {
+	object      model.Object
 	key         string // of its object
 	appID       string
 	principalID string
@@ -101,15 +106,39 @@ func (s *Server) admit(r *http.Request, a *attempt, v1 bool) error {
 		return refuse(codeTenantMissing, "No tenant-identifying information found in either the request or implied by any provided credentials. Name the tenant, %s, in place of %s.", s.tenantID, quote(s.segment(form)))
 	}
 
-	if err := s.find(r.Context(), a); err != nil {
+	if err := s.prove(r.Context(), a); err != nil {
 		return err
 	}
-	if a.verify != nil {
-		if err := a.verify(r.Context()); err != nil {
+	return s.allowed(a.view, a.resource)
+}
+
+// maxProofs is how often a client is proven anew because what the proof rests on
+// was changed meanwhile.
+const maxProofs = 3
+
+// prove finds the client's credential and verifies what it is for. Keys may be
+// seconds on their way: what was deleted in that time must not bring a token.
+func (s *Server) prove(ctx context.Context, a *attempt) error {
+	if err := s.find(ctx, a); err != nil {
+		return err
+	}
+	for range maxProofs {
+		if a.verify == nil {
+			return nil
+		}
+		if err := a.verify(ctx); err != nil {
+			return err
+		}
+		view, err := s.store.View()
+		if err != nil || view.Rev() == a.view.Rev() {
+			return err
+		}
+		before := a.grounds
+		if err := s.findIn(view, a); err != nil || a.grounds == before {
 			return err
 		}
 	}
-	return s.allowed(a.view, a.resource)
+	return apierr.New(apierr.Unavailable, "The client's credentials are being changed. Try again.")
 }
 
 // find looks up the client and its credential. What this replica's View does
@@ -131,12 +160,12 @@ func (s *Server) find(ctx context.Context, a *attempt) error {
 	if fresh.Rev() == view.Rev() {
 		return refused
 	}
-	a.client, a.record.Registered, a.record.Differed, a.record.Hint = client{}, nil, nil, ""
 	return s.findIn(fresh, a)
 }
 
 func (s *Server) findIn(view *store.View, a *attempt) (err error) {
-	a.view = view
+	a.view, a.verify, a.grounds = view, nil, grounds{}
+	a.record.Registered, a.record.Differed, a.record.Hint = nil, nil, ""
 	if a.client, err = s.client(view, a.clientID); err != nil {
 		if a.method == methodSecret {
 			matchSecret(nil, a.secret) // an unknown client takes as long as a known one
@@ -165,14 +194,14 @@ func (s *Server) client(view *store.View, clientID string) (client, error) {
 	switch o := e.Value.(type) {
 	case *model.Identity:
 		return client{
-			key: e.Key, appID: o.ClientID, principalID: o.PrincipalID,
+			object: o, key: e.Key, appID: o.ClientID, principalID: o.PrincipalID,
 			identityID: lowerGroup(o.ID), lifetime: s.identityLifetime,
 		}, nil
 	case *model.Application:
 		if o.Disabled {
 			return client{}, refuse(codeClientDisabled, "Application %s is disabled.", quote(clientID))
 		}
-		return client{key: e.Key, appID: o.AppID, principalID: o.PrincipalID, app: o, lifetime: s.appLifetime}, nil
+		return client{object: o, key: e.Key, appID: o.AppID, principalID: o.PrincipalID, app: o, lifetime: s.appLifetime}, nil
 	}
 	return client{}, fmt.Errorf("client %s is a %s", e.Key, e.Value.Kind())
 }

@@ -101,13 +101,8 @@ func withoutLoopbackPort(uri string) string {
 func (s *Server) admitUser(r *http.Request, a *attempt) error {
 	ctx := r.Context()
 	if a.method != "" {
-		if err := s.find(ctx, a); err != nil {
+		if err := s.prove(ctx, a); err != nil {
 			return err
-		}
-		if a.verify != nil {
-			if err := a.verify(ctx); err != nil {
-				return err
-			}
 		}
 		if a.client.app == nil {
 			return refuse(codeClient, "The client %s is a managed identity: people do not sign in for it.", quote(a.clientID))
