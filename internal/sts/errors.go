@@ -48,6 +48,7 @@ const (
 	codeFederatedSubject   code = 700213
 	codeSubjectTemplated   code = 7002137
 	codeSubjectCase        code = 7002138
+	codeOwnToken           code = 700222 // an assertion that we issued ourselves
 	codeUnreachable        code = 50166
 	codeClientProof        code = 7000218
 	codeRedirect           code = 50011
@@ -116,6 +117,7 @@ var catalogue = map[code]meaning{
 	codeFederatedSubject:   {apierr.Unauthenticated, "invalid_client", 401, true},
 	codeSubjectTemplated:   {apierr.Unauthenticated, "invalid_client", 401, true},
 	codeSubjectCase:        {apierr.Unauthenticated, "invalid_client", 401, true},
+	codeOwnToken:           {apierr.Unauthenticated, "invalid_request", 400, false},
 	codeUnreachable:        {apierr.Invalid, "invalid_request", 400, false},
 	codeClientProof:        {apierr.Unauthenticated, "invalid_client", 401, true},
 	codeRedirect:           {apierr.Invalid, "invalid_request", 400, true},

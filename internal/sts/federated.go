@@ -7,6 +7,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
@@ -15,6 +16,11 @@ import (
 // audience. Until one is found, nothing that the assertion says is acted on.
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation
 func (s *Server) byFederation(a *attempt) error {
+	if s.ours(a.assertion.Issuer) {
+		a.record.Differed = []string{"issuer"}
+		a.record.Hint = "Use a token of the workload's platform: the service account's, not an access token of this server."
+		return refuse(codeOwnToken, "AAD-issued tokens may not be used for federated identity flows. The assertion's issuer %s is this server.", quote(a.assertion.Issuer))
+	}
 	if slices.Contains(a.assertion.Audiences, s.bindingAudience) {
 		return a.forBindings(s.bindingAudience)
 	}
@@ -42,6 +48,15 @@ func (s *Server) byFederation(a *attempt) error {
 		return nil
 	}
 	return nil
+}
+
+// ours says whether an issuer is on a login host of ours. Whoever has a token of
+// this server must not turn it into another's, whatever is registered.
+func (s *Server) ours(issuer string) bool {
+	rest, ok := strings.CutPrefix(issuer, "https://")
+	host, _, _ := strings.Cut(rest, "/")
+	surface, _, _ := s.names.Route(host)
+	return ok && surface == names.Login
 }
 
 // matching walks the client's credentials whose issuer and subject, or
