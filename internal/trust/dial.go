@@ -29,22 +29,38 @@ var ranges = []struct {
 	prefix netip.Prefix
 	scope  scope
 }{
+	{netip.MustParsePrefix("168.63.129.16/32"), forbidden},   // Azure's host agent
+	{netip.MustParsePrefix("100.100.100.200/32"), forbidden}, // Alibaba's metadata service
+	{netip.MustParsePrefix("fd00:ec2::/32"), forbidden},      // Amazon's
 	{netip.MustParsePrefix("0.0.0.0/8"), forbidden},
 	{netip.MustParsePrefix("240.0.0.0/4"), forbidden},
 	{netip.MustParsePrefix("100.64.0.0/10"), private}, // carrier-grade NAT
 	{netip.MustParsePrefix("192.0.0.0/24"), private},
 	{netip.MustParsePrefix("198.18.0.0/15"), private},
-	{netip.MustParsePrefix("fec0::/10"), private}, // site-local, as before ULA
+	{netip.MustParsePrefix("fec0::/10"), private},       // site-local, as before ULA
+	{netip.MustParsePrefix("64:ff9b:1::/48"), private},  // a network's own NAT64
+	{netip.MustParsePrefix("::/96"), private},           // IPv4-compatible, and ::1
+	{netip.MustParsePrefix("2001::/32"), forbidden},     // Teredo
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), private}, // stateless translation
 }
 
-// nat64 holds IPv4 addresses. https://www.rfc-editor.org/rfc/rfc6052#section-2.1
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+// carriers hold an IPv4 address, which says where a packet ends, from a byte on.
+// https://www.rfc-editor.org/rfc/rfc6052#section-2.1
+var carriers = []struct {
+	prefix netip.Prefix
+	from   int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12}, // NAT64
+	{netip.MustParsePrefix("2002::/16"), 2},     // 6to4
+}
 
 func scopeOf(a netip.Addr) scope {
 	a = a.Unmap().WithZone("")
-	if nat64.Contains(a) {
-		b := a.As16()
-		a = netip.AddrFrom4([4]byte(b[12:]))
+	for _, c := range carriers {
+		if c.prefix.Contains(a) {
+			b := a.As16()
+			a = netip.AddrFrom4([4]byte(b[c.from:]))
+		}
 	}
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
 		return forbidden

@@ -83,16 +83,19 @@ func readKeys(jwks []byte, maxKeys int) (keys []key, bad []error, err error) {
 	return keys, bad, nil
 }
 
+// privateMembers are those of keys that are not public: from any of an RSA key's
+// the others can be had. https://www.rfc-editor.org/rfc/rfc7518#section-6.3.2
+var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
 // readKey reads one JWK. https://www.rfc-editor.org/rfc/rfc7518#section-6
 func readKey(jwk map[string]any) (key, error) {
 	m := members{of: jwk}
 	kty, use, ops := m.text("kty"), m.text("use"), m.texts("key_ops")
 	k := key{id: m.text("kid"), alg: m.text("alg")}
-	_, private := jwk["d"]
 	switch {
 	case m.err != nil:
 		return key{}, m.err
-	case private || kty == "oct":
+	case kty == "oct" || slices.ContainsFunc(privateMembers, func(name string) bool { return jwk[name] != nil }):
 		return key{}, errPrivate
 	case use != "" && use != "sig", jwk["key_ops"] != nil && !slices.Contains(ops, "verify"), k.alg != "" && !accepted(k.alg):
 		return key{}, errForeign
