@@ -27,6 +27,8 @@ type Op struct {
 	// blobs. The match is by bytes: end Key with "/" to spare siblings whose
 	// names begin alike.
 	Tree bool
+	// Check makes the op a condition alone: Key must be at Rev, and stays as it is.
+	Check bool
 }
 
 // Any is an Op's Rev that sets no condition.
@@ -84,10 +86,7 @@ type change struct {
 }
 
 func (s *Store) transaction(ops []Op) (*transaction, error) {
-	switch {
-	case len(ops) == 0:
-		return nil, errors.New("nothing to write")
-	case len(ops) > MaxOps:
+	if len(ops) > MaxOps {
 		return nil, fmt.Errorf("%d writes at once, at most %d are possible", len(ops), MaxOps)
 	}
 	t := &transaction{}
@@ -96,11 +95,21 @@ func (s *Store) transaction(ops []Op) (*transaction, error) {
 			return nil, err
 		}
 	}
+	if len(t.writes) == 0 {
+		return nil, errors.New("nothing to write")
+	}
 	return t, nil
 }
 
 // add puts an op into t, when the op makes sense.
 func (s *Store) add(t *transaction, op Op) error {
+	if op.Check {
+		if op.Rev <= 0 || op.Value != nil || op.Blob != nil || op.Tree || !strings.HasPrefix(op.Key, "/") {
+			return fmt.Errorf("a check of key %q at revision %d, with something to write or without a revision", op.Key, op.Rev)
+		}
+		t.conditions = append(t.conditions, clientv3.Compare(clientv3.ModRevision(s.objects+op.Key), "=", op.Rev))
+		return nil
+	}
 	ch := change{key: op.Key, tree: op.Tree}
 	if op.Value != nil {
 		var err error

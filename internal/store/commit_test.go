@@ -90,6 +90,10 @@ func TestCommitRefuses(t *testing.T) {
 		"other-key":       {Key: "/x", Value: app("a", "p")},
 		"blob-of-nothing": {Key: "/x", Blob: []byte("b")},
 		"written-tree":    {Value: app("a", "p"), Tree: true},
+		"check-alone":     {Key: "/x", Rev: 1, Check: true},
+		"check-of-none":   {Key: "/x", Check: true},
+		"check-of-any":    {Key: "/x", Rev: store.Any, Check: true},
+		"written-check":   {Value: app("a", "p"), Rev: 1, Check: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := s.Commit(t.Context(), op); err == nil {
@@ -106,6 +110,34 @@ func TestCommitRefuses(t *testing.T) {
 	}
 	if got := fresh(t, s).Len(); got != 0 {
 		t.Errorf("%d objects were written", got)
+	}
+}
+
+// A check holds a commit to what it does not write.
+func TestCheck(t *testing.T) {
+	s := storetest.New(t)
+	parent, child := app("parent", "p"), secret("v", "")
+	rev, err := s.Put(t.Context(), parent, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := store.Op{Key: parent.Key(), Rev: rev, Check: true}
+	if _, err := s.Commit(t.Context(), check, store.Op{Value: child}); err != nil {
+		t.Fatal(err)
+	}
+	if got := fresh(t, s).Get(parent.Key()).Rev; got != rev {
+		t.Errorf("the checked object is at revision %d, was at %d", got, rev)
+	}
+	if _, err := s.Put(t.Context(), parent, rev); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // changed, then gone
+		if _, err := s.Commit(t.Context(), check, store.Op{Value: child, Rev: store.Any}); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("Commit = %v, want a conflict", err)
+		}
+		if err := s.Delete(t.Context(), parent.Key(), store.Any); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
