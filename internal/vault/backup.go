@@ -135,12 +135,16 @@ func (s *Server) restore(w http.ResponseWriter, r *http.Request) error {
 	}
 	t.name = a.Name
 
-	_, vault, err := s.enter(r, &t, access.ActionRestoreSecret)
+	view, vault, err := s.enter(r, &t, access.ActionRestoreSecret)
+	if err != nil {
+		return err
+	}
+	there, err := still(view, vault)
 	if err != nil {
 		return err
 	}
 
-	h, current, err := s.write(r.Context(), &t, a)
+	h, current, err := s.write(r.Context(), &t, a, there)
 	if err != nil {
 		return err
 	}
@@ -162,8 +166,9 @@ func unfinished(h *model.Secret) bool { return h.Deleted != nil && h.Current == 
 
 // write stores an archive. A secret with many versions does not fit one commit:
 // then each commit but the last leaves a head that only claims the name, and
-// each depends on the one before. The last makes the secret live.
-func (s *Server) write(ctx context.Context, t *target, a *archive) (*model.Secret, *model.SecretVersion, error) {
+// each depends on the one before. The last makes the secret live. The first is
+// held to there.
+func (s *Server) write(ctx context.Context, t *target, a *archive, there store.Op) (*model.Secret, *model.SecretVersion, error) {
 	current, commits, err := s.resealed(t, a)
 	if err != nil {
 		return nil, nil, err
@@ -177,7 +182,10 @@ func (s *Server) write(ctx context.Context, t *target, a *archive) (*model.Secre
 		if i == len(commits)-1 {
 			h = live
 		}
-		next, err := s.store.Commit(ctx, append(ops, store.Op{Value: h, Rev: rev})...)
+		if ops = append(ops, store.Op{Value: h, Rev: rev}); i == 0 {
+			ops = append(ops, there)
+		}
+		next, err := s.store.Commit(ctx, ops...)
 		switch {
 		case err == nil:
 			rev = next
@@ -234,7 +242,10 @@ func (s *Server) taken(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	if h, _ := head(view, t); h != nil && h.Deleted != nil {
+	switch h, _ := head(view, t); {
+	case h == nil:
+		return fail(throttled, "The vault was changed at the same time. Try again.")
+	case h.Deleted != nil:
 		return nameTaken(h)
 	}
 	return fail(conflict, "There was a conflict restoring the secret '%s/secrets/%s'. A secret with this name exists in the vault.",

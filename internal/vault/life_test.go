@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,5 +157,47 @@ func TestAuditedWithoutValues(t *testing.T) {
 	}
 	if strings.Contains(records, secret) {
 		t.Error("the audit log holds the value")
+	}
+}
+
+// What is set while a vault is purged is refused, or goes with it: the next
+// vault of that name begins empty.
+func TestPurgedVaultLeavesNothing(t *testing.T) {
+	e := newEnv(t)
+	blob := func() string {
+		e.set(t, kv2, "saved", "x")
+		return e.do(t, "POST", kv2+"/secrets/saved/backup?"+api, "").Value.(string)
+	}()
+	vault := model.Vault{Resource: resource("kv1"), RetentionDays: 90, SKU: "standard", TenantID: tenant,
+		Policies: []model.AccessPolicy{{TenantID: tenant, ObjectID: callers["alice"].ObjectID, Secrets: []string{"all"}}}}
+	for round := range 10 {
+		var writers sync.WaitGroup
+		var began sync.Once
+		begun := make(chan struct{})
+		for n := range 8 {
+			writers.Go(func() {
+				for i := range 12 {
+					url, method, body := fmt.Sprintf("%s/secrets/s-%d-%d?%s", kv1, n, i, api), "PUT", `{"value":"old"}`
+					if n == 0 {
+						url, method, body = kv1+"/secrets/restore?"+api, "POST", `{"value":"`+blob+`"}`
+					}
+					a, err := e.try(t.Context(), method, url, body)
+					began.Do(func() { close(begun) })
+					if err != nil || a.Status != 200 && a.Status != 404 && a.Status != 409 && a.Status != 429 {
+						t.Errorf("%s %s: %v %d %+v", method, url, err, a.Status, a.Error)
+					}
+				}
+			})
+		}
+		<-begun
+		_, err := e.store.Commit(t.Context(), store.Op{Key: vault.Key(), Rev: store.Any}, store.Op{Key: "/vaults/kv1/", Rev: store.Any, Tree: true})
+		must(t, err)
+		writers.Wait()
+		again := vault
+		_, err = e.store.Put(t.Context(), &again, 0)
+		must(t, err)
+		if ids, _ := e.all(t, kv1+"/secrets?"+api); len(ids) != 0 {
+			t.Fatalf("round %d: the new vault has %v", round, ids)
+		}
 	}
 }

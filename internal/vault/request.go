@@ -119,6 +119,16 @@ func noVault(name string) error {
 	return fail(vaultNotFound, "There is no key vault named %q here, or it was deleted.", name)
 }
 
+// still is the condition that a vault is there, and as it was. What is made in
+// one that was purged meanwhile would belong to the next vault of its name.
+func still(view *store.View, v *model.Vault) (store.Op, error) {
+	e := view.Get(v.Key())
+	if e == nil {
+		return store.Op{}, noVault(v.Name)
+	}
+	return store.Op{Key: e.Key, Rev: e.Rev, Check: true}, nil
+}
+
 // maxTries bounds how often a change is tried again. Each round one of the
 // writers that compete for a secret wins, so this many can compete.
 const maxTries = 64

@@ -44,7 +44,7 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("sealing %s: %w", v.Key(), err)
 	}
-	h, err := s.addVersion(r.Context(), view, &t, v, sealed)
+	h, err := s.addVersion(r.Context(), view, vault, &t, v, sealed)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func newID() string {
 }
 
 // addVersion writes the version, its value and the head that names it, or nothing.
-func (s *Server) addVersion(ctx context.Context, view *store.View, t *target, v *model.SecretVersion, sealed []byte) (*model.Secret, error) {
+func (s *Server) addVersion(ctx context.Context, view *store.View, vault *model.Vault, t *target, v *model.SecretVersion, sealed []byte) (*model.Secret, error) {
 	var next *model.Secret
 	err := s.again(ctx, view, func(view *store.View) error {
 		h, rev := head(view, t)
@@ -73,7 +73,11 @@ func (s *Server) addVersion(ctx context.Context, view *store.View, t *target, v 
 			next.Name = h.Name // as first spelled
 		}
 		v.Name = next.Name
-		_, err := s.store.Commit(ctx, store.Op{Value: next, Rev: rev}, store.Op{Value: v, Blob: sealed})
+		there, err := still(view, vault)
+		if err != nil {
+			return err
+		}
+		_, err = s.store.Commit(ctx, there, store.Op{Value: next, Rev: rev}, store.Op{Value: v, Blob: sealed})
 		return err
 	})
 	return next, err
