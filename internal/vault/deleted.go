@@ -160,6 +160,9 @@ func (s *Server) getDeleted(w http.ResponseWriter, r *http.Request) error {
 	if !ok { // a restore that has not ended
 		return deletedMissing(t.name)
 	}
+	if v.Disabled { // which tells SDKs that poll for it that it is deleted, too
+		return disabled()
+	}
 	return httpx.WriteJSON(w, http.StatusOK, newBundle(t.set, vault, h, v, true))
 }
 

@@ -188,6 +188,10 @@ func secretMissing(id string) error {
 		"For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182", id)
 }
 
+func disabled() error {
+	return fail(secretDisabled, "Operation get is not allowed on a disabled secret.")
+}
+
 func deletedMissing(name string) error {
 	return fail(secretNotFound, "Deleted Secret not found: %s", name)
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -32,6 +33,11 @@ func parse(r *http.Request) (target, error) {
 		query: r.URL.Query(),
 	}
 	t.set, t.vault = httpx.Target(r)
+	for _, name := range [...]string{"api-version", "maxresults", "$skiptoken"} {
+		if len(t.query[name]) > 1 {
+			return t, fail(badParameter, "The parameter %s is given more than once.", name)
+		}
+	}
 	switch api := t.query.Get("api-version"); {
 	case api == "":
 		return t, fail(badParameter, "api-version must be specified")
@@ -39,12 +45,28 @@ func parse(r *http.Request) (target, error) {
 		return t, fail(badParameter, "The specified version (%.40q) is not recognized. Use 7.6, or a version such as 2025-07-01.", api)
 	}
 	if t.name != "" && !model.ValidSecretName(t.name) {
-		return t, fail(badParameter, "The request URI contains an invalid name: %.200q", t.name)
+		return t, fail(badParameter, "The request URI contains an invalid name: %s", shown(t.name))
 	}
 	if t.version != "" && !validID(t.version) {
-		return t, fail(badParameter, "The request URI contains an invalid version: %.200q", t.version)
+		return t, fail(badParameter, "The request URI contains an invalid version: %s", shown(t.version))
 	}
 	return t, nil
+}
+
+// maxShown is how many bytes of a name that is none an answer repeats.
+const maxShown = 200
+
+// shown is a foreign text, fit for one line of a message.
+func shown(s string) string {
+	if len(s) > maxShown {
+		s = strings.ToValidUTF8(s[:maxShown], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // knownVersion accepts every api-version that Key Vault has had for secrets, and

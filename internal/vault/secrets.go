@@ -101,7 +101,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := e.Value.(*model.SecretVersion)
 	if v.Disabled {
-		return fail(secretDisabled, "Operation get is not allowed on a disabled secret.")
+		return disabled()
 	}
 	value, err := s.value(r.Context(), e)
 	if err != nil {
