@@ -190,7 +190,7 @@ func sound(r *http.Request) error {
 		return wrongMethod(r)
 	case !strings.EqualFold(r.Header.Get("Metadata"), "true"):
 		return invalid("Required metadata header not specified")
-	case r.Header.Get("X-Forwarded-For") != "":
+	case r.Header["X-Forwarded-For"] != nil:
 		return invalid("Requests with the header X-Forwarded-For are not served")
 	case !address(r.Host):
 		return invalid("The Host header must be an address or localhost")
@@ -256,7 +256,7 @@ func readSelector(query url.Values) (sel Selector, err error) {
 		{"msi_res_id", &sel.ResourceID}, {"mi_res_id", &sel.ResourceID},
 	} {
 		values := query[p.name]
-		if len(values) == 0 || values[0] == "" {
+		if len(values) == 0 || len(values) == 1 && values[0] == "" {
 			continue
 		}
 		if named++; named > 1 || len(values) > 1 {
