@@ -30,6 +30,7 @@ const (
 	codeGrantType          code = 70003
 	codeScope              code = 70011
 	codeScopeDefault       code = 1002012
+	codeScopeResources     code = 28000 // a user's; a client alone gets codeScope
 	codeResource           code = 500011
 	codeClient             code = 700016
 	codeClientDisabled     code = 7000112
@@ -99,6 +100,7 @@ var catalogue = map[code]meaning{
 	codeGrantType:          {apierr.Invalid, "unsupported_grant_type", 400, false},
 	codeScope:              {apierr.Invalid, "invalid_scope", 400, false},
 	codeScopeDefault:       {apierr.Invalid, "invalid_scope", 400, false},
+	codeScopeResources:     {apierr.Invalid, "invalid_request", 400, false},
 	codeResource:           {apierr.Invalid, "invalid_resource", 400, false},
 	codeClient:             {apierr.Unauthenticated, "unauthorized_client", 400, true},
 	codeClientDisabled:     {apierr.Unauthenticated, "unauthorized_client", 400, true},

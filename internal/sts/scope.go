@@ -91,7 +91,7 @@ func readUserScope(text string) (u userScope, err error) {
 			}
 		}
 		if seen && resource != u.resource {
-			return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: it names more than one resource, %s and %s.", quote(u.resource), quote(resource))
+			return u, refuse(codeScopeResources, "Provided value for the input parameter scope is not valid because it contains more than one resource, %s and %s.", quote(u.resource), quote(resource))
 		}
 		u.resource, seen = resource, true
 		u.words = append(u.words, word)

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -112,6 +111,7 @@ func TestPasswordGrant(t *testing.T) {
 	w.refused(w.post(orgURL, ropc(aliceUPN, word, "client_id", model.NewUUID())), 400, "unauthorized_client", 700016)
 	w.refused(w.post(orgURL, ropc(aliceUPN, word, "client_id", w.app("s", time.Now().Add(time.Hour)).AppID)), 401, "invalid_client", 7000218)
 	w.refused(w.post(orgURL, ropc(aliceUPN, word, "scope", "https://else/.default")), 400, "invalid_resource", 500011)
+	w.refused(w.post(orgURL, ropc(aliceUPN, word, "scope", arm+"/.default "+vault+"/.default")), 400, "invalid_request", 28000)
 }
 
 func TestPasswordGrantCanBeOff(t *testing.T) {
@@ -249,104 +249,6 @@ func TestSessionsPerUserAreBounded(t *testing.T) {
 		t.Errorf("%d sessions, want 40", n)
 	}
 	w.refused(w.post(orgURL, refreshing(first)), 400, "invalid_grant", 70000)
-}
-
-func (w *world) device(pairs ...string) (code, userCode string) {
-	w.t.Helper()
-	v := url.Values{"client_id": {azCLI}, "scope": {arm + "//.default offline_access openid profile"}}
-	for i := 0; i < len(pairs); i += 2 {
-		v.Set(pairs[i], pairs[i+1])
-	}
-	p := w.post(codeURL, v.Encode())
-	var d struct {
-		Device   string `json:"device_code"`
-		User     string `json:"user_code"`
-		Page     string `json:"verification_uri"`
-		Message  string `json:"message"`
-		Expires  int    `json:"expires_in"`
-		Interval int    `json:"interval"`
-	}
-	if p.status != http.StatusOK {
-		w.t.Fatalf("got %d %s, want a device code", p.status, p.raw)
-	}
-	check(w.t, json.Unmarshal([]byte(p.raw), &d))
-	if d.Page != pageURL || d.Expires != 900 || d.Interval != 5 || !strings.Contains(d.Message, d.User) || len(d.User) != 9 {
-		w.t.Errorf("answer %s", p.raw)
-	}
-	return d.Device, d.User
-}
-
-func polling(code string, pairs ...string) string {
-	return form(append([]string{"grant_type", "urn:ietf:params:oauth:grant-type:device_code", "client_id", azCLI, "device_code", code, "code", code, "scope", ""}, pairs...)...)
-}
-
-func TestDeviceCode(t *testing.T) {
-	w := newWorld(t, nil)
-	alice := w.user(aliceUPN, word)
-	code, userCode := w.device()
-	w.refused(w.post(orgURL, polling(code)), 400, "authorization_pending", 70016)
-	w.refused(w.post(orgURL, polling(code)), 400, "slow_down", 70016)
-	w.ahead.Store(int64(6 * time.Second))
-	w.refused(w.post(orgURL, polling(code)), 400, "authorization_pending", 70016)
-	w.refused(w.post(orgURL, polling(code, "client_id", "1950a258-227b-4e31-a9cf-717495945fc2")), 400, "invalid_grant", 70000)
-	w.refused(w.post(orgURL, polling("x")), 400, "invalid_grant", 70000)
-
-	b := w.browser()
-	page := b.open(pageURL)
-	page = b.submit(page, "user_code", strings.ToLower(userCode[:4]+"-"+userCode[4:]))
-	if !strings.Contains(page.body, "Azure CLI") || !strings.Contains(page.body, "127.0.0.1") {
-		t.Errorf("the page does not say who asks:\n%s", page.body)
-	}
-	page = b.submit(page, "username", aliceUPN, "password", "wrong", "action", "signin")
-	if page.status != 400 || !strings.Contains(page.body, "not right") {
-		t.Errorf("a wrong password: %d\n%s", page.status, page.body)
-	}
-	page = b.submit(page, "username", aliceUPN, "password", word, "action", "signin")
-	if page.status != 200 || !strings.Contains(page.body, "You have signed in to Azure CLI") {
-		t.Fatalf("the page says %d\n%s", page.status, page.body)
-	}
-
-	p := w.post(orgURL, polling(code))
-	if c := w.issued(p); c.ObjectID != alice.ObjectID || c.Audience != arm+"/" {
-		t.Errorf("claims %+v", c)
-	}
-	if u := w.extra(p); u.Refresh == "" || u.ID == "" || u.Scope == "" {
-		t.Errorf("answer %s", p.raw)
-	}
-	w.refused(w.post(orgURL, polling(code)), 400, "invalid_grant", 70000) // once
-
-	again := b.submit(b.open(pageURL), "user_code", userCode)
-	if again.status != 400 || !strings.Contains(again.body, "No device waits") {
-		t.Errorf("a used code: %d\n%s", again.status, again.body)
-	}
-	// The browser remembers the user: one click is enough, and it may be "no".
-	code, userCode = w.device()
-	page = b.submit(b.open(pageURL), "user_code", userCode)
-	if !strings.Contains(page.body, "You are signed in as <b>"+aliceUPN) {
-		t.Errorf("the page does not remember:\n%s", page.body)
-	}
-	b.submit(page, "action", "cancel")
-	w.refused(w.post(orgURL, polling(code)), 400, "authorization_declined", 70018)
-	code, _ = w.device()
-	w.ahead.Add(int64(16 * time.Minute))
-	w.refused(w.post(orgURL, polling(code)), 400, "expired_token", 70020)
-}
-
-// One address cannot fill the store with codes that nobody uses.
-func TestDeviceCodesAreLimited(t *testing.T) {
-	w := newWorld(t, nil)
-	last := 0
-	for range 40 {
-		last = w.post(codeURL, "client_id="+azCLI+"&scope=openid").status
-	}
-	if last != http.StatusTooManyRequests {
-		t.Errorf("the 40th request at once gets %d, want 429", last)
-	}
-	for _, bad := range []string{"scope=openid", "client_id=" + azCLI, "client_id=x&scope=openid", "client_id=" + azCLI + "&scope=https%3A%2F%2Felse%2F.default"} {
-		if p := w.post(codeURL, bad); p.status != 400 {
-			t.Errorf("%s: %d %s", bad, p.status, p.raw)
-		}
-	}
 }
 
 func TestUserRealm(t *testing.T) {
