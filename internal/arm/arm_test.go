@@ -2,15 +2,11 @@ package arm_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -77,21 +73,9 @@ func newLab(t *testing.T, change ...func(*arm.Config)) *lab {
 		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Now: clock,
 	})
 	l.check(err)
-	l.listen(edge)
+	l.client = wiretest.Serve(l.t, edge)
 	l.grant("/", ownerRole, admin)
 	return l
-}
-
-func (l *lab) listen(h http.Handler) {
-	srv := httptest.NewTLSServer(h)
-	l.t.Cleanup(srv.Close)
-	l.client = srv.Client()
-	transport := l.client.Transport.(*http.Transport)
-	transport.TLSClientConfig.ServerName = "example.com" // whom the test certificate names
-	transport.TLSClientConfig.MinVersion = tls.VersionTLS12
-	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", srv.Listener.Addr().String())
-	}
 }
 
 // authenticate plays package access: "admin", "reader", …, or why not.

@@ -1,15 +1,10 @@
 package graph_test
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -32,6 +27,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store/storetest"
 	"github.com/lanyard-io/lanyard/internal/sts"
 	"github.com/lanyard-io/lanyard/internal/trust"
+	"github.com/lanyard-io/lanyard/internal/wiretest"
 )
 
 const (
@@ -131,7 +127,7 @@ func newEnv(t testing.TB) *env {
 	})
 	must(t, err)
 	e.roles(t)
-	e.listen(t)
+	e.client = wiretest.Serve(t, e.edge)
 	return e
 }
 
@@ -175,23 +171,6 @@ func (e *env) identity(t testing.TB, name string) *model.Identity {
 }
 
 // listen serves the edge over TLS on loopback; every host leads there.
-func (e *env) listen(t testing.TB) {
-	t.Helper()
-	srv := httptest.NewTLSServer(e.edge)
-	t.Cleanup(srv.Close)
-	roots := x509.NewCertPool()
-	roots.AddCert(srv.Certificate())
-	e.client = &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, network, srv.Listener.Addr().String())
-		},
-		TLSClientConfig:     &tls.Config{RootCAs: roots, ServerName: "example.com"},
-		MaxIdleConnsPerHost: 64,
-	}}
-	t.Cleanup(e.client.CloseIdleConnections)
-}
-
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

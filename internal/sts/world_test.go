@@ -1,16 +1,11 @@
 package sts_test
 
 import (
-	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -32,6 +27,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/sts"
 	"github.com/lanyard-io/lanyard/internal/trust"
 	"github.com/lanyard-io/lanyard/internal/trust/trusttest"
+	"github.com/lanyard-io/lanyard/internal/wiretest"
 )
 
 const (
@@ -99,26 +95,8 @@ func newWorld(t testing.TB, change func(*names.Config, *sts.Config)) *world {
 		Surfaces: map[names.Surface]httpx.Surface{names.Login: server.Surface(), names.Discovery: server.DiscoverySurface()},
 	})
 	check(t, err)
-	w.serve()
+	w.client = wiretest.Serve(t, w.edge)
 	return w
-}
-
-// serve listens, and makes a client that reaches every host name there.
-func (w *world) serve() {
-	listener := httptest.NewUnstartedServer(w.edge)
-	listener.EnableHTTP2 = true
-	listener.StartTLS()
-	w.t.Cleanup(listener.Close)
-	roots := x509.NewCertPool()
-	roots.AddCert(listener.Certificate())
-	w.client = &http.Client{Transport: &http.Transport{
-		TLSClientConfig:   &tls.Config{RootCAs: roots, ServerName: "example.com"}, // the test certificate's name
-		ForceAttemptHTTP2: true,
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, listener.Listener.Addr().String())
-		},
-	}}
-	w.t.Cleanup(w.client.CloseIdleConnections)
 }
 
 func check(t testing.TB, err error) {

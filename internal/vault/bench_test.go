@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"github.com/lanyard-io/lanyard/internal/wiretest"
 )
 
 // BenchmarkGet reads a secret over TLS; compare with BenchmarkBareGet.
@@ -21,7 +23,7 @@ func BenchmarkBareGet(b *testing.B) {
 		_, _ = io.WriteString(w, `{"value":"LevelUp Lab Secret","id":"https://kv1.vault.lanyard.test/secrets/bench/0123456789abcdef0123456789abcdef",`+
 			`"attributes":{"enabled":true,"created":1700000000,"updated":1700000000,"recoveryLevel":"Recoverable+Purgeable","recoverableDays":90}}`)
 	})
-	e.listen(b)
+	e.client = wiretest.Serve(b, e.edge)
 	fetch(b, e.client, kv1+"/secrets/bench/?"+api)
 }
 

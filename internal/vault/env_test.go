@@ -3,14 +3,10 @@ package vault_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -29,6 +25,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/store/storetest"
 	"github.com/lanyard-io/lanyard/internal/vault"
+	"github.com/lanyard-io/lanyard/internal/wiretest"
 )
 
 const (
@@ -120,7 +117,7 @@ func newEnv(t testing.TB, change ...func(*vault.Config)) *env {
 	must(t, err)
 
 	e.vaults(t)
-	e.listen(t)
+	e.client = wiretest.Serve(t, e.edge)
 	return e
 }
 
@@ -156,24 +153,6 @@ func (e *env) vaults(t testing.TB) {
 
 func resource(name string) model.Resource {
 	return model.Resource{ID: group + "/providers/Microsoft.KeyVault/vaults/" + name, Name: name, Location: "eastus"}
-}
-
-// listen serves the edge over TLS on loopback; every host leads there.
-func (e *env) listen(t testing.TB) {
-	t.Helper()
-	srv := httptest.NewTLSServer(e.edge)
-	t.Cleanup(srv.Close)
-	roots := x509.NewCertPool()
-	roots.AddCert(srv.Certificate())
-	e.client = &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, network, srv.Listener.Addr().String())
-		},
-		TLSClientConfig:     &tls.Config{RootCAs: roots, ServerName: "example.com"},
-		MaxIdleConnsPerHost: 64,
-	}}
-	t.Cleanup(e.client.CloseIdleConnections)
 }
 
 func must(t testing.TB, err error) {
