@@ -268,3 +268,49 @@ func TestOwnTokensAreNoAssertions(t *testing.T) {
 		})
 	}
 }
+
+// A certificate proves the application that it is registered with, and no other.
+func TestCertificateOfAnotherClient(t *testing.T) {
+	w := newWorld(t, nil)
+	now := time.Now()
+	key, der := certificate(t, now.Add(-time.Hour), now.Add(time.Hour))
+	otherKey, otherDER := certificate(t, now.Add(-time.Hour), now.Add(time.Hour))
+	mine, other := w.app("secret", now.Add(time.Hour)), w.app("secret", now.Add(time.Hour))
+	mine.Certificates, other.Certificates = []model.Certificate{{KeyID: "k", DER: der}}, []model.Certificate{{KeyID: "k", DER: otherDER}}
+	w.put(mine, other)
+	claims := func(iss, sub string) map[string]any {
+		return map[string]any{"aud": tokenURL, "iss": iss, "sub": sub, "exp": now.Add(time.Minute).Unix()}
+	}
+	header := map[string]any{"alg": "RS256", "x5t": print1(der)}
+	otherHeader := map[string]any{"alg": "RS256", "x5t": print1(otherDER)}
+	good := signedBy(t, key, header, claims(mine.AppID, mine.AppID))
+	w.issued(w.post(tokenURL, assert(mine.AppID, good)))
+	w.issued(w.post(tokenURL, assert(mine.AppID, good))) // az sends one again for each audience
+	for name, tt := range map[string]struct {
+		client, assertion string
+		code              int
+	}{
+		"another's-assertion":   {other.AppID, good, 700211},
+		"another's-certificate": {mine.AppID, signedBy(t, otherKey, otherHeader, claims(mine.AppID, mine.AppID)), 700027},
+		"another's-key":         {mine.AppID, signedBy(t, otherKey, header, claims(mine.AppID, mine.AppID)), 700027},
+		"another's-thumbprint":  {mine.AppID, signedBy(t, key, otherHeader, claims(mine.AppID, mine.AppID)), 700027},
+		"another's-subject":     {mine.AppID, signedBy(t, key, header, claims(mine.AppID, other.AppID)), 700021},
+		"both-named":            {other.AppID, signedBy(t, key, header, claims(other.AppID, other.AppID)), 700027},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.refused(w.post(tokenURL, assert(tt.client, tt.assertion)), 401, "invalid_client", tt.code)
+		})
+	}
+}
+
+// What stands in the URL is no part of the request: it lies in logs.
+func TestParametersInTheQueryDoNotCount(t *testing.T) {
+	w := newWorld(t, nil)
+	app := w.app("secret", time.Now().Add(time.Hour))
+	w.refused(w.post(tokenURL+"?client_secret=secret", form("client_id", app.AppID)), 401, "invalid_client", 7000216)
+	w.refused(w.post(tokenURL+"?"+form("client_id", app.AppID, "client_secret", "secret"), ""), 400, "invalid_request", 900144)
+	p := w.post(tokenURL+"?scope=https%3A%2F%2Fgraph.lanyard.test%3A8443%2F.default&client_id=x", form("client_id", app.AppID, "client_secret", "secret"))
+	if c := w.issued(p); c.Audience != vault || c.AppID != app.AppID {
+		t.Errorf("claims %+v", c)
+	}
+}
