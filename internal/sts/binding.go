@@ -113,11 +113,11 @@ func bare(r *http.Request) *http.Request {
 // forBindings refuses a token of the identity bindings' audience elsewhere: the
 // cluster's roles, which only the binding endpoint asks about, are part of what
 // such a token may do.
-func (a *attempt) forBindings(audience string) error {
+func (a *attempt) forBindings() error {
 	a.record.Differed = []string{"audience"}
 	a.record.Hint = "Use AZURE_KUBERNETES_TOKEN_PROXY with this token, or project a second one for the exchange."
 	return refuse(codeFederatedAudience, "No matching federated identity record found for presented assertion audience %s. "+
-		"It is the audience of identity bindings: only a cluster's identity binding endpoint takes it.", quote(audience))
+		"It is the audience of identity bindings: only a cluster's identity binding endpoint takes it.", quote(model.BindingAudience))
 }
 
 // byBinding finds the identity's binding to the cluster. All that can be known
@@ -129,11 +129,11 @@ func (s *Server) byBinding(a *attempt) error {
 	}
 	t := a.assertion
 	switch now := s.now(); {
-	case !slices.Contains(t.Audiences, s.bindingAudience):
+	case !slices.Contains(t.Audiences, model.BindingAudience):
 		a.record.Differed = []string{"audience"}
-		a.record.Hint = "Project the token for the audience " + s.bindingAudience + "."
+		a.record.Hint = "Project the token for the audience " + model.BindingAudience + "."
 		return refuse(codeFederatedAudience, "No matching federated identity record found for presented assertion audience %s. Registered: %s.",
-			quote(strings.Join(t.Audiences, ", ")), quote(s.bindingAudience))
+			quote(strings.Join(t.Audiences, ", ")), quote(model.BindingAudience))
 	case t.Issuer != cluster.Issuer:
 		a.record.Differed = []string{"issuer"}
 		a.record.Hint = "The token is another cluster's than the one whose endpoint was asked."
@@ -176,7 +176,7 @@ func (s *Server) boundCluster(a *attempt) (*model.Cluster, error) {
 // vouched asks the cluster whether the token is good, and whether its owner may
 // use the identity. Without an answer nobody is let in.
 func (s *Server) vouched(ctx context.Context, a *attempt, cluster *model.Cluster) error {
-	user, err := s.clusters.Review(ctx, cluster, a.text, s.bindingAudience)
+	user, err := s.clusters.Review(ctx, cluster, a.text, model.BindingAudience)
 	switch {
 	case errors.Is(err, ErrClusterToken):
 		a.record.Differed = []string{"signature"}

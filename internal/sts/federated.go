@@ -21,8 +21,8 @@ func (s *Server) byFederation(a *attempt) error {
 		a.record.Hint = "Use a token of the workload's platform: the service account's, not an access token of this server."
 		return refuse(codeOwnToken, "AAD-issued tokens may not be used for federated identity flows. The assertion's issuer %s is this server.", quote(a.assertion.Issuer))
 	}
-	if slices.Contains(a.assertion.Audiences, s.bindingAudience) {
-		return a.forBindings(s.bindingAudience)
+	if slices.Contains(a.assertion.Audiences, model.BindingAudience) {
+		return a.forBindings()
 	}
 	var match *model.FederatedCredential
 	for f := range matching(a) {

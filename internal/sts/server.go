@@ -32,9 +32,6 @@ type Config struct {
 	// Clusters judges the tokens that come to attached clusters' identity binding
 	// endpoints; nil: there are none.
 	Clusters Clusters
-	// BindingAudience is the audience of those tokens, which no other exchange
-	// takes. Default model.BindingAudience.
-	BindingAudience string
 	// NoPasswordGrant refuses to take a user's password from a client: people
 	// then sign in on our page only.
 	NoPasswordGrant bool
@@ -72,7 +69,6 @@ type Server struct {
 	misses           *limiter
 	sealer           *seal.Sealer
 	clusters         Clusters
-	bindingAudience  string
 	passwords        *password.Hasher
 	noPasswordGrant  bool
 	counting         chan struct{} // a slot: who is in it counts a sign-in
@@ -106,9 +102,6 @@ func New(c Config) (*Server, error) {
 	if c.IdentityLifetime <= 0 {
 		c.IdentityLifetime = 24 * time.Hour
 	}
-	if c.BindingAudience == "" {
-		c.BindingAudience = model.BindingAudience
-	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -122,8 +115,8 @@ func New(c Config) (*Server, error) {
 		rs256:    c.RS256, appLifetime: c.AppLifetime, identityLifetime: c.IdentityLifetime,
 		audiences: map[string]bool{}, now: c.Now, log: c.Log,
 		misses:   newLimiter(missesPerSecond),
-		clusters: c.Clusters, bindingAudience: c.BindingAudience,
-		sealer: c.Sealer, passwords: password.NewHasher(), counting: make(chan struct{}, 1), noPasswordGrant: c.NoPasswordGrant, pages: newPages(),
+		clusters: c.Clusters,
+		sealer:   c.Sealer, passwords: password.NewHasher(), counting: make(chan struct{}, 1), noPasswordGrant: c.NoPasswordGrant, pages: newPages(),
 	}
 	for _, aud := range c.Audiences {
 		s.audiences[strings.TrimSuffix(aud, "/")] = true
