@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // testInside is the lab with Lanyard in the cluster: installed by its chart, and
@@ -63,8 +64,11 @@ func (c *cluster) helm(t *testing.T, args ...string) {
 	t.Helper()
 	cmd := c.command(t.Context(), os.Getenv("LANYARD_HELM"), args...)
 	cmd.Env = []string{"HOME=" + t.TempDir(), "KUBECONFIG=" + c.kubeconfig()}
-	if out, errs, err := output(cmd); err != nil {
-		pods := c.kubectl(t, "describe", "pods", "-n", "lanyard")
+	begun := time.Now()
+	out, errs, err := output(cmd)
+	t.Logf("%5.2fs  helm %s", time.Since(begun).Seconds(), strings.Join(args, " "))
+	if err != nil {
+		pods := c.kubectl(t, "describe", "pods", "-A")
 		t.Fatalf("helm %s: %v\n%s%s%s", strings.Join(args, " "), err, out, errs, pods)
 	}
 }

@@ -30,7 +30,8 @@ func TestNode(t *testing.T) {
 	t.Run("pod", func(t *testing.T) { testPod(t, c) })
 	t.Run("walkthrough", func(t *testing.T) { testWalkthrough(t, c) })
 	t.Run("walkthrough-in-the-cluster", func(t *testing.T) { testInside(t, c) })
-	t.Run("takeover", func(t *testing.T) { testTakeover(t, c) }) // after our own webhook is gone
+	t.Run("external-secrets", func(t *testing.T) { testExternalSecrets(t, c) })
+	t.Run("takeover", func(t *testing.T) { testTakeover(t, c) }) // after our own webhooks are gone
 }
 
 // review is what the API server says of a token.
