@@ -44,8 +44,9 @@ const (
 	startTimeout = 30 * time.Second
 	// A single member elects itself: short ticks only make the start fast.
 	tickMs, electionMs = 10, 50
-	// The log's entries that are kept in memory. There is no other member to catch up.
-	snapshotCount, catchUpEntries = 5_000, 100
+	// The log's entries that a start reads into memory, each of up to maxOps writes,
+	// and that are kept there. There is no other member to catch up.
+	snapshotCount, catchUpEntries = 1_000, 100
 )
 
 // The member's own name and address are written into its data. Nobody dials
