@@ -91,7 +91,8 @@ func TestRegistrationsAreRemembered(t *testing.T) {
 	state := func(a *answer) string { s, _ := a.properties()["state"].(string); return s }
 	for _, step := range [][3]string{
 		{"GET", feature, "NotRegistered"}, {"POST", feature + "/register", "Registering"}, {"GET", strings.ToLower(feature), "Registered"},
-		{"POST", feature + "/register", "Registered"}, {"POST", feature + "/unregister", "Unregistering"}, {"GET", feature, "NotRegistered"},
+		{"POST", feature + "/register", "Registered"}, {"POST", feature + "/unregister", "Unregistering"}, {"GET", feature, "Unregistered"},
+		{"POST", feature + "/unregister", "Unregistered"},
 	} {
 		if got := state(l.must(200, step[0], step[1], "")); got != step[2] {
 			t.Errorf("%s %s: %q, want %q", step[0], step[1], got, step[2])
@@ -101,6 +102,7 @@ func TestRegistrationsAreRemembered(t *testing.T) {
 	for _, step := range [][3]string{
 		{"GET", provider, "NotRegistered"}, {"POST", provider + "/register", "Registered"}, {"GET", provider, "Registered"},
 		{"GET", subID + "/providers/Microsoft.KeyVault", "Registered"}, {"POST", subID + "/providers/Some.Thing/register", "Registered"},
+		{"POST", provider + "/unregister", "Unregistered"}, {"GET", provider, "Unregistered"}, {"POST", provider + "/register", "Registered"},
 	} {
 		if got := l.must(200, step[0], step[1], "").body["registrationState"]; got != step[2] {
 			t.Errorf("%s %s: %q, want %q", step[0], step[1], got, step[2])

@@ -142,11 +142,16 @@ func (c *call) providerOf(namespace string) provider {
 	return p
 }
 
+// registrationState tells what was taken back from what was never asked for: az
+// waits for the one after it unregisters.
 func registrationState(r *model.Registration) string {
-	if r.Registered {
+	switch {
+	case r.Registered:
 		return "Registered"
+	case r.Changed.IsZero():
+		return "NotRegistered"
 	}
-	return "NotRegistered"
+	return "Unregistered"
 }
 
 func (c *call) getProvider() error {
