@@ -36,6 +36,7 @@ const (
 	invalidRequestURI      code = "InvalidRequestUri"
 	invalidResourceName    code = "InvalidResourceName"
 	invalidResourceType    code = "InvalidResourceType"
+	invalidSubscriptionID  code = "InvalidSubscriptionId"
 	invalidTag             code = "InvalidTagNameOrValue"
 	invalidToken           code = "InvalidAuthenticationToken"
 	invalidTokenAudience   code = "InvalidAuthenticationTokenAudience"
@@ -81,6 +82,7 @@ var kinds = map[code]apierr.Kind{
 	invalidRequestURI:      apierr.Invalid,
 	invalidResourceName:    apierr.Invalid,
 	invalidResourceType:    apierr.NotFound,
+	invalidSubscriptionID:  apierr.Invalid,
 	invalidTag:             apierr.Invalid,
 	locationRequired:       apierr.Invalid,
 	methodNotAllowed:       apierr.MethodNotAllowed,

@@ -96,7 +96,10 @@ func (c *call) parse() error {
 	}
 
 	sub := c.id.Subscription()
-	if sub != "" && !strings.EqualFold(sub, c.s.c.SubscriptionID) {
+	switch {
+	case sub != "" && !model.ValidUUID(sub):
+		return fail(invalidSubscriptionID, "The provided subscription identifier '%s' is malformed or invalid.", sub)
+	case sub != "" && !strings.EqualFold(sub, c.s.c.SubscriptionID):
 		return fail(subscriptionNotFound, "The subscription '%s' could not be found.", sub)
 	}
 	return nil
@@ -148,9 +151,12 @@ func (c *call) findHolder() error {
 			continue
 		}
 		e := c.view.Get(at.Key())
+		if e == nil && c.r.Method == http.MethodPost && r == c.row {
+			return c.notFound(at) // of an action, it is the resource itself
+		}
 		if e == nil {
 			return fail(parentNotFound, "Failed to perform '%s' on resource(s) of type '%s', because the parent resource '%s' could not be found.",
-				strings.ToLower(c.op.op[strings.LastIndexByte(c.op.op, '.')+1:]), strings.TrimPrefix(c.row.typ, c.id.Namespace()+"/"), at)
+				c.op.action[strings.LastIndexByte(c.op.action, '/')+1:], strings.TrimPrefix(c.row.typ, c.id.Namespace()+"/"), at)
 		}
 		c.holder = e
 		return nil
