@@ -75,12 +75,13 @@ type assignmentInput struct {
 	RoleID        string `json:"roleDefinitionId"`
 	PrincipalID   string `json:"principalId"`
 	PrincipalType string `json:"principalType"`
+	Description   string `json:"description"`
 	Condition     string `json:"condition"`
 	Delegated     string `json:"delegatedManagedIdentityResourceId"`
 }
 
 // putAssignment makes a role assignment. The front has checked that the caller
-// may write assignments at this scope. An assignment never changes.
+// may write assignments at this scope. Of an assignment only the description changes.
 func putAssignment(c *call, in *input) (*change, error) {
 	var p assignmentInput
 	if err := decode(in.Properties, "properties", &p); err != nil {
@@ -92,7 +93,7 @@ func putAssignment(c *call, in *input) (*change, error) {
 	}
 	a := &model.RoleAssignment{
 		Resource: in.common, Scope: orRoot(c.spell(c.id.Scope())), RoleID: role,
-		PrincipalID: strings.ToLower(p.PrincipalID), PrincipalType: p.PrincipalType,
+		PrincipalID: strings.ToLower(p.PrincipalID), PrincipalType: p.PrincipalType, Description: p.Description,
 	}
 	if old, ok := in.old.(*model.RoleAssignment); ok {
 		if old.PrincipalID != a.PrincipalID || old.RoleID != a.RoleID {
@@ -106,11 +107,16 @@ func putAssignment(c *call, in *input) (*change, error) {
 		return nil, fail(principalNotFound, "Principal %s does not exist in the directory %s. Check that you have the correct principal ID.",
 			strings.ReplaceAll(a.PrincipalID, "-", ""), c.s.c.TenantID)
 	}
+	is := "ServicePrincipal"
+	if _, ok := principal.Value.(*model.User); ok {
+		is = "User"
+	}
 	if a.PrincipalType == "" {
-		a.PrincipalType = "ServicePrincipal"
-		if _, ok := principal.Value.(*model.User); ok {
-			a.PrincipalType = "User"
-		}
+		a.PrincipalType = is
+	}
+	if a.PrincipalType != is {
+		return nil, fail(unmatchedPrincipalType, "The PrincipalId '%s' has type '%s', which is different from the specified PrincipalType '%s'.",
+			strings.ReplaceAll(a.PrincipalID, "-", ""), is, a.PrincipalType)
 	}
 	if err := refuseTwin(c.view, a, 0); err != nil {
 		return nil, err
@@ -118,6 +124,9 @@ func putAssignment(c *call, in *input) (*change, error) {
 	// Of two that are made at once, the later one yields.
 	return &change{object: a, confirm: func(v *store.View, rev int64) error { return refuseTwin(v, a, rev) }}, nil
 }
+
+// maxDescription is the most characters of an assignment's description.
+const maxDescription = 1024
 
 // check gives the role's GUID. A condition would narrow what is granted, so an
 // assignment with one is refused, not granted without it.
@@ -129,6 +138,8 @@ func (p *assignmentInput) check() (string, error) {
 		return "", fail(badRequest, "The property 'condition' is not supported.")
 	case p.Delegated != "":
 		return "", fail(badRequest, "The property 'delegatedManagedIdentityResourceId' is not supported.")
+	case len(p.Description) > maxDescription:
+		return "", fail(badRequest, "The property 'description' may have at most %d characters.", maxDescription)
 	}
 	switch p.PrincipalType {
 	case "", "User", "Group", "ServicePrincipal":
@@ -169,6 +180,7 @@ type assignmentOutput struct {
 	PrincipalID   string `json:"principalId"`
 	PrincipalType string `json:"principalType"`
 	Scope         string `json:"scope"`
+	Description   string `json:"description,omitempty"`
 	CreatedOn     string `json:"createdOn"`
 	UpdatedOn     string `json:"updatedOn"`
 	CreatedBy     string `json:"createdBy"`
@@ -183,7 +195,7 @@ func shapeAssignment(c *call, o model.Object, out *resource) {
 	out.System = nil // its properties say the same
 	out.Properties = assignmentOutput{
 		RoleID: c.s.sub + "/providers/" + roleType + "/" + a.RoleID, PrincipalID: a.PrincipalID, PrincipalType: a.PrincipalType,
-		Scope: a.Scope, CreatedOn: wireTime(a.System.CreatedAt), UpdatedOn: wireTime(a.System.ModifiedAt),
+		Scope: a.Scope, Description: a.Description, CreatedOn: wireTime(a.System.CreatedAt), UpdatedOn: wireTime(a.System.ModifiedAt),
 		CreatedBy: a.System.CreatedBy, UpdatedBy: a.System.ModifiedBy,
 	}
 }

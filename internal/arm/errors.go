@@ -61,6 +61,7 @@ const (
 	subscriptionNotFound   code = "SubscriptionNotFound"
 	tooManyRequests        code = "TooManyRequests"
 	tooManyTags            code = "TooManyTags"
+	unmatchedPrincipalType code = "UnmatchedPrincipalType"
 	vaultExists            code = "VaultAlreadyExists"
 	vaultNameInvalid       code = "VaultNameNotValid"
 )
@@ -100,6 +101,7 @@ var kinds = map[code]apierr.Kind{
 	roleDefinitionNotFound: apierr.Invalid,
 	subscriptionNotFound:   apierr.NotFound,
 	tooManyTags:            apierr.Invalid,
+	unmatchedPrincipalType: apierr.Invalid,
 	vaultExists:            apierr.Conflict,
 	vaultNameInvalid:       apierr.Invalid,
 }

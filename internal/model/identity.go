@@ -100,6 +100,7 @@ type RoleAssignment struct {
 	RoleID        string `json:"roleId"` // the role definition's GUID, lower case
 	PrincipalID   string `json:"principalId"`
 	PrincipalType string `json:"principalType"`
+	Description   string `json:"description,omitempty"`
 }
 
 // Kind implements Object.
