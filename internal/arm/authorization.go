@@ -36,6 +36,14 @@ func authorizationRows() []*row {
 			name: "role", typ: roleType, versions: authorizationVersions, in: anywhere, listed: anywhere,
 			verbs: map[string]verb{"GET": {do: (*call).getRole}, "LIST": {do: (*call).listRoles}},
 		},
+		{ // none can be made
+			name: "lock", typ: "Microsoft.Authorization/locks", versions: []string{"2020-05-01", "2016-09-01"}, in: anywhere, listed: anywhere,
+			verbs: map[string]verb{"LIST": {do: (*call).listNothing}},
+		},
+		{
+			name: "denyassignment", typ: "Microsoft.Authorization/denyAssignments", versions: authorizationVersions, in: anywhere, listed: anywhere,
+			verbs: map[string]verb{"LIST": {do: (*call).listNothing}},
+		},
 	}
 }
 

@@ -1,20 +1,25 @@
 package arm
 
 import (
+	"net/http"
 	"strings"
 
+	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
+
+var identityVersions = []string{"2024-11-30", "2023-01-31", "2022-01-31-preview", "2018-11-30"}
 
 // identityRows is Microsoft.ManagedIdentity.
 func identityRows() []*row {
 	return []*row{
 		{
 			name: "identity", typ: "Microsoft.ManagedIdentity/userAssignedIdentities",
-			versions: []string{"2024-11-30", "2023-01-31", "2022-01-31-preview", "2018-11-30"},
+			versions: identityVersions,
 			in:       inGroup, listed: inGroup | inSubscription, tracked: true, lowerGroup: true, patch: true,
 			checkName: checkIdentityName, put: putIdentity, shape: shapeIdentity, remove: removeIdentity,
+			actions: map[string]verb{"listassociatedresources": {do: (*call).listAssociated}},
 		},
 		{
 			name: "credential", typ: "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials",
@@ -67,6 +72,43 @@ func removeIdentity(_ *Server, v *store.View, e *store.Entry) []store.Op {
 		}
 	}
 	return ops
+}
+
+// associated is https://learn.microsoft.com/rest/api/managedidentity/user-assigned-identities/list-associated-resources.
+type associated struct {
+	ID               string `json:"id"`
+	Name             string `json:"name"`
+	Type             string `json:"type"`
+	Group            string `json:"resourceGroup"`
+	SubscriptionID   string `json:"subscriptionId"`
+	SubscriptionName string `json:"subscriptionDisplayName"`
+}
+
+// listAssociated lists what has the identity: the clusters that it is bound to,
+// as far as the caller may read them.
+func (c *call) listAssociated() error {
+	i, _, ok := store.Get[*model.Identity](c.view, c.op.scope.Key())
+	if !ok {
+		return c.notFound(c.op.scope)
+	}
+	body := struct {
+		Total int          `json:"totalCount"`
+		Value []associated `json:"value"`
+	}{Value: []associated{}}
+	seen := map[string]bool{}
+	for _, b := range entriesOf[*model.IdentityBinding](c.view, groupsKey(c.s.sub)) {
+		k, _, ok := store.Get[*model.Cluster](c.view, b.ClusterKey)
+		if !ok || b.ClientID != i.ClientID || seen[b.ClusterKey] || !c.s.c.Gate.Allowed(c.view, c.caller, clusterType+"/read", b.ClusterKey) {
+			continue
+		}
+		seen[b.ClusterKey] = true
+		body.Value = append(body.Value, associated{
+			ID: k.ID, Name: k.Name, Type: strings.ToLower(clusterType), Group: c.groupOf(k),
+			SubscriptionID: c.s.c.SubscriptionID, SubscriptionName: c.s.c.SubscriptionName,
+		})
+	}
+	body.Total = len(body.Value)
+	return httpx.WriteJSON(c.w, http.StatusOK, body)
 }
 
 func checkCredentialName(name string) error {

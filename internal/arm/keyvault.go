@@ -35,6 +35,10 @@ func keyVaultRows() []*row {
 			name: "vaultname", typ: "Microsoft.KeyVault/checkNameAvailability", versions: vaultVersions, in: inSubscription,
 			verbs: map[string]verb{"POST": {do: (*call).checkVaultAvailable, as: "Microsoft.KeyVault/checkNameAvailability/read"}},
 		},
+		{
+			name: "hsmname", typ: "Microsoft.KeyVault/checkMhsmNameAvailability", versions: vaultVersions, in: inSubscription,
+			verbs: map[string]verb{"POST": {do: (*call).checkHSMAvailable, as: "Microsoft.KeyVault/checkNameAvailability/read"}},
+		},
 	}
 	for _, empty := range []string{"managedHSMs", "deletedManagedHSMs"} {
 		rows = append(rows, &row{
@@ -274,7 +278,24 @@ func shapeVault(c *call, o model.Object, out *resource) {
 	}
 }
 
+// available answers whether a name is free.
+type available struct {
+	Available bool   `json:"nameAvailable"`
+	Reason    string `json:"reason,omitempty"`
+	Message   string `json:"message,omitempty"`
+}
+
 func (c *call) checkVaultAvailable() error {
+	return c.checkAvailable(vaultType, func(name string) bool { return vaultTaken(c.view, name) != nil })
+}
+
+// checkHSMAvailable is what az keyvault check-name asks, of either kind. There
+// are no managed HSMs, so every good name is free.
+func (c *call) checkHSMAvailable() error {
+	return c.checkAvailable("Microsoft.KeyVault/managedHSMs", func(string) bool { return false })
+}
+
+func (c *call) checkAvailable(typ string, taken func(name string) bool) error {
 	var in struct {
 		Name string `json:"name"`
 		Type string `json:"type"`
@@ -282,20 +303,15 @@ func (c *call) checkVaultAvailable() error {
 	if err := httpx.ReadJSON(c.r, &in); err != nil {
 		return err
 	}
-	if in.Type != "" && !strings.EqualFold(in.Type, vaultType) {
-		return fail(badRequest, "The type must be '%s'.", vaultType)
+	if in.Type != "" && !strings.EqualFold(in.Type, typ) {
+		return fail(badRequest, "The type must be '%s'.", typ)
 	}
-	out := struct {
-		Available bool   `json:"nameAvailable"`
-		Reason    string `json:"reason,omitempty"`
-		Message   string `json:"message,omitempty"`
-	}{Available: true}
-	if !model.ValidVaultName(in.Name) {
-		out.Available, out.Reason = false, string(accountNameInvalid)
-		out.Message = "A vault's name must have 3 to 24 letters, digits and single dashes, begin with a letter and end with a letter or digit."
-	} else if vaultTaken(c.view, in.Name) != nil {
-		out.Available, out.Reason = false, "AlreadyExists"
-		out.Message = fmt.Sprintf("The vault name '%s' is already in use.", in.Name)
+	out := available{Available: true}
+	switch {
+	case !model.ValidVaultName(in.Name):
+		out = available{Reason: string(accountNameInvalid), Message: "A vault's name must have 3 to 24 letters, digits and single dashes, begin with a letter and end with a letter or digit."}
+	case taken(in.Name):
+		out = available{Reason: "AlreadyExists", Message: fmt.Sprintf("The vault name '%s' is already in use.", in.Name)}
 	}
 	return httpx.WriteJSON(c.w, http.StatusOK, out)
 }
