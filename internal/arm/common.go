@@ -86,6 +86,39 @@ func validLocation(s string) bool {
 	return len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
+// tagSet is tags as clients send them: az and Resource Manager take a number or a
+// boolean for its text.
+type tagSet map[string]string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *tagSet) UnmarshalJSON(b []byte) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return fail(invalidRequestContent, "The request content was invalid and could not be deserialized: \"tags\" must be an object.")
+	}
+	if raw == nil {
+		*t = nil
+		return nil
+	}
+	*t = make(tagSet, len(raw))
+	for name, value := range raw {
+		switch text := string(value); value[0] {
+		case '{', '[':
+			return fail(invalidRequestContent, "The request content was invalid and could not be deserialized: the value of a tag must be a text.")
+		case '"':
+			if err := json.Unmarshal(value, &text); err != nil {
+				return err
+			}
+			(*t)[name] = text
+		case 'n': // null
+			(*t)[name] = ""
+		default:
+			(*t)[name] = text
+		}
+	}
+	return nil
+}
+
 func checkTags(tags map[string]string) error {
 	if len(tags) > maxTags {
 		return fail(tooManyTags, "The resource has %d tags, at most %d are allowed.", len(tags), maxTags)

@@ -40,11 +40,11 @@ type systemData struct {
 // input is the body of a PUT or PATCH. Members that only the server sets (id,
 // name, type, systemData) are ignored: clients send back what they read.
 type input struct {
-	Location   *string           `json:"location"`
-	Tags       map[string]string `json:"tags"`
-	SKU        json.RawMessage   `json:"sku"`
-	Identity   json.RawMessage   `json:"identity"`
-	Properties json.RawMessage   `json:"properties"`
+	Location   *string         `json:"location"`
+	Tags       tagSet          `json:"tags"`
+	SKU        json.RawMessage `json:"sku"`
+	Identity   json.RawMessage `json:"identity"`
+	Properties json.RawMessage `json:"properties"`
 
 	patch bool
 	old   model.Object // nil: it is made
