@@ -40,14 +40,27 @@ func checkGroupName(name string) error {
 }
 
 func putGroup(_ *call, in *input) (*change, error) {
-	return &change{object: &model.ResourceGroup{Resource: in.common}}, nil
+	g := &model.ResourceGroup{Resource: in.common}
+	if old, ok := in.old.(*model.ResourceGroup); ok {
+		g.ManagedBy = old.ManagedBy
+	}
+	if in.ManagedBy != nil {
+		g.ManagedBy = *in.ManagedBy
+	}
+	if len(g.ManagedBy) > resid.MaxLen {
+		return nil, fail(invalidRequestContent, "The property 'managedBy' is longer than %d characters.", resid.MaxLen)
+	}
+	return &change{object: g}, nil
 }
 
 type provisioned struct {
 	State string `json:"provisioningState"`
 }
 
-func shapeGroup(_ *call, _ model.Object, out *resource) {
+func shapeGroup(_ *call, o model.Object, out *resource) {
+	if g, ok := o.(*model.ResourceGroup); ok {
+		out.ManagedBy = g.ManagedBy
+	}
 	out.Type = "Microsoft.Resources/resourceGroups" // not the type that its path has
 	out.System = nil
 	out.Properties = provisioned{"Succeeded"}

@@ -21,6 +21,7 @@ type resource struct {
 	ETag       string             `json:"eTag,omitempty"` // of the types that repeat it here
 	Location   string             `json:"location,omitempty"`
 	Tags       *map[string]string `json:"tags,omitempty"` // {} for a tracked resource without any
+	ManagedBy  string             `json:"managedBy,omitempty"`
 	System     *systemData        `json:"systemData,omitempty"`
 	SKU        any                `json:"sku,omitempty"`      // of the types that have one beside the properties
 	Identity   any                `json:"identity,omitempty"` // likewise
@@ -42,6 +43,7 @@ type systemData struct {
 type input struct {
 	Location   *string         `json:"location"`
 	Tags       tagSet          `json:"tags"`
+	ManagedBy  *string         `json:"managedBy"`
 	SKU        json.RawMessage `json:"sku"`
 	Identity   json.RawMessage `json:"identity"`
 	Properties json.RawMessage `json:"properties"`

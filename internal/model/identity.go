@@ -10,6 +10,7 @@ import (
 // ResourceGroup is an ARM resource group.
 type ResourceGroup struct {
 	Resource
+	ManagedBy string `json:"managedBy,omitempty"` // the id of a resource, at its maker's word
 }
 
 // Kind implements Object.
