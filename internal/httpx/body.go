@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -27,6 +28,7 @@ func ReadJSON(r *http.Request, dst any) error {
 	if err != nil {
 		return err
 	}
+	body = bytes.TrimPrefix(body, byteOrderMark) // as PowerShell and editors write it
 	if len(bytes.TrimSpace(body)) == 0 {
 		return apierr.New(apierr.Invalid, "the body is empty; it must be JSON")
 	}
@@ -38,6 +40,8 @@ func ReadJSON(r *http.Request, dst any) error {
 	}
 	return nil
 }
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // jsonError words a decoding error. Errors of other types may quote the body,
 // which may hold a secret: only their type is kept.
@@ -158,6 +162,18 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, apierr.Wrap(err, apierr.Timeout, "the body did not arrive in time")
 	}
 	return nil, apierr.Wrap(err, apierr.Invalid, "the body ended early")
+}
+
+// maxIgnored is how much of an unwanted body is read before the answer.
+const maxIgnored = 64 << 10
+
+// ignoreBody reads away what the operation does not take. With HTTP/2, a body that
+// is left unread resets the stream, and some clients then drop the answer too.
+func ignoreBody(r *http.Request) {
+	if r.ContentLength != 0 {
+		_, _ = io.CopyN(io.Discard, r.Body, maxIgnored)
+	}
+	r.Body = http.NoBody
 }
 
 func tooLarge(limit int64, cause error) error {

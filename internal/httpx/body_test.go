@@ -37,7 +37,7 @@ type document struct {
 
 func TestReadJSON(t *testing.T) {
 	var got document
-	body := `{"value":"a\"}\\","unknown":[{"a":1},{"a":2}],"properties":{"tenantId":"t","tags":{"k":"v","K":"w"}}} ` + "\n"
+	body := "\ufeff" + `{"value":"a\"}\\","unknown":[{"a":1},{"a":2}],"properties":{"tenantId":"t","tags":{"k":"v","K":"w"}}} ` + "\n"
 	if err := httpx.ReadJSON(post("text/plain", body), &got); err != nil {
 		t.Fatal(err)
 	}

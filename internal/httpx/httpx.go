@@ -240,7 +240,7 @@ func (rt *route) serve(x *exchange, r *http.Request) error {
 
 	switch {
 	case rt.MaxBody == NoBody:
-		r.Body = http.NoBody
+		ignoreBody(r)
 	case r.ContentLength > rt.MaxBody:
 		return tooLarge(rt.MaxBody, nil)
 	case r.ContentLength != 0:

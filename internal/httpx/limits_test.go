@@ -75,6 +75,17 @@ func TestNoBodyIsIgnored(t *testing.T) {
 	}
 }
 
+// An HTTP/2 stream whose body is left unread is reset, which curl takes for the
+// end of the answer.
+func TestUnwantedBodyIsReadAway(t *testing.T) {
+	f := newFixture(t, httpx.Config{}, get("GET /none", "none", reply("here")))
+	body, w := strings.NewReader(strings.Repeat("x", 1000)), httptest.NewRecorder()
+	f.edge.ServeHTTP(w, httptest.NewRequest("GET", "https://"+vaultHost+"/none", body))
+	if w.Body.String() != "here" || body.Len() > 0 {
+		t.Errorf("answer %q with %d bytes unread, want %q with none", w.Body, body.Len(), "here")
+	}
+}
+
 func TestSlowBodyEndsInTime(t *testing.T) {
 	short := echo()
 	short.Timeout = 50 * time.Millisecond

@@ -67,11 +67,12 @@ func NewCertificates(c Config) (*Certificates, error) {
 	return s, nil
 }
 
-// TLS is a listener's configuration: TLS 1.2 or newer, HTTP/2 and HTTP/1.1.
+// TLS is a listener's configuration: TLS 1.2 or newer, HTTP/2 and HTTP/1. A client
+// that names HTTP/1.0 alone would otherwise get no handshake.
 func (s *Certificates) TLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
+		NextProtos:     []string{"h2", "http/1.1", "http/1.0"},
 		GetCertificate: s.Get,
 	}
 }

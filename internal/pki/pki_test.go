@@ -234,15 +234,17 @@ func TestOutsidersAccept(t *testing.T) {
 	}
 
 	t.Run("go", func(t *testing.T) {
-		conn, err := tls.Dial("tcp", srv.Listener.Addr().String(), &tls.Config{
-			RootCAs: pool(t, ca.PEM()), ServerName: "kv1.vault." + zone, NextProtos: []string{"h2"},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if p := conn.ConnectionState().NegotiatedProtocol; p != "h2" {
-			t.Errorf("negotiated %q, want h2", p)
+		for _, protocol := range []string{"h2", "http/1.1", "http/1.0"} {
+			conn, err := tls.Dial("tcp", srv.Listener.Addr().String(), &tls.Config{
+				RootCAs: pool(t, ca.PEM()), ServerName: "kv1.vault." + zone, NextProtos: []string{protocol},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if p := conn.ConnectionState().NegotiatedProtocol; p != protocol {
+				t.Errorf("negotiated %q, want %q", p, protocol)
+			}
 		}
 	})
 	t.Run("openssl", func(t *testing.T) {
