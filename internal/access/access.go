@@ -41,6 +41,8 @@ type Denied struct {
 	Action   string // Microsoft.KeyVault/vaults/secrets/getSecret/action, …
 	Scope    string // the resource's ARM id
 	ByPolicy bool   // refused by a vault's access policies; otherwise no role allows it
+	// Network says that the vault admits nobody from the caller's address.
+	Network NetworkRefusal
 }
 
 func (d *Denied) Error() string { return d.Caller.ObjectID + " may not " + d.Action + " on " + d.Scope }
@@ -63,11 +65,18 @@ func (g *Gate) check(ctx context.Context, v *store.View, c *model.Caller, q quer
 }
 
 // CheckVault decides whether the caller may do a data action on a vault, by its
-// access policies or by roles, whichever the vault uses, and records it. path
+// network rules, then by its access policies or by roles, whichever the vault
+// uses, and records it. path
 // is what it is about: "secrets/NAME" or "secrets/NAME/VERSION" or "secrets".
 func (g *Gate) CheckVault(ctx context.Context, v *store.View, c model.Caller, action string, vault *model.Vault, path string) error {
 	resource := vault.ID + "/" + path
-	return g.conclude(ctx, &c, action, vault.ID, resource, g.decideVault(v, &c, action, vault, resource))
+	d := decision{network: byNetwork(vault, obs.RequestFrom(ctx).Remote)}
+	if d.network == Admitted {
+		d = g.decideVault(v, &c, action, vault, resource)
+	} else {
+		d.code, d.reason = string(d.network), notAdmitted
+	}
+	return g.conclude(ctx, &c, action, vault.ID, resource, d)
 }
 
 func (g *Gate) decideVault(v *store.View, c *model.Caller, action string, vault *model.Vault, resource string) decision {
@@ -97,7 +106,7 @@ func (g *Gate) conclude(ctx context.Context, c *model.Caller, action, scope, res
 	if d.granted {
 		return nil
 	}
-	denied := &Denied{Caller: *c, Action: action, Scope: scope, ByPolicy: d.byPolicy}
+	denied := &Denied{Caller: *c, Action: action, Scope: scope, ByPolicy: d.byPolicy, Network: d.network}
 	return apierr.Wrap(denied, apierr.Forbidden, "the caller may not do this")
 }
 

@@ -33,11 +33,13 @@ type decision struct {
 	reason   string
 	code     string // of a refusal
 	byPolicy bool
+	network  NetworkRefusal
 }
 
 const (
 	noObjectID  = "the access token names no object id"
 	otherTenant = "the caller belongs to another tenant"
+	notAdmitted = "the vault's network rules do not admit the caller's address"
 )
 
 // ended says why a principal may do nothing any more; empty if it may. A token

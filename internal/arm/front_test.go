@@ -99,7 +99,11 @@ func TestRefusedCallsChangeNothing(t *testing.T) {
 		{"bad expression", "admin", "PUT", identities + "/web/federatedIdentityCredentials/two", `{"properties":{"issuer":"https://a.example","audiences":["a"],"claimsMatchingExpression":{"value":"sub eq x","languageVersion":1}}}`, "", 400, "BadRequest"},
 
 		{"vault of another tenant", "admin", "PUT", vaults + "/kv-new", strings.Replace(plainVault, tenant, sub, 1), "", 400, "BadRequest"},
-		{"vault with a firewall", "admin", "PATCH", vaults + "/kv-refused", `{"properties":{"networkAcls":{"defaultAction":"Deny"}}}`, "", 400, "BadRequest"},
+		{"unknown default action", "admin", "PATCH", vaults + "/kv-refused", `{"properties":{"networkAcls":{"defaultAction":"Ask"}}}`, "", 400, "BadRequest"},
+		{"unknown bypass", "admin", "PATCH", vaults + "/kv-refused", `{"properties":{"networkAcls":{"bypass":"All"}}}`, "", 400, "BadRequest"},
+		{"address rule that is none", "admin", "PATCH", vaults + "/kv-refused", `{"properties":{"networkAcls":{"defaultAction":"Deny","ipRules":[{"value":"192.0.2.0/24"},{"value":"example.com"}]}}}`, "", 400, "BadRequest"},
+		{"subnet that is none", "admin", "PATCH", vaults + "/kv-refused", `{"properties":{"networkAcls":{"virtualNetworkRules":[{"id":"/subscriptions/x"}]}}}`, "", 400, "BadRequest"},
+		{"unknown public access", "admin", "PATCH", vaults + "/kv-refused", `{"properties":{"publicNetworkAccess":"SecuredByPerimeter"}}`, "", 400, "BadRequest"},
 		{"vault without soft delete", "admin", "PATCH", vaults + "/kv-refused", `{"properties":{"enableSoftDelete":false}}`, "", 400, "BadRequest"},
 		{"retention changed", "admin", "PATCH", vaults + "/kv-refused", `{"properties":{"softDeleteRetentionInDays":7}}`, "", 400, "BadRequest"},
 		{"unknown permission", "admin", "PUT", vaults + "/kv-refused/accessPolicies/add", `{"properties":{"accessPolicies":[{"tenantId":"` + tenant + `","objectId":"` + nobody + `","permissions":{"secrets":["steal"]}}]}}`, "", 400, "BadRequest"},

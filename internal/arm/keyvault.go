@@ -82,13 +82,6 @@ type vaultInput struct {
 	Network            *networkRules  `json:"networkAcls"`
 }
 
-type networkRules struct {
-	Bypass         string `json:"bypass,omitempty"`
-	DefaultAction  string `json:"defaultAction,omitempty"`
-	IPRules        []any  `json:"ipRules"`
-	VirtualNetwork []any  `json:"virtualNetworkRules"`
-}
-
 func putVault(c *call, in *input) (*change, error) {
 	var p vaultInput
 	if err := decode(in.Properties, "properties", &p); err != nil {
@@ -173,18 +166,6 @@ func (p *vaultInput) check(c *call, v *model.Vault, create, patch bool) error {
 	case p.RetentionDays != nil && !create && *p.RetentionDays != v.RetentionDays:
 		return fail(badRequest, "The property 'softDeleteRetentionInDays' has been set already and it can't be modified.")
 	}
-	return p.checkNetwork()
-}
-
-// checkNetwork refuses firewalls: a vault that says it has one and has none
-// would be worse than a refusal.
-func (p *vaultInput) checkNetwork() error {
-	if n := p.Network; n != nil && n.DefaultAction != "" && !strings.EqualFold(n.DefaultAction, "Allow") {
-		return fail(badRequest, "The property 'networkAcls.defaultAction' must be 'Allow': this server does not restrict the network of a vault.")
-	}
-	if p.PublicAccess != nil && *p.PublicAccess != "" && !strings.EqualFold(*p.PublicAccess, "Enabled") {
-		return fail(badRequest, "The property 'publicNetworkAccess' must be 'Enabled': this server does not restrict the network of a vault.")
-	}
 	return nil
 }
 
@@ -221,7 +202,7 @@ func (p *vaultInput) apply(c *call, v *model.Vault) error {
 			*set.to = *set.from
 		}
 	}
-	return nil
+	return p.applyNetwork(v)
 }
 
 // removeVault moves the vault to where deleted ones wait. Its role assignments
@@ -269,12 +250,16 @@ func shapeVault(c *call, o model.Object, out *resource) {
 	if !ok {
 		return
 	}
+	access := "Enabled"
+	if v.Closed {
+		access = "Disabled"
+	}
 	out.Properties = vaultOutput{
 		TenantID: v.TenantID, SKU: vaultSKU{"A", v.SKU}, Policies: showPolicies(v.Policies),
 		Deployment: v.Deployment, DiskEncryption: v.DiskEncryption, TemplateDeployment: v.TemplateDeployment,
 		SoftDelete: true, RetentionDays: v.RetentionDays, Roles: v.Roles, PurgeProtection: v.PurgeProtected,
-		URI: c.set.VaultURL(strings.ToLower(v.Name)) + "/", State: "Succeeded", PublicAccess: "Enabled",
-		Network: networkRules{Bypass: "AzureServices", DefaultAction: "Allow", IPRules: []any{}, VirtualNetwork: []any{}},
+		URI: c.set.VaultURL(strings.ToLower(v.Name)) + "/", State: "Succeeded", PublicAccess: access,
+		Network: showNetwork(v.Network),
 	}
 }
 

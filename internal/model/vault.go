@@ -22,8 +22,26 @@ type Vault struct {
 	Deployment         bool `json:"deployment,omitempty"`
 	DiskEncryption     bool `json:"diskEncryption,omitempty"`
 	TemplateDeployment bool `json:"templateDeployment,omitempty"`
+	// Network is who may reach the secrets, by address; nil: everybody.
+	Network *VaultNetwork `json:"network,omitempty"`
+	Closed  bool          `json:"closed,omitempty"` // nobody may reach the secrets
 	// Deleted is nil for a live vault.
 	Deleted *Deletion `json:"deleted,omitempty"`
+}
+
+// VaultNetwork is a vault's firewall.
+type VaultNetwork struct {
+	Deny      bool     `json:"deny,omitempty"`      // whom no rule admits; otherwise the rules have no effect
+	Addresses []string `json:"addresses,omitempty"` // that are admitted, as CIDRs
+	// Subnets and NoBypass are kept and shown. They admit nobody here.
+	Subnets  []VaultSubnet `json:"subnets,omitempty"`
+	NoBypass bool          `json:"noBypass,omitempty"`
+}
+
+// VaultSubnet is a virtual network's part, by its ARM id.
+type VaultSubnet struct {
+	ID            string `json:"id"`
+	IgnoreMissing bool   `json:"ignoreMissing,omitempty"`
 }
 
 // AccessPolicy is what one principal may do in a vault. Permission names are

@@ -136,6 +136,9 @@ func (e *env) vaults(t testing.TB) {
 		{Resource: resource("kv1"), RetentionDays: 90, Policies: policies},
 		{Resource: resource("kv2"), RetentionDays: 7, Policies: policies, PurgeProtected: true},
 		{Resource: resource("rbac"), RetentionDays: 30, Roles: true},
+		{Resource: resource("near"), RetentionDays: 90, Policies: policies, Network: &model.VaultNetwork{Deny: true, Addresses: []string{"192.0.2.0/24", "127.0.0.0/8"}}},
+		{Resource: resource("far"), RetentionDays: 90, Policies: policies, Network: &model.VaultNetwork{Deny: true, Addresses: []string{"192.0.2.0/24"}}},
+		{Resource: resource("closed"), RetentionDays: 90, Policies: policies, Closed: true},
 		{Resource: resource("gone"), RetentionDays: 90, Policies: policies, Deleted: &model.Deletion{At: e.now(), Purge: e.now().Add(time.Hour)}},
 	} {
 		v.SKU, v.TenantID = "standard", tenant

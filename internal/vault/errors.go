@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/obs"
 )
 
 // code is a row of the catalogue. As an error it is the cause that fail wraps,
@@ -21,6 +23,8 @@ const (
 	unauthorized
 	accessDenied
 	forbiddenByRbac
+	forbiddenByFirewall
+	forbiddenByConnection
 	secretDisabled
 	purgeProtected
 	secretNotFound
@@ -51,6 +55,8 @@ var catalogue = [...]struct {
 	unauthorized:          {apierr.Unauthenticated, http.StatusUnauthorized, "Unauthorized", ""},
 	accessDenied:          {apierr.Forbidden, http.StatusForbidden, "Forbidden", "AccessDenied"},
 	forbiddenByRbac:       {apierr.Forbidden, http.StatusForbidden, "Forbidden", "ForbiddenByRbac"},
+	forbiddenByFirewall:   {apierr.Forbidden, http.StatusForbidden, "Forbidden", "ForbiddenByFirewall"},
+	forbiddenByConnection: {apierr.Forbidden, http.StatusForbidden, "Forbidden", "ForbiddenByConnection"},
 	secretDisabled:        {apierr.Forbidden, http.StatusForbidden, "Forbidden", "SecretDisabled"},
 	purgeProtected:        {apierr.Forbidden, http.StatusForbidden, "Forbidden", ""},
 	secretNotFound:        {apierr.NotFound, http.StatusNotFound, "SecretNotFound", ""},
@@ -206,13 +212,24 @@ func nameTaken(head *model.Secret) error {
 }
 
 // denied words the gate's refusal as Key Vault does; other errors pass.
-func denied(err error, vault *model.Vault, path string) error {
+func denied(ctx context.Context, err error, vault *model.Vault, path string) error {
 	d, ok := errors.AsType[*access.Denied](err)
 	if !ok {
 		return err
 	}
 	who := fmt.Sprintf("appid=%s;oid=%s;iss=%s", d.Caller.AppID, d.Caller.ObjectID, d.Caller.Issuer)
 	where := vault.Name + ";location=" + vault.Location
+	switch d.Network {
+	case access.ByFirewall:
+		return apierr.Wrap(errors.Join(forbiddenByFirewall, err), apierr.Forbidden,
+			"Client address is not authorized and caller is not a trusted service.\r\nClient address: %s\r\nCaller: %s\r\nVault: %s\r\n",
+			obs.RequestFrom(ctx).Remote, who, where)
+	case access.ByConnection:
+		return apierr.Wrap(errors.Join(forbiddenByConnection, err), apierr.Forbidden,
+			"Public network access is disabled and request is not from a trusted service nor via an approved private link.\r\nCaller: %s\r\nVault: %s\r\n",
+			who, where)
+	case access.Admitted:
+	}
 	if d.ByPolicy {
 		return apierr.Wrap(errors.Join(accessDenied, err), apierr.Forbidden,
 			"The user, group or application '%s' does not have secrets %s permission on key vault '%s'. "+

@@ -132,7 +132,7 @@ func (s *Server) enterAs(r *http.Request, t *target, action func(*model.Vault) s
 		return nil, nil, noVault(t.vault)
 	}
 	if err := s.gate.CheckVault(r.Context(), view, httpx.Caller(r), action(v), v, t.path()); err != nil {
-		return nil, nil, denied(err, v, t.path())
+		return nil, nil, denied(r.Context(), err, v, t.path())
 	}
 	return view, v, nil
 }
