@@ -127,6 +127,10 @@ var builtIn = []Role{{
 	Description: "Manage who has access to resources.",
 	Actions:     []string{"*/read", "Microsoft.Authorization/*", "Microsoft.Support/*"},
 }, {
+	ID: "f58310d9-a9f6-439a-9e8d-f62e7b41a168", Name: "Role Based Access Control Administrator",
+	Description: "Manage who has access to resources, through role assignments only.",
+	Actions:     []string{ActionWriteAssignment, ActionDeleteAssignment, "*/read", "Microsoft.Support/*"},
+}, {
 	ID: "e40ec5ca-96e0-45a2-b4ff-59039f2c2b59", Name: "Managed Identity Contributor",
 	Description: "Create, read, update and delete user-assigned identities.",
 	Actions: []string{
@@ -154,6 +158,32 @@ var builtIn = []Role{{
 		"Microsoft.Resources/subscriptions/resourceGroups/read",
 		"Microsoft.Resources/deployments/*",
 		"Microsoft.Support/*",
+	},
+}, {
+	ID: "0ab0b1a8-8aac-4efd-b8c2-3ee1fb270be8", Name: "Azure Kubernetes Service Cluster Admin Role",
+	Description: "Get the admin's kubeconfig of a cluster.",
+	Actions: []string{
+		"Microsoft.ContainerService/managedClusters/listClusterAdminCredential/action",
+		"Microsoft.ContainerService/managedClusters/accessProfiles/listCredential/action",
+		"Microsoft.ContainerService/managedClusters/read",
+		"Microsoft.ContainerService/managedClusters/runcommand/action",
+	},
+}, {
+	ID: "4abbcc35-e782-43d8-92c5-2d3f1bd2253f", Name: "Azure Kubernetes Service Cluster User Role",
+	Description: "Get the user's kubeconfig of a cluster.",
+	Actions: []string{
+		"Microsoft.ContainerService/managedClusters/listClusterUserCredential/action",
+		"Microsoft.ContainerService/managedClusters/read",
+	},
+}, {
+	ID: "ed7f3fbd-7b88-4dd4-9017-9adb7ce333f8", Name: "Azure Kubernetes Service Contributor Role",
+	Description: "Read and change clusters.",
+	Actions: []string{
+		"Microsoft.ContainerService/locations/*",
+		"Microsoft.ContainerService/managedClusters/*",
+		"Microsoft.Insights/alertRules/*",
+		"Microsoft.Resources/deployments/*",
+		"Microsoft.Resources/subscriptions/resourceGroups/read",
 	},
 }, {
 	ID: "f25e0fa2-a7c8-4377-a976-54943a77a395", Name: "Key Vault Contributor",

@@ -61,16 +61,23 @@ func TestWhatRolesAllow(t *testing.T) {
 		assign     = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
 		roleRead   = "Microsoft.Authorization/roleAssignments/read"
 		purge      = "Microsoft.KeyVault/locations/deletedVaults/purge/action"
+		// what az aks get-credentials asks for, without and with --admin
+		userCredential  = "Microsoft.ContainerService/managedClusters/listclusterusercredential/action"
+		adminCredential = "Microsoft.ContainerService/managedClusters/listclusteradmincredential/action"
 	)
 	tests := []struct {
 		role    string
 		control []string // of those above, what it allows
 		data    []string // of the data actions
 	}{
-		{"Owner", []string{vaultRead, vaultWrite, idRead, idWrite, ficWrite, assign, roleRead, purge, ActionWriteAssignment}, nil},
-		{"Contributor", []string{vaultRead, vaultWrite, idRead, idWrite, ficWrite, assign, roleRead, purge}, nil},
+		{"Owner", []string{vaultRead, vaultWrite, idRead, idWrite, ficWrite, assign, roleRead, purge, ActionWriteAssignment, userCredential, adminCredential}, nil},
+		{"Contributor", []string{vaultRead, vaultWrite, idRead, idWrite, ficWrite, assign, roleRead, purge, userCredential, adminCredential}, nil},
 		{"Reader", []string{vaultRead, idRead, roleRead}, nil},
 		{"User Access Administrator", []string{vaultRead, idRead, roleRead, ActionWriteAssignment}, nil},
+		{"Role Based Access Control Administrator", []string{vaultRead, idRead, roleRead, ActionWriteAssignment}, nil},
+		{"Azure Kubernetes Service Cluster User Role", []string{userCredential}, nil},
+		{"Azure Kubernetes Service Cluster Admin Role", []string{adminCredential}, nil},
+		{"Azure Kubernetes Service Contributor Role", []string{userCredential, adminCredential}, nil},
 		{"Managed Identity Contributor", []string{idRead, idWrite, ficWrite, roleRead}, nil},
 		{"Managed Identity Operator", []string{idRead, assign, roleRead}, nil},
 		{"Key Vault Contributor", []string{vaultRead, vaultWrite, roleRead}, nil},
@@ -86,7 +93,7 @@ func TestWhatRolesAllow(t *testing.T) {
 		{"Key Vault Purge Operator", []string{roleRead, purge}, nil},
 		{"Key Vault Data Access Administrator", []string{vaultRead, roleRead}, nil},
 	}
-	control := []string{vaultRead, vaultWrite, idRead, idWrite, ficWrite, assign, roleRead, purge, ActionWriteAssignment}
+	control := []string{vaultRead, vaultWrite, idRead, idWrite, ficWrite, assign, roleRead, purge, ActionWriteAssignment, userCredential, adminCredential}
 	compiled := compileRoles()
 	if len(tests) != len(compiled) {
 		t.Errorf("%d roles are tested, of %d", len(tests), len(compiled))
