@@ -40,7 +40,7 @@ const oneTenant = "AzureADMyOrg"
 
 func showApplication(a *model.Application) *application {
 	return &application{
-		ID: a.ObjectID, AppID: a.AppID, DisplayName: a.Name, Created: a.Created.UTC(), Audience: oneTenant,
+		ID: a.ObjectID, AppID: a.AppID, DisplayName: a.Name, Created: a.Created.UTC().Truncate(time.Second), Audience: oneTenant,
 		IdentifierURIs: []string{}, Keys: showKeys(a.Certificates), Passwords: showPasswords(a.Secrets),
 		Required: []struct{}{}, Tags: []string{},
 		Fallback: a.Public, Public: redirects{orEmpty(a.PublicRedirects)}, Web: redirects{orEmpty(a.WebRedirects)},

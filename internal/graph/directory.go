@@ -44,6 +44,22 @@ func (c *call) listNobody() error {
 	})
 }
 
+// applicationOwners and principalOwners are always empty: who may change what is
+// said by roles alone.
+func (c *call) applicationOwners() error {
+	if _, _, err := c.application(); err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, listBody{Context: c.context("directoryObjects"), Value: []any{}})
+}
+
+func (c *call) principalOwners() error {
+	if _, err := c.findPrincipal(); err != nil {
+		return err
+	}
+	return c.reply(http.StatusOK, listBody{Context: c.context("directoryObjects"), Value: []any{}})
+}
+
 func (c *call) missing() error { return notFoundError(c.path.keys[0].value) }
 
 // maxIDs is Graph's own limit.

@@ -48,6 +48,7 @@ func rows() []operation {
 		{"GET", app, "application.get", readApps, (*call).getApplication},
 		{"PATCH", app, "application.update", writeApps, (*call).updateApplication},
 		{"DELETE", app, "application.delete", writeApps, (*call).deleteApplication},
+		{"GET", app + "/owners", "application.owners", readApps, (*call).applicationOwners},
 		{"POST", app + "/addpassword", "application.add_password", writeApps, (*call).addPassword},
 		{"POST", app + "/removepassword", "application.remove_password", writeApps, (*call).removePassword},
 
@@ -56,6 +57,7 @@ func rows() []operation {
 		{"GET", sp, "principal.get", readPeople, (*call).getPrincipal},
 		{"PATCH", sp, "principal.update", writeApps, (*call).updatePrincipal},
 		{"DELETE", sp, "principal.delete", writeApps, (*call).deletePrincipal},
+		{"GET", sp + "/owners", "principal.owners", readPeople, (*call).principalOwners},
 		{"POST", sp + "/addpassword", "principal.add_password", writeApps, (*call).addPassword},
 		{"POST", sp + "/removepassword", "principal.remove_password", writeApps, (*call).removePassword},
 
