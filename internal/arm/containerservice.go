@@ -22,7 +22,7 @@ func (s *Server) containerServiceRows() []*row {
 	if s.c.Sealer == nil {
 		return nil
 	}
-	return []*row{clusterRow(), bindingRow(), {
+	return []*row{clusterRow(), poolRow(), bindingRow(), {
 		name: "clusteroperation", typ: "Microsoft.ContainerService/locations/operations", versions: clusterVersions,
 		in: inSubscription, verbs: map[string]verb{"GET": {do: (*call).getClusterOperation, open: true}},
 	}}
@@ -298,18 +298,6 @@ type clusterOutput struct {
 	Attachment      clusterAttachment `json:"attachment"`
 }
 
-type clusterPool struct {
-	Name    string            `json:"name"`
-	Count   int               `json:"count"`
-	Size    string            `json:"vmSize"`
-	OS      string            `json:"osType"`
-	Type    string            `json:"type"`
-	Mode    string            `json:"mode"`
-	State   string            `json:"provisioningState"`
-	Power   map[string]string `json:"powerState"`
-	Version string            `json:"orchestratorVersion"`
-}
-
 type clusterIssuer struct {
 	Enabled bool   `json:"enabled"`
 	URL     string `json:"issuerURL,omitempty"`
@@ -336,10 +324,7 @@ func shapeCluster(c *call, o model.Object, out *resource) {
 	p := clusterOutput{
 		State: string(state.Status), Power: running, Version: k.Version, CurrentVersion: k.Version,
 		DNSPrefix: k.Name, FQDN: hostOf(k.Server),
-		Pools: []clusterPool{{
-			Name: "attached", Size: "attached", OS: "Linux", Type: "VirtualMachineScaleSets", Mode: "System",
-			State: "Succeeded", Power: running, Version: k.Version,
-		}},
+		Pools:      []clusterPool{poolOf(k)},
 		Principal:  map[string]string{"clientId": "msi"},
 		Identities: map[string]any{"kubeletidentity": map[string]string{"resourceId": kubelet, "clientId": noPrincipal, "objectId": noPrincipal}},
 		NodeGroup:  nodeGroup, RBAC: true, SupportPlan: "KubernetesOfficial", MaxPools: 100,

@@ -1,0 +1,72 @@
+package arm
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/resid"
+)
+
+const poolType = clusterType + "/agentPools"
+
+// poolRow is a cluster's node pools: one, that stands for the machines which are
+// managed elsewhere.
+func poolRow() *row {
+	return &row{
+		name: "pool", typ: poolType, versions: clusterVersions, in: inGroup, listed: inGroup,
+		verbs: map[string]verb{"GET": {do: (*call).getPool}, "LIST": {do: (*call).listPools}},
+	}
+}
+
+type clusterPool struct {
+	Name    string            `json:"name,omitempty"` // in a cluster; a pool by itself has it beside its properties
+	Count   int               `json:"count"`
+	Size    string            `json:"vmSize"`
+	OS      string            `json:"osType"`
+	Type    string            `json:"type"`
+	Mode    string            `json:"mode"`
+	State   string            `json:"provisioningState"`
+	Power   map[string]string `json:"powerState"`
+	Version string            `json:"orchestratorVersion"`
+}
+
+const attachedPool = "attached"
+
+func poolOf(k *model.Cluster) clusterPool {
+	return clusterPool{
+		Name: attachedPool, Size: "attached", OS: "Linux", Type: "VirtualMachineScaleSets", Mode: "System",
+		State: "Succeeded", Power: map[string]string{"code": "Running"}, Version: k.Version,
+	}
+}
+
+// pool is the cluster's pool as a resource of its own.
+func (c *call) pool(parent resid.ID) (*resource, error) {
+	k, ok := c.holder.Value.(*model.Cluster)
+	if !ok {
+		return nil, c.notFound(parent)
+	}
+	p := poolOf(k)
+	p.Name = ""
+	return &resource{ID: k.ID + "/agentPools/" + attachedPool, Name: attachedPool, Type: poolType, Properties: p}, nil
+}
+
+func (c *call) getPool() error {
+	p, err := c.pool(c.id.Parent())
+	if err != nil {
+		return err
+	}
+	if !strings.EqualFold(c.id.Name(), attachedPool) {
+		return c.notFound(c.id)
+	}
+	return httpx.WriteJSON(c.w, http.StatusOK, p)
+}
+
+func (c *call) listPools() error {
+	p, err := c.pool(c.id.Parent())
+	if err != nil {
+		return err
+	}
+	return httpx.WriteJSON(c.w, http.StatusOK, listBody{Value: []any{p}})
+}
