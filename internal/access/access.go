@@ -66,8 +66,8 @@ func (g *Gate) check(ctx context.Context, v *store.View, c *model.Caller, q quer
 
 // CheckVault decides whether the caller may do a data action on a vault, by its
 // network rules, then by its access policies or by roles, whichever the vault
-// uses, and records it. path
-// is what it is about: "secrets/NAME" or "secrets/NAME/VERSION" or "secrets".
+// uses, and records it. path is what it is about: "secrets/NAME" or
+// "secrets/NAME/VERSION" or "secrets".
 func (g *Gate) CheckVault(ctx context.Context, v *store.View, c model.Caller, action string, vault *model.Vault, path string) error {
 	resource := vault.ID + "/" + path
 	d := decision{network: byNetwork(vault, obs.RequestFrom(ctx).Remote)}
