@@ -30,7 +30,7 @@ func resourceRows() []*row {
 			name: "location", typ: "Microsoft.Resources/subscriptions/locations", versions: resourceVersions,
 			verbs: map[string]verb{"LIST": {do: (*call).listLocations, open: true}},
 		},
-		groupRow(), tagsRow(),
+		groupRow(), tagsRow(), tagNamesRow(),
 		{
 			name: "resource", typ: "Microsoft.Resources/subscriptions/resources", versions: resourceVersions,
 			in: inGroup, filtered: true,
