@@ -149,9 +149,9 @@ func (c Config) names() []string {
 }
 
 // GCPercent is the garbage collector's setting that suits the process, unless
-// GOGC is set: it does little, and its memory is limited tightly. Until Settled,
-// when it reads all service accounts, that is GCPercentAtFirst.
+// GOGC is set. Until Settled that is GCPercentAtFirst: reading all service
+// accounts is when it needs the most memory.
 const (
-	GCPercent        = 50
+	GCPercent        = 100
 	GCPercentAtFirst = 30
 )

@@ -57,9 +57,13 @@ func newReviews() (*reviews, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	all := accounts{}
+	for i := range manyAccounts {
+		all[fmt.Sprintf("shop/workload-%05d", i)] = "11111111-2222-3333-4444-555555555555"
+	}
 	r := &reviews{small: reviewOf(1, 2), large: reviewOf(20, 30)}
 	r.handler = admission.New(admission.HandlerConfig{
-		Current: func() *admission.Config { return config }, Accounts: oneAccount{}, Metrics: admission.NewMetrics(),
+		Current: func() *admission.Config { return config }, Accounts: all, Metrics: admission.NewMetrics(),
 		Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 	})
 	answer := &discard{header: http.Header{}, keep: true}
@@ -152,14 +156,17 @@ func (d *discard) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// oneAccount knows every service account, as if it were in memory.
-type oneAccount struct{}
+// accounts are the client IDs of service accounts, in memory as the webhook has
+// them: what the garbage collector costs depends on it.
+type accounts map[string]string
 
 // Account implements admission.Accounts.
-func (oneAccount) Account(_ context.Context, namespace, name string) (admission.Account, error) {
-	return admission.Account{Namespace: namespace, Name: name, Annotations: map[string]string{
-		"azure.workload.identity/client-id": "11111111-2222-3333-4444-555555555555",
-	}}, nil
+func (a accounts) Account(_ context.Context, namespace, name string) (admission.Account, error) {
+	id, ok := a[namespace+"/"+name]
+	if !ok {
+		return admission.Account{}, admission.ErrNoAccount
+	}
+	return admission.Account{Namespace: namespace, Name: name, Annotations: map[string]string{"azure.workload.identity/client-id": id}}, nil
 }
 
 // httpsServer is asked as an API server asks: over one connection of HTTP/2.
@@ -224,7 +231,7 @@ func reviewOf(containers, variables int) []byte {
 			"spec": map[string]any{
 				"volumes":    []any{map[string]any{"name": "kube-api-access-x", "projected": map[string]any{"sources": []any{token}, "defaultMode": 420}}},
 				"containers": list, "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst",
-				"serviceAccountName": "web", "serviceAccount": "web", "securityContext": map[string]any{}, "schedulerName": "default-scheduler",
+				"serviceAccountName": "workload-00001", "serviceAccount": "workload-00001", "securityContext": map[string]any{}, "schedulerName": "default-scheduler",
 				"tolerations":        []any{map[string]any{"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}},
 				"enableServiceLinks": true,
 			},
