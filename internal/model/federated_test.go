@@ -1,9 +1,12 @@
 package model
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestFederatedCredentialRules(t *testing.T) {
@@ -66,5 +69,21 @@ func TestApplicationIndex(t *testing.T) {
 	a.PrincipalID = ""
 	if got := strings.Join(a.Index(), " "); got != "app/o" {
 		t.Errorf("without: %s", got)
+	}
+}
+
+func TestSharingChangesNothing(t *testing.T) {
+	const id = "/subscriptions/S/resourceGroups/Lab/providers/Microsoft.ManagedIdentity/userAssignedIdentities/Web"
+	for _, parent := range []string{strings.ToLower(id), "/elsewhere"} {
+		f := &FederatedCredential{
+			Resource: Resource{ID: id + "/federatedIdentityCredentials/Prod", Name: "Prod", Location: "local"}, ParentKey: parent,
+			Issuer: "https://issuer.example", Subject: "s", Audiences: []string{"api://AzureADTokenExchange"},
+		}
+		before := *f
+		before.Audiences = slices.Clone(f.Audiences)
+		f.Share(f.Key())
+		if diff := cmp.Diff(&before, f); diff != "" {
+			t.Errorf("with parent %s (-before +after):\n%s", parent, diff)
+		}
 	}
 }

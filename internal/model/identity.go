@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 	"time"
+	"unique"
 )
 
 // ResourceGroup is an ARM resource group.
@@ -74,6 +75,21 @@ func (*FederatedCredential) Kind() Kind { return "FederatedCredential" }
 
 // Key implements Object.
 func (f *FederatedCredential) Key() string { return strings.ToLower(f.ID) }
+
+// Share has the credential's texts use the memory of its key, and of equal texts
+// elsewhere: a store may hold millions of credentials, of few issuers.
+func (f *FederatedCredential) Share(key string) {
+	if strings.HasPrefix(key, f.ParentKey) {
+		f.ParentKey = key[:len(f.ParentKey)]
+	}
+	if strings.HasSuffix(f.ID, f.Name) {
+		f.Name = f.ID[len(f.ID)-len(f.Name):]
+	}
+	f.Issuer, f.Location = unique.Make(f.Issuer).Value(), unique.Make(f.Location).Value()
+	for i, audience := range f.Audiences {
+		f.Audiences[i] = unique.Make(audience).Value()
+	}
+}
 
 // Index implements Object. IssuerIndex answers "does any credential name this
 // issuer?"; FederationIndex finds the credential for an exact assertion.

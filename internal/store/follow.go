@@ -178,6 +178,9 @@ func decode(key string, value []byte) (*Entry, error) {
 	if own := o.Key(); own != key {
 		return nil, fmt.Errorf("%w: key %q: it belongs under %q", errUnreadable, key, own)
 	}
+	if c, ok := o.(*model.FederatedCredential); ok {
+		c.Share(key)
+	}
 	return &Entry{Key: key, Value: o}, nil
 }
 
