@@ -48,7 +48,7 @@ func (b *bench) measureScale(ctx context.Context, l *lab) (err error) {
 		return fmt.Errorf("filling the store: %w", err)
 	}
 	filled := time.Since(began)
-	before, err := settledMemory()
+	before, ownBefore, err := settledMemory()
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (b *bench) measureScale(ctx context.Context, l *lab) (err error) {
 	debug.SetGCPercent(server.GCPercent()) // as lanyard up does when it has loaded
 	defer func() { err = errors.Join(err, stop()) }()
 	loaded := time.Since(began)
-	after, err := settledMemory()
+	after, own, err := settledMemory()
 	if err != nil {
 		return err
 	}
@@ -74,8 +74,9 @@ func (b *bench) measureScale(ctx context.Context, l *lab) (err error) {
 	fmt.Printf("\n%d identities with %d credentials each\n", b.identities, b.credentials)
 	fmt.Printf("writing them                      %s\n", filled.Round(time.Second))
 	fmt.Printf("start to ready                    %s\n", loaded.Round(10*time.Millisecond))
-	fmt.Printf("memory that they take (RSS)       %.0f MB\n", float64(after-before)/1e6)
-	fmt.Printf("exchanges                         %.0f/s, %.0f/s in an empty store: %.2f (want ≥ %.2f)%s\n", large.rate, small.rate, ratio, leastOfSmall, mark)
+	fmt.Printf("memory that they take (RSS)       %.0f MB; without the store's file %.0f MB\n", float64(after-before)/1e6, float64(own-ownBefore)/1e6)
+	fmt.Printf("exchanges                         %.0f/s, %.0f/s in an empty store: %.2f (want ≥ %.2f)%s; of CPU time %.2f\n",
+		large.rate, small.rate, ratio, leastOfSmall, mark, float64(small.cpu)/float64(large.cpu))
 	return nil
 }
 
@@ -138,9 +139,13 @@ func (b *bench) identity(group string, i int) []store.Op {
 	return ops
 }
 
-// settledMemory is what the process keeps after the garbage is gone.
-func settledMemory() (int64, error) {
+// settledMemory is what the process keeps after the garbage is gone, with and
+// without the files that it has mapped.
+func settledMemory() (all, own int64, err error) {
 	runtime.GC()
 	debug.FreeOSMemory()
-	return processMemory(os.Getpid(), "VmRSS")
+	if all, err = processMemory(os.Getpid(), "VmRSS"); err == nil {
+		own, err = processMemory(os.Getpid(), "RssAnon")
+	}
+	return all, own, err
 }
