@@ -29,6 +29,7 @@ const (
 	purgeProtected
 	secretNotFound
 	vaultNotFound
+	contactsNotFound
 	notFound
 	notSupported
 	methodNotAllowed
@@ -61,6 +62,7 @@ var catalogue = [...]struct {
 	purgeProtected:        {apierr.Forbidden, http.StatusForbidden, "Forbidden", ""},
 	secretNotFound:        {apierr.NotFound, http.StatusNotFound, "SecretNotFound", ""},
 	vaultNotFound:         {apierr.NotFound, http.StatusNotFound, "VaultNotFound", ""},
+	contactsNotFound:      {apierr.NotFound, http.StatusNotFound, "ContactsNotFound", ""},
 	notFound:              {apierr.NotFound, http.StatusNotFound, "NotFound", ""},
 	notSupported:          {apierr.NotFound, http.StatusNotImplemented, "NotSupported", ""},
 	methodNotAllowed:      {apierr.MethodNotAllowed, http.StatusMethodNotAllowed, "MethodNotAllowed", ""},

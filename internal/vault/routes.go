@@ -66,6 +66,7 @@ func (s *Server) routes() []httpx.Route {
 	at(plain("secret.recover", s.recover), "POST /deletedsecrets/{name}/recover")
 	at(tunnel(verbs{"DELETE": purge}), "POST /deletedsecrets/{name}", "POST /deletedsecrets/{name}/{$}")
 
+	at(read("contacts.get", s.contacts), "GET /certificates/contacts", "GET /certificates/contacts/{$}")
 	for _, kind := range []string{"keys", "deletedkeys", "certificates", "deletedcertificates", "storage", "deletedstorage"} {
 		at(read("unsupported", s.unsupported), "/"+kind, "/"+kind+"/")
 	}
@@ -118,6 +119,12 @@ func (v verbs) or(h handler) handler {
 		httpx.SetOp(r, route.Op)
 		return route.Handle(w, r)
 	}
+}
+
+// contacts says that nobody is told about a certificate: Terraform asks of every
+// vault, and takes no other refusal for "none".
+func (s *Server) contacts(http.ResponseWriter, *http.Request) error {
+	return fail(contactsNotFound, "Contacts not found: this vault holds secrets only.")
 }
 
 func (s *Server) unsupported(http.ResponseWriter, *http.Request) error {
