@@ -38,7 +38,18 @@ func checkIdentityName(name string) error {
 	return nil
 }
 
+// putIdentity refuses an isolation scope: an identity that says it stays in its
+// region, and does not, would be worse than a refusal.
 func putIdentity(c *call, in *input) (*change, error) {
+	var p struct {
+		Isolation string `json:"isolationScope"`
+	}
+	if err := decode(in.Properties, "properties", &p); err != nil {
+		return nil, err
+	}
+	if p.Isolation != "" && !strings.EqualFold(p.Isolation, "None") {
+		return nil, fail(badRequest, "The property 'isolationScope' must be 'None': this server does not isolate regions.")
+	}
 	i := &model.Identity{Resource: in.common, TenantID: c.s.c.TenantID}
 	if old, ok := in.old.(*model.Identity); ok {
 		i.ClientID, i.PrincipalID = old.ClientID, old.PrincipalID
