@@ -21,14 +21,15 @@ func newEnvCmd(a *app) *cobra.Command {
 		Use:   "env",
 		Short: "Print the shell lines that make clients find and trust the server",
 		Long: `Print the lines that point this shell's Azure clients at the server: the proxy
-through which they find its names, and its CA in every runtime's own variable.
-NO_PROXY is set so that private addresses are still reached directly.
+through which they find its names, its CA in every runtime's own variable, and the
+ARM_ variables of Terraform's azurerm provider. NO_PROXY is set so that private
+addresses are still reached directly.
 
 Java reads none of these. With --java the same is in JDK_JAVA_OPTIONS, which java
 heeds (since version 9) and mentions on its standard error; for other programs that
 are a Java machine, copy it to JAVA_TOOL_OPTIONS.`,
 		Example: `  eval "$(lanyard env)"
-  eval "$(lanyard env --admin)"      # also sign the SDKs in as the admin
+  eval "$(lanyard env --admin)"      # also sign the SDKs and Terraform in as the admin
   lanyard env --shell fish | source
   eval "$(lanyard env --java)"       # also lead Java to it
   eval "$(lanyard env --unset)"      # back to before`,
@@ -49,7 +50,7 @@ are a Java machine, copy it to JAVA_TOOL_OPTIONS.`,
 		},
 	}
 	cmd.Flags().StringVar(&shell, "shell", "sh", "sh, fish or powershell")
-	cmd.Flags().BoolVar(&admin, "admin", false, "also set AZURE_CLIENT_ID and AZURE_CLIENT_SECRET to the admin's")
+	cmd.Flags().BoolVar(&admin, "admin", false, "also set AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and their ARM_ twins to the admin's")
 	cmd.Flags().BoolVar(&java, "java", false, "also set JDK_JAVA_OPTIONS, for clients in Java")
 	cmd.Flags().BoolVar(&unset, "unset", false, "print the lines that take the variables away again")
 	return cmd
@@ -109,13 +110,19 @@ func (a *app) env(admin, java bool) ([]variable, error) {
 		tenant = "adfs"
 	}
 	add("AZURE_TENANT_ID", tenant)
+	// Terraform has variables of its own, and finds all else at this host.
+	add("ARM_METADATA_HOSTNAME", strings.TrimPrefix(set.ManagementURL(), "https://"))
+	add("ARM_TENANT_ID", state.TenantID)
+	add("ARM_SUBSCRIPTION_ID", state.SubscriptionID)
 	if admin {
 		adm, err := server.ReadAdmin(dir.AdminFile())
 		if err != nil {
 			return nil, err
 		}
-		add("AZURE_CLIENT_ID", adm.ClientID)
-		add("AZURE_CLIENT_SECRET", adm.ClientSecret)
+		for _, prefix := range []string{"AZURE_", "ARM_"} {
+			add(prefix+"CLIENT_ID", adm.ClientID)
+			add(prefix+"CLIENT_SECRET", adm.ClientSecret)
+		}
 	}
 	return vars, nil
 }
