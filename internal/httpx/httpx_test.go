@@ -181,6 +181,9 @@ func TestErrorsAreWrittenOnceAndLogged(t *testing.T) {
 		get("GET /denied", "denied", func(_ http.ResponseWriter, r *http.Request) error {
 			httpx.SetCaller(r, model.Caller{ObjectID: "someone"})
 			return apierr.New(apierr.Forbidden, "no")
+		}),
+		get("GET /missing", "missing", func(w http.ResponseWriter, _ *http.Request) error {
+			return httpx.WriteJSON(w, http.StatusNotImplemented, nil)
 		}))
 
 	got := f.do(t, "GET", vaultHost, "/internal", "")
@@ -195,15 +198,17 @@ func TestErrorsAreWrittenOnceAndLogged(t *testing.T) {
 	if got.status != 403 {
 		t.Errorf("denied: got %d", got.status)
 	}
+	f.do(t, "GET", vaultHost, "/missing", "")
 
 	events := f.events(t)
-	if len(events) != 3 {
-		t.Fatalf("got %d events, want 3", len(events))
+	if len(events) != 4 {
+		t.Fatalf("got %d events, want 4", len(events))
 	}
 	for i, want := range []map[string]any{
 		{"level": "ERROR", "error": "reading: disk on fire", "kind": "internal", "code": "Testinternal"},
 		{"level": "ERROR", "error": "panic: panic: boom"},
 		{"level": "INFO", "error": "no", "kind": "forbidden", "oid": "someone"},
+		{"level": "INFO", "status": 501.0},
 	} {
 		for k, v := range want {
 			if events[i][k] != v {

@@ -96,7 +96,8 @@ func (e *Edge) observe(x *exchange, r *http.Request) {
 
 	ctx := r.Context()
 	level := slog.LevelInfo
-	if x.status >= 500 || x.stack != nil || x.brokeOff(ctx) {
+	// 501 says what we do not have, and is no fault.
+	if x.status >= 500 && x.status != http.StatusNotImplemented || x.stack != nil || x.brokeOff(ctx) {
 		level = slog.LevelError
 	}
 	if !e.log.Enabled(ctx, level) {
