@@ -34,7 +34,7 @@ func authorizationRows() []*row {
 		},
 		{
 			name: "role", typ: roleType, versions: authorizationVersions, in: anywhere, listed: anywhere,
-			verbs: map[string]verb{"GET": {do: (*call).getRole}, "LIST": {do: (*call).listRoles}},
+			verbs: map[string]verb{"GET": {do: (*call).getRole}, "LIST": {do: (*call).listRoles}, "PUT": {do: (*call).refuseRole}},
 		},
 		{ // none can be made
 			name: "lock", typ: "Microsoft.Authorization/locks", versions: []string{"2020-05-01", "2016-09-01"}, in: anywhere, listed: anywhere,

@@ -88,6 +88,11 @@ func (c *call) listRoles() error {
 	return httpx.WriteJSON(c.w, http.StatusOK, body)
 }
 
+// refuseRole is a PUT: there are no custom roles.
+func (c *call) refuseRole() error {
+	return fail(methodNotAllowed, "Roles cannot be made or changed here: this server has built-in roles only.")
+}
+
 func matchesRole(r *access.Role, terms []term) (bool, error) {
 	for _, t := range terms {
 		switch {

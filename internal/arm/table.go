@@ -238,7 +238,7 @@ func (s *Server) rowOf(typ string, id resid.ID) (*row, error) {
 				strings.TrimPrefix(id.Type(), id.Namespace()+"/"), id.Namespace())
 		}
 	}
-	return nil, fail(invalidNamespace, "The resource namespace '%s' is invalid.", id.Namespace())
+	return nil, fail(invalidNamespace, "The resource namespace '%s' is invalid: this server does not have it.", id.Namespace())
 }
 
 func wrongMethod(method string) error {
