@@ -12,7 +12,7 @@ PLATFORMS ?= linux/amd64,linux/arm64
 REGISTRY  ?= localhost
 TAG       ?= dev
 
-.PHONY: help build images chart demo test arm64 cluster cluster-test check race bench bench-scale fuzz clean
+.PHONY: help build images chart demo test terraform arm64 cluster cluster-test check race bench bench-scale fuzz clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,12 @@ test: build ## Run every test, real clients included; installs what they need
 	@$(KUBERNETES) $(GO) test ./...
 	@LANYARD_CACHE='$(CACHE)' test/clients/run
 	@LANYARD_CACHE='$(CACHE)' test/clients/az/run
+	@LANYARD_CACHE='$(CACHE)' test/clients/terraform/run
 	@LANYARD_CACHE='$(CACHE)' test/cluster/run
 	@LANYARD_CACHE='$(CACHE)' test/chart/run
+
+terraform: build ## Run Terraform's azurerm provider against the built program; waits some minutes
+	@LANYARD_CACHE='$(CACHE)' test/clients/terraform/run -v
 
 arm64: ## The SDKs against the program for arm64, emulated (wants qemu-user-static)
 	@LANYARD_CACHE='$(CACHE)' test/clients/arm64
