@@ -260,3 +260,26 @@ func TestEtcdThatWentBackInTime(t *testing.T) {
 		t.Error("Run goes on with an etcd that lost writes")
 	}
 }
+
+func TestStoreThatTakesLongToLoad(t *testing.T) {
+	etcd := storetest.Etcd(t)
+	put(t, storetest.On(t, etcd), app("a", "p"))
+	var asked atomic.Int32
+	start := time.Now()
+	s, err := store.Open(t.Context(), store.Config{Client: etcd, Sole: true, Now: func() time.Time {
+		if asked.Add(1) <= 2 { // until loading begins
+			return start
+		}
+		return start.Add(time.Hour)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.View()
+	if err != nil {
+		t.Fatalf("View = %v, though it was loaded a moment ago", err)
+	}
+	if v.Get(app("a", "p").Key()) == nil {
+		t.Error("what was there is missing")
+	}
+}

@@ -102,7 +102,23 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := s.reload(ctx); err != nil {
 		return nil, fmt.Errorf("loading the store: %w", err)
 	}
+	if err := s.freshen(ctx); err != nil {
+		return nil, fmt.Errorf("catching up with the store: %w", err)
+	}
 	return s, nil
+}
+
+// freshen is for a store that took longer to load than a View is good for.
+func (s *Store) freshen(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	for s.stale() {
+		_, err := s.catchUp(ctx)
+		if ctx.Err() != nil || err != nil && apierr.KindOf(err) != apierr.Unavailable {
+			return err
+		}
+	}
+	return nil
 }
 
 // Put is Commit of one object.
