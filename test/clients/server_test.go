@@ -8,10 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lanyard-io/lanyard/test/clients/serverlog"
 )
 
 // How long a server may take to come up or go down, and one client to finish,
@@ -29,7 +30,7 @@ type server struct {
 	flags []string
 
 	cmd    *exec.Cmd
-	log    *serverLog
+	log    *serverlog.Log
 	exited chan error
 }
 
@@ -56,7 +57,7 @@ func (s *server) start(t *testing.T) {
 	t.Helper()
 	args := []string{"up", "--data-dir", s.dir, "--listen", "127.0.0.1:0", "--proxy", "127.0.0.1:0", "--debug", "off"}
 	s.cmd = exec.Command(s.bin, append(args, s.flags...)...)
-	s.log = &serverLog{up: make(chan struct{})}
+	s.log = serverlog.New()
 	s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = s.environment(), s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -64,7 +65,7 @@ func (s *server) start(t *testing.T) {
 	s.exited = make(chan error, 1)
 	go func() { s.exited <- s.cmd.Wait() }()
 	select {
-	case <-s.log.up:
+	case <-s.log.Up():
 	case err := <-s.exited:
 		s.cmd = nil
 		t.Fatalf("lanyard up: %v\n%s", err, s.log)
@@ -93,7 +94,7 @@ func (s *server) stop(t *testing.T) {
 		t.Errorf("left behind: %s", f.Name())
 	}
 	if t.Failed() {
-		t.Logf("the server's log, without what went well:\n%s", s.log.unusual())
+		t.Logf("the server's log, without what went well:\n%s", s.log.Unusual())
 	}
 }
 
@@ -167,44 +168,6 @@ func (s *server) clientEnvironment(t *testing.T) []string {
 		}
 	}
 	return env
-}
-
-// serverLog keeps what a server writes, and notices when it is up.
-type serverLog struct {
-	up chan struct{} // closed when it says so
-
-	mu   sync.Mutex
-	text bytes.Buffer // guarded by mu
-	said bool         // guarded by mu
-}
-
-func (l *serverLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n, err := l.text.Write(p)
-	if !l.said && bytes.Contains(l.text.Bytes(), []byte("lanyard is up")) {
-		l.said = true
-		close(l.up)
-	}
-	return n, err
-}
-
-func (l *serverLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// unusual is the last lines that report neither a success nor the challenge that
-// every SDK begins with.
-func (l *serverLog) unusual() string {
-	var lines []string
-	for line := range strings.Lines(l.String()) {
-		if !strings.Contains(line, " status=2") && !strings.Contains(line, `refused: missing"`) {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines[max(0, len(lines)-40):], "")
 }
 
 // cannotRun skips the test, for everybody but CI, which may skip nothing.

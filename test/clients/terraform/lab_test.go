@@ -12,11 +12,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/lanyard-io/lanyard/test/clients/kubeapi"
+	"github.com/lanyard-io/lanyard/test/clients/serverlog"
 )
 
 // How long before the server, or one command, counts as stuck: far more than any
@@ -31,7 +31,7 @@ type lab struct {
 	bin  string // the built binary
 	home string // HOME and TMPDIR of the server and the command line
 	data string // the server's data directory
-	log  *serverLog
+	log  *serverlog.Log
 	env  []string // what `lanyard env` prints
 	api  *kubeapi.Server
 
@@ -70,7 +70,7 @@ func newLab(t *testing.T, flags ...string) *lab {
 // up runs the server until the test ends.
 func (l *lab) up(t *testing.T, flags []string) {
 	t.Helper()
-	l.log = &serverLog{up: make(chan struct{})}
+	l.log = serverlog.New()
 	args := []string{"up", "--data-dir", l.data, "--listen", "127.0.0.1:0", "--proxy", "127.0.0.1:0", "--debug", "off"}
 	cmd := exec.Command(l.bin, append(args, flags...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = l.environment(), l.log, l.log
@@ -92,11 +92,11 @@ func (l *lab) up(t *testing.T, flags []string) {
 			t.Error("the server logged an error")
 		}
 		if t.Failed() {
-			t.Logf("the server's log, without what went well:\n%s", l.log.unusual())
+			t.Logf("the server's log, without what went well:\n%s", l.log.Unusual())
 		}
 	})
 	select {
-	case <-l.log.up:
+	case <-l.log.Up():
 	case err := <-exited:
 		t.Fatalf("lanyard up: %v\n%s", err, l.log)
 	case <-time.After(serverLimit):
@@ -242,41 +242,4 @@ func writeFile(t *testing.T, path string, content []byte) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// serverLog keeps what a server writes, and notices when it is up.
-type serverLog struct {
-	up chan struct{} // closed when it says so
-
-	mu   sync.Mutex
-	text bytes.Buffer // guarded by mu
-	said bool         // guarded by mu
-}
-
-func (l *serverLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n, err := l.text.Write(p)
-	if !l.said && bytes.Contains(l.text.Bytes(), []byte("lanyard is up")) {
-		l.said = true
-		close(l.up)
-	}
-	return n, err
-}
-
-func (l *serverLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// unusual is a log without the requests that went well.
-func (l *serverLog) unusual() string {
-	var b strings.Builder
-	for line := range strings.Lines(l.String()) {
-		if !strings.Contains(line, "handled request") || !strings.Contains(line, " status=2") {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
 }
