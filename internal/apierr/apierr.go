@@ -7,7 +7,9 @@ package apierr
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Kind says what went wrong from the caller's point of view.
@@ -87,4 +89,18 @@ func Detail(err error) string {
 		return e.Detail
 	}
 	return "An internal error occurred. The request id leads to the server's log."
+}
+
+// Shown is a foreign text that is fit to be repeated in a Detail: at most so many
+// bytes of it and an ellipsis, on one line.
+func Shown(s string, most int) string {
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }

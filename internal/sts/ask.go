@@ -61,7 +61,7 @@ func (a *attempt) read(r *http.Request, v1 bool) error {
 	if err != nil {
 		return err
 	}
-	a.record.Scope = shorten(wordOf(form.Get("scope")+form.Get("resource")), maxShown)
+	a.record.Scope = apierr.Shown(wordOf(form.Get("scope")+form.Get("resource")), maxShown)
 	basicID, basicSecret, err := basic(r)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (a *attempt) readClient(form url.Values, basicID string) error {
 	if a.clientID == "" {
 		a.clientID = basicID
 	}
-	a.record.ClientID = shorten(wordOf(a.clientID), maxClientID)
+	a.record.ClientID = apierr.Shown(wordOf(a.clientID), maxClientID)
 	if basicID != "" && !strings.EqualFold(a.clientID, basicID) {
 		return refuse(codeMalformed, "The Authorization header and the body name different clients.")
 	}
@@ -196,11 +196,11 @@ func (a *attempt) readAssertion(text string) error {
 	}
 	x := &a.record
 	x.Method = string(a.method)
-	x.Issuer, x.Subject = shorten(parsed.Issuer, maxRecorded), shorten(parsed.Subject, maxRecorded)
+	x.Issuer, x.Subject = apierr.Shown(parsed.Issuer, maxRecorded), apierr.Shown(parsed.Subject, maxRecorded)
 	for _, aud := range parsed.Audiences[:min(len(parsed.Audiences), maxRecordedAudiences)] {
-		x.Audiences = append(x.Audiences, shorten(aud, maxRecorded))
+		x.Audiences = append(x.Audiences, apierr.Shown(aud, maxRecorded))
 	}
-	x.KeyID, x.Algorithm = shorten(parsed.KeyID, maxShown), parsed.Alg
+	x.KeyID, x.Algorithm = apierr.Shown(parsed.KeyID, maxShown), parsed.Alg
 	x.Expires, x.NotBefore = stamp(parsed.Expires), stamp(parsed.NotBefore)
 	return nil
 }

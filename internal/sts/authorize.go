@@ -151,7 +151,7 @@ func (q *authRequest) page(v *visit) *content {
 
 func (q *authRequest) loginPage() *content {
 	return &content{
-		Kind: kindLogin, Title: "Sign in", Client: q.client.name, User: shorten(q.hint, maxName),
+		Kind: kindLogin, Title: "Sign in", Client: q.client.name, User: apierr.Shown(q.hint, maxName),
 		Action: "/" + q.tenant + "/oauth2/v2.0/login?" + q.query(), To: origin(q.redirect),
 	}
 }

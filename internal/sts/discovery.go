@@ -221,7 +221,7 @@ func (s *Server) authority(raw string) (set *names.Set, tenant string, ok bool) 
 	form, err := s.tenant(segment)
 	if err != nil {
 		// A tenant that is not ours is refused by its discovery document.
-		return set, url.PathEscape(shorten(segment, maxShown)), true
+		return set, url.PathEscape(apierr.Shown(segment, maxShown)), true
 	}
 	return set, s.segment(form), true
 }
@@ -248,5 +248,5 @@ func (s *Server) userRealm(w http.ResponseWriter, r *http.Request) error {
 		Domain   string `json:"domain_name"`
 		Instance string `json:"cloud_instance_name"`
 		Audience string `json:"cloud_audience_urn"`
-	}{"1.0", "Managed", shorten(domain, maxShown), set.HostPort(set.Login), "urn:federation:MicrosoftOnline"})
+	}{"1.0", "Managed", apierr.Shown(domain, maxShown), set.HostPort(set.Login), "urn:federation:MicrosoftOnline"})
 }

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/httpx"
@@ -297,19 +296,7 @@ func sentence(s string) string {
 const maxShown = 200
 
 // quote makes a value fit to show to anyone: short, on one line.
-func quote(s string) string { return "'" + shorten(s, maxShown) + "'" }
-
-func shorten(s string, most int) string {
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
-}
+func quote(s string) string { return "'" + apierr.Shown(s, maxShown) + "'" }
 
 func stamp(t time.Time) string {
 	if t.IsZero() {

@@ -164,7 +164,7 @@ func (v *visit) signIn(client signInClient, base *content) (p *person, again *co
 	}
 	if c, ok := refusalOf(refused); ok {
 		httpx.SetCode(v.r, c.String())
-		base.User, base.Failure = shorten(v.form.Get("username"), maxName), apierr.Detail(refused)
+		base.User, base.Failure = apierr.Shown(v.form.Get("username"), maxName), apierr.Detail(refused)
 		if c == codePassword {
 			base.Failure = "The user name or the password is not right, or the account is locked for a while after too many attempts."
 		}

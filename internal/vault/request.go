@@ -7,8 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
@@ -45,29 +45,16 @@ func parse(r *http.Request) (target, error) {
 		return t, fail(badParameter, "The specified version (%.40q) is not recognized. Use 7.6, or a version such as 2025-07-01.", api)
 	}
 	if t.name != "" && !model.ValidSecretName(t.name) {
-		return t, fail(badParameter, "The request URI contains an invalid name: %s", shown(t.name))
+		return t, fail(badParameter, "The request URI contains an invalid name: %s", apierr.Shown(t.name, maxShown))
 	}
 	if t.version != "" && !validID(t.version) {
-		return t, fail(badParameter, "The request URI contains an invalid version: %s", shown(t.version))
+		return t, fail(badParameter, "The request URI contains an invalid version: %s", apierr.Shown(t.version, maxShown))
 	}
 	return t, nil
 }
 
 // maxShown is how many bytes of a name that is none an answer repeats.
 const maxShown = 200
-
-// shown is a foreign text, fit for one line of a message.
-func shown(s string) string {
-	if len(s) > maxShown {
-		s = strings.ToValidUTF8(s[:maxShown], "") + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
-}
 
 // knownVersion accepts every api-version that Key Vault has had for secrets, and
 // those that are to come: the operations keep their meaning.
