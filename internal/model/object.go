@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -138,3 +140,6 @@ type System struct {
 	ModifiedByType string    `json:"modifiedByType,omitempty"`
 	ModifiedAt     time.Time `json:"modifiedAt"`
 }
+
+// Kinds are all kinds of objects that a store may hold, in order.
+func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
