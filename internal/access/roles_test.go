@@ -127,3 +127,16 @@ func allowed(t *testing.T, p *permissions, all, want []string, data bool) {
 		}
 	}
 }
+
+// Whoever changes users and applications can be each of them, owners included,
+// so only who could assign Owner may.
+func TestWhoChangesTheDirectoryCouldAssignOwner(t *testing.T) {
+	directory := []string{"Microsoft.Authorization/users/write", "Microsoft.Authorization/applications/write"}
+	for id, p := range compileRoles() {
+		for _, action := range directory {
+			if p.control.match(action) && !(&query{action: ActionWriteAssignment, roleID: "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"}).allows(p) {
+				t.Errorf("role %s (%s) allows %s, and cannot assign Owner", p.name, id, action)
+			}
+		}
+	}
+}

@@ -16,94 +16,96 @@ import (
 type code string
 
 const (
-	accountNameInvalid     code = "AccountNameInvalid"
-	authenticationFailed   code = "AuthenticationFailed"
-	authorizationFailed    code = "AuthorizationFailed"
-	badRequest             code = "BadRequest"
-	concurrentCredentials  code = "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity"
-	conflict               code = "Conflict"
-	deletedVaultNotFound   code = "DeletedVaultNotFound"
-	expiredToken           code = "ExpiredAuthenticationToken"
-	internalServerError    code = "InternalServerError"
-	invalidAPIVersion      code = "InvalidApiVersionParameter"
-	invalidFilter          code = "InvalidFilterInQueryString"
-	invalidGroup           code = "InvalidResourceGroup"
-	invalidGroupLocation   code = "InvalidResourceGroupLocation"
-	invalidLocation        code = "InvalidResourceLocation"
-	invalidNamespace       code = "InvalidResourceNamespace"
-	invalidQuery           code = "InvalidQueryParameterValue"
-	invalidRequestContent  code = "InvalidRequestContent"
-	invalidRequestURI      code = "InvalidRequestUri"
-	invalidResourceName    code = "InvalidResourceName"
-	invalidResourceType    code = "InvalidResourceType"
-	invalidSubscriptionID  code = "InvalidSubscriptionId"
-	invalidTag             code = "InvalidTagNameOrValue"
-	invalidToken           code = "InvalidAuthenticationToken"
-	invalidTokenAudience   code = "InvalidAuthenticationTokenAudience"
-	invalidTokenTenant     code = "InvalidAuthenticationTokenTenant"
-	locationRequired       code = "LocationRequired"
-	methodNotAllowed       code = "MethodNotAllowed"
-	missingAPIVersion      code = "MissingApiVersionParameter"
-	noRegisteredProvider   code = "NoRegisteredProviderFound"
-	notFound               code = "NotFound"
-	parentNotFound         code = "ParentResourceNotFound"
-	preconditionFailed     code = "PreconditionFailed"
-	principalNotFound      code = "PrincipalNotFound"
-	requestTimeout         code = "RequestTimeout"
-	requestTooLarge        code = "RequestContentTooLarge"
-	resourceGroupNotFound  code = "ResourceGroupNotFound"
-	resourceNotFound       code = "ResourceNotFound"
-	roleAssignmentExists   code = "RoleAssignmentExists"
-	roleAssignmentFixed    code = "RoleAssignmentUpdateNotPermitted"
-	roleAssignmentNotFound code = "RoleAssignmentNotFound"
-	roleDefinitionNotFound code = "RoleDefinitionDoesNotExist"
-	serviceUnavailable     code = "ServiceUnavailable"
-	subscriptionNotFound   code = "SubscriptionNotFound"
-	tooManyRequests        code = "TooManyRequests"
-	tooManyTags            code = "TooManyTags"
-	unmatchedPrincipalType code = "UnmatchedPrincipalType"
-	vaultExists            code = "VaultAlreadyExists"
-	vaultNameInvalid       code = "VaultNameNotValid"
+	accountNameInvalid      code = "AccountNameInvalid"
+	authenticationFailed    code = "AuthenticationFailed"
+	authorizationFailed     code = "AuthorizationFailed"
+	badRequest              code = "BadRequest"
+	concurrentCredentials   code = "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity"
+	conflict                code = "Conflict"
+	deletedVaultNotFound    code = "DeletedVaultNotFound"
+	expiredToken            code = "ExpiredAuthenticationToken"
+	insufficientPermissions code = "InsufficientPermissions"
+	internalServerError     code = "InternalServerError"
+	invalidAPIVersion       code = "InvalidApiVersionParameter"
+	invalidFilter           code = "InvalidFilterInQueryString"
+	invalidGroup            code = "InvalidResourceGroup"
+	invalidGroupLocation    code = "InvalidResourceGroupLocation"
+	invalidLocation         code = "InvalidResourceLocation"
+	invalidNamespace        code = "InvalidResourceNamespace"
+	invalidQuery            code = "InvalidQueryParameterValue"
+	invalidRequestContent   code = "InvalidRequestContent"
+	invalidRequestURI       code = "InvalidRequestUri"
+	invalidResourceName     code = "InvalidResourceName"
+	invalidResourceType     code = "InvalidResourceType"
+	invalidSubscriptionID   code = "InvalidSubscriptionId"
+	invalidTag              code = "InvalidTagNameOrValue"
+	invalidToken            code = "InvalidAuthenticationToken"
+	invalidTokenAudience    code = "InvalidAuthenticationTokenAudience"
+	invalidTokenTenant      code = "InvalidAuthenticationTokenTenant"
+	locationRequired        code = "LocationRequired"
+	methodNotAllowed        code = "MethodNotAllowed"
+	missingAPIVersion       code = "MissingApiVersionParameter"
+	noRegisteredProvider    code = "NoRegisteredProviderFound"
+	notFound                code = "NotFound"
+	parentNotFound          code = "ParentResourceNotFound"
+	preconditionFailed      code = "PreconditionFailed"
+	principalNotFound       code = "PrincipalNotFound"
+	requestTimeout          code = "RequestTimeout"
+	requestTooLarge         code = "RequestContentTooLarge"
+	resourceGroupNotFound   code = "ResourceGroupNotFound"
+	resourceNotFound        code = "ResourceNotFound"
+	roleAssignmentExists    code = "RoleAssignmentExists"
+	roleAssignmentFixed     code = "RoleAssignmentUpdateNotPermitted"
+	roleAssignmentNotFound  code = "RoleAssignmentNotFound"
+	roleDefinitionNotFound  code = "RoleDefinitionDoesNotExist"
+	serviceUnavailable      code = "ServiceUnavailable"
+	subscriptionNotFound    code = "SubscriptionNotFound"
+	tooManyRequests         code = "TooManyRequests"
+	tooManyTags             code = "TooManyTags"
+	unmatchedPrincipalType  code = "UnmatchedPrincipalType"
+	vaultExists             code = "VaultAlreadyExists"
+	vaultNameInvalid        code = "VaultNameNotValid"
 )
 
 // kinds says what each code that handlers use is about; its status follows.
 var kinds = map[code]apierr.Kind{
-	badRequest:             apierr.Invalid,
-	concurrentCredentials:  apierr.Conflict,
-	conflict:               apierr.Conflict,
-	deletedVaultNotFound:   apierr.NotFound,
-	invalidAPIVersion:      apierr.Invalid,
-	invalidFilter:          apierr.Invalid,
-	invalidGroup:           apierr.Invalid,
-	invalidGroupLocation:   apierr.Conflict,
-	invalidLocation:        apierr.Conflict,
-	invalidNamespace:       apierr.NotFound,
-	invalidQuery:           apierr.Invalid,
-	invalidRequestContent:  apierr.Invalid,
-	invalidRequestURI:      apierr.Invalid,
-	invalidResourceName:    apierr.Invalid,
-	invalidResourceType:    apierr.NotFound,
-	invalidSubscriptionID:  apierr.Invalid,
-	invalidTag:             apierr.Invalid,
-	locationRequired:       apierr.Invalid,
-	methodNotAllowed:       apierr.MethodNotAllowed,
-	missingAPIVersion:      apierr.Invalid,
-	noRegisteredProvider:   apierr.Invalid,
-	notFound:               apierr.NotFound,
-	parentNotFound:         apierr.NotFound,
-	preconditionFailed:     apierr.PreconditionFailed,
-	principalNotFound:      apierr.Invalid,
-	resourceGroupNotFound:  apierr.NotFound,
-	resourceNotFound:       apierr.NotFound,
-	roleAssignmentExists:   apierr.Conflict,
-	roleAssignmentFixed:    apierr.Conflict,
-	roleAssignmentNotFound: apierr.NotFound,
-	roleDefinitionNotFound: apierr.Invalid,
-	subscriptionNotFound:   apierr.NotFound,
-	tooManyTags:            apierr.Invalid,
-	unmatchedPrincipalType: apierr.Invalid,
-	vaultExists:            apierr.Conflict,
-	vaultNameInvalid:       apierr.Invalid,
+	badRequest:              apierr.Invalid,
+	concurrentCredentials:   apierr.Conflict,
+	conflict:                apierr.Conflict,
+	deletedVaultNotFound:    apierr.NotFound,
+	insufficientPermissions: apierr.Forbidden,
+	invalidAPIVersion:       apierr.Invalid,
+	invalidFilter:           apierr.Invalid,
+	invalidGroup:            apierr.Invalid,
+	invalidGroupLocation:    apierr.Conflict,
+	invalidLocation:         apierr.Conflict,
+	invalidNamespace:        apierr.NotFound,
+	invalidQuery:            apierr.Invalid,
+	invalidRequestContent:   apierr.Invalid,
+	invalidRequestURI:       apierr.Invalid,
+	invalidResourceName:     apierr.Invalid,
+	invalidResourceType:     apierr.NotFound,
+	invalidSubscriptionID:   apierr.Invalid,
+	invalidTag:              apierr.Invalid,
+	locationRequired:        apierr.Invalid,
+	methodNotAllowed:        apierr.MethodNotAllowed,
+	missingAPIVersion:       apierr.Invalid,
+	noRegisteredProvider:    apierr.Invalid,
+	notFound:                apierr.NotFound,
+	parentNotFound:          apierr.NotFound,
+	preconditionFailed:      apierr.PreconditionFailed,
+	principalNotFound:       apierr.Invalid,
+	resourceGroupNotFound:   apierr.NotFound,
+	resourceNotFound:        apierr.NotFound,
+	roleAssignmentExists:    apierr.Conflict,
+	roleAssignmentFixed:     apierr.Conflict,
+	roleAssignmentNotFound:  apierr.NotFound,
+	roleDefinitionNotFound:  apierr.Invalid,
+	subscriptionNotFound:    apierr.NotFound,
+	tooManyTags:             apierr.Invalid,
+	unmatchedPrincipalType:  apierr.Invalid,
+	vaultExists:             apierr.Conflict,
+	vaultNameInvalid:        apierr.Invalid,
 }
 
 // answers says how a kind is answered: its status, and the code of an error

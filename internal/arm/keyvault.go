@@ -1,10 +1,12 @@
 package arm
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
+	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -96,6 +98,9 @@ func putVault(c *call, in *input) (*change, error) {
 		copied := *old
 		copied.Resource = in.common
 		v = &copied
+		if err := p.mayChangeModel(c, old); err != nil {
+			return nil, err
+		}
 	} else if p.Roles == nil {
 		v.Roles = c.version >= rolesByDefault
 	}
@@ -116,6 +121,23 @@ func putVault(c *call, in *input) (*change, error) {
 		more:   []store.Op{{Value: &model.VaultName{Name: v.Name, VaultID: v.ID}, Rev: 0}},
 		lost:   func(now *store.View) error { return vaultTakenByOther(now, v) },
 	}, nil
+}
+
+// mayChangeModel asks about a vault that is to go from policies to roles or back.
+// Who may only write a vault could otherwise give itself what is in it. A right
+// to assign certain roles is not enough.
+// https://learn.microsoft.com/azure/key-vault/general/rbac-guide#enable-azure-rbac-permissions-on-key-vault
+func (p *vaultInput) mayChangeModel(c *call, v *model.Vault) error {
+	if p.Roles == nil || *p.Roles == v.Roles {
+		return nil
+	}
+	err := c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, access.ActionWriteAssignment, v.ID)
+	if _, denied := errors.AsType[*access.Denied](err); denied {
+		return fail(insufficientPermissions, "Caller is not allowed to change permission model. To change 'enableRbacAuthorization' needs "+
+			"unrestricted permission to assign roles, which Owner and User Access Administrator have. "+
+			"Details: oid=%s; action=%s; resource=%s; decision=NotAllowed;", c.caller.ObjectID, access.ActionWriteAssignment, v.ID)
+	}
+	return err
 }
 
 // vaultTaken is the refusal of a name that another vault has, live or deleted.
