@@ -113,6 +113,11 @@ func TestForgedAssertions(t *testing.T) {
 	}
 	public, err := x509.MarshalPKIXPublicKey(issuer.PublicKey(""))
 	check(t, err)
+	brought := func(name string, value any) string {
+		return stranger.Sign(base(map[string]any{"iss": issuer.URL}), trusttest.Options{Header: map[string]any{"kid": kid, name: value}})
+	}
+	var strangers struct{ Keys []any }
+	check(t, json.Unmarshal(stranger.JWKS(), &strangers))
 	many := make([]string, 1000)
 	for i := range many {
 		many[i] = fmt.Sprintf("api://%d", i)
@@ -147,14 +152,17 @@ func TestForgedAssertions(t *testing.T) {
 
 		{"crit", header(map[string]any{"crit": []string{"exp"}}), malformed},
 		{"b64", header(map[string]any{"b64": false}), malformed},
-		{"jku", header(map[string]any{"jku": stranger.URL + trusttest.KeysPath}), malformed},
-		{"jwk", header(map[string]any{"jwk": map[string]any{"kty": "RSA"}}), malformed},
-		{"x5u", header(map[string]any{"x5u": stranger.URL}), malformed},
-		{"x5c", header(map[string]any{"x5c": []string{"AAAA"}}), malformed},
+		{"jku", header(map[string]any{"jku": stranger.URL + trusttest.KeysPath}), token},
+		{"jwk", header(map[string]any{"jwk": map[string]any{"kty": "RSA"}}), token},
+		{"x5u", header(map[string]any{"x5u": stranger.URL}), token},
+		{"x5c", header(map[string]any{"x5c": []string{"AAAA"}}), token},
+		{"stranger's jku", brought("jku", stranger.URL+trusttest.KeysPath), signature},
+		{"stranger's jwk", brought("jwk", strangers.Keys[0]), signature},
+		{"stranger's x5u", brought("x5u", stranger.URL), signature},
 		{"key id that is a path", header(map[string]any{"kid": "../../../../dev/null"}), key},
 		{"key id that is a URL", header(map[string]any{"kid": stranger.URL}), key},
 		{"key id of 7 kB", header(map[string]any{"kid": strings.Repeat("k", 7<<10)}), key},
-		{"key id of 10 kB", header(map[string]any{"kid": strings.Repeat("k", 10<<10)}), malformed},
+		{"key id of 40 kB", header(map[string]any{"kid": strings.Repeat("k", 40<<10)}), malformed},
 		{"key id of a number", header(map[string]any{"kid": 1}), malformed},
 
 		{"algorithm twice", forged(`{"alg":"RS256","alg":"none"}`, payload, nil), malformed},

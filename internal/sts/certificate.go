@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,19 +17,13 @@ import (
 	"github.com/lanyard-io/lanyard/internal/names"
 )
 
-// certificateAlgs are what MSAL and az sign with.
-var certificateAlgs = []string{"RS256", "PS256"}
-
-// byCertificate finds the registered certificate that an assertion names.
+// byCertificate finds the registered certificate that an assertion names. A chain
+// that is sent along (x5c) is not looked at: what is registered decides.
 // https://learn.microsoft.com/entra/identity-platform/certificate-credentials
 func (s *Server) byCertificate(a *attempt) error {
 	if !strings.EqualFold(a.assertion.Subject, a.clientID) {
 		a.record.Differed = []string{"subject"}
 		return refuse(codeAssertionClient, "Client assertion application identifier doesn't match 'client_id' parameter. The assertion's issuer and subject must both be %s; its subject is %s.", quote(a.clientID), quote(a.assertion.Subject))
-	}
-	if !slices.Contains(certificateAlgs, a.assertion.Alg) {
-		a.record.Differed = []string{"key"}
-		return refuse(codeAlgorithm, "Invalid JWT token. A client certificate signs with %s, not %s.", strings.Join(certificateAlgs, " or "), quote(a.assertion.Alg))
 	}
 	var registered []model.Certificate
 	if a.client.app != nil {
@@ -39,7 +32,7 @@ func (s *Server) byCertificate(a *attempt) error {
 	named := s.namedCertificates(a, registered)
 	if len(named) == 0 {
 		a.record.Differed = []string{"key"}
-		a.record.Hint = "Register the certificate with the application, or sign with the one that is registered."
+		a.record.Hint = "Register the certificate with the application, or sign with the one that is registered: a chain sent along (x5c) makes no certificate trusted."
 		return refuse(codeSignature, "The certificate with identifier %s used to sign the client assertion is not registered on application. The application has %d certificates.", quote(thumbprintOf(a)), len(registered))
 	}
 	a.grounds = grounds{a.client.object}

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
+	_ "crypto/sha512" // for crypto.SHA384 and SHA512
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -87,12 +88,15 @@ func signedBy(t *testing.T, key *rsa.PrivateKey, header, claims map[string]any) 
 		return base64.RawURLEncoding.EncodeToString(b)
 	}
 	input := enc(header) + "." + enc(claims)
-	sum := sha256.Sum256([]byte(input))
-	var opts crypto.SignerOpts = crypto.SHA256
-	if header["alg"] == "PS256" {
-		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+	alg := header["alg"].(string)
+	hash := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}[alg[2:]]
+	h := hash.New()
+	h.Write([]byte(input))
+	var opts crypto.SignerOpts = hash
+	if alg[:2] == "PS" {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
 	}
-	sig, err := key.Sign(rand.Reader, sum[:], opts)
+	sig, err := key.Sign(rand.Reader, h.Sum(nil), opts)
 	check(t, err)
 	return input + "." + base64.RawURLEncoding.EncodeToString(sig)
 }
@@ -134,12 +138,25 @@ func TestClientCertificate(t *testing.T) {
 	rs256 := map[string]any{"alg": "RS256", "typ": "JWT", "x5t": x5t}
 	ps256 := map[string]any{"alg": "PS256", "typ": "JWT", "x5t#S256": x5t256}
 
+	chain := func(der ...[]byte) (x5c []string) {
+		for _, d := range der {
+			x5c = append(x5c, base64.StdEncoding.EncodeToString(d))
+		}
+		return x5c
+	}
+	strangerKey, strangerDER := certificate(t, now.Add(-time.Hour), now.Add(time.Hour))
 	accepted := map[string]string{
-		"rs256":      signedBy(t, key, rs256, claims()),
-		"ps256":      signedBy(t, key, ps256, claims()),
-		"msal-go":    signedBy(t, key, map[string]any{"alg": "PS256", "x5t#S256": plain256(der)}, claims()),
-		"no-print":   signedBy(t, key, map[string]any{"alg": "RS256"}, claims()),
-		"upper-case": signedBy(t, key, rs256, claims("iss", strings.ToUpper(app.AppID), "sub", strings.ToUpper(app.AppID))),
+		"chain":           signedBy(t, key, map[string]any{"alg": "PS256", "x5t#S256": x5t256, "x5c": chain(der, oldDER)}, claims()),
+		"chain-no-print":  signedBy(t, key, map[string]any{"alg": "RS256", "x5c": chain(der)}, claims()),
+		"chain-of-others": signedBy(t, key, map[string]any{"alg": "RS256", "x5t": x5t, "x5c": chain(strangerDER)}, claims()),
+		"chain-of-junk":   signedBy(t, key, map[string]any{"alg": "RS256", "x5t": x5t, "x5c": "junk", "jku": 7, "x5u": login}, claims()),
+		"rs512":           signedBy(t, key, map[string]any{"alg": "RS512", "x5t": x5t}, claims()),
+		"ps384":           signedBy(t, key, map[string]any{"alg": "PS384", "x5t": x5t}, claims()),
+		"rs256":           signedBy(t, key, rs256, claims()),
+		"ps256":           signedBy(t, key, ps256, claims()),
+		"msal-go":         signedBy(t, key, map[string]any{"alg": "PS256", "x5t#S256": plain256(der)}, claims()),
+		"no-print":        signedBy(t, key, map[string]any{"alg": "RS256"}, claims()),
+		"upper-case":      signedBy(t, key, rs256, claims("iss", strings.ToUpper(app.AppID), "sub", strings.ToUpper(app.AppID))),
 	}
 	for _, aud := range []string{
 		login + "/" + tenantID + "/v2.0", login + "/" + tenantID + "/", login + "/" + strings.ToUpper(tenantID) + "/oauth2/token",
@@ -164,6 +181,9 @@ func TestClientCertificate(t *testing.T) {
 	}{
 		{"another key", signedBy(t, oldKey, rs256, claims()), 401, 700027},
 		{"unregistered certificate", signedBy(t, key, map[string]any{"alg": "RS256", "x5t": "AAAA"}, claims()), 401, 700027},
+		{"chain of another key", signedBy(t, strangerKey, map[string]any{"alg": "RS256", "x5t": print1(strangerDER), "x5c": chain(strangerDER, der)}, claims()), 401, 700027},
+		{"chain alone of another key", signedBy(t, strangerKey, map[string]any{"alg": "RS256", "x5c": chain(strangerDER)}, claims()), 401, 700027},
+		{"another key under our thumbprint", signedBy(t, strangerKey, map[string]any{"alg": "RS256", "x5t": x5t, "x5c": chain(strangerDER)}, claims()), 401, 700027},
 		{"broken thumbprint", signedBy(t, key, map[string]any{"alg": "RS256", "x5t": "!"}, claims()), 401, 700027},
 		{"expired certificate", signedBy(t, oldKey, map[string]any{"alg": "RS256", "x5t": print1(oldDER)}, claims()), 401, 700027},
 		{"another subject", signedBy(t, key, rs256, claims("sub", "else")), 401, 700021},

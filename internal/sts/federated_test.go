@@ -145,7 +145,7 @@ func TestFederatedRefusals(t *testing.T) {
 		{"not a JWT", id.ClientID, "not.a-jwt", 400, "invalid_request", 50027, nil, nil, ""},
 		{"algorithm none", id.ClientID, unsigned(issuer.URL), 400, "invalid_request", 5002730, []string{"key"}, nil, ""},
 		{"HS256", id.ClientID, issuer.Sign(nil, trusttest.Options{Header: map[string]any{"alg": "HS256"}}), 400, "invalid_request", 5002730, []string{"key"}, nil, ""},
-		{"jku header", id.ClientID, issuer.Sign(nil, trusttest.Options{Header: map[string]any{"jku": stranger.URL}}), 400, "invalid_request", 50027, []string{"key"}, nil, ""},
+		{"crit header", id.ClientID, issuer.Sign(nil, trusttest.Options{Header: map[string]any{"crit": []string{"exp"}}}), 400, "invalid_request", 50027, []string{"key"}, nil, ""},
 		{"unknown client", model.NewUUID(), sign(nil), 400, "unauthorized_client", 700016, nil, []string{"was not found"}, ""},
 	}
 	for _, tt := range tests {

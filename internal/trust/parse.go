@@ -13,12 +13,13 @@ import (
 // MaxAssertion is the longest assertion in bytes that Parse looks at.
 const MaxAssertion = 64 << 10
 
-const maxHeader = 8 << 10
+// maxHeader has room for a client certificate's chain (x5c).
+const maxHeader = 32 << 10
 
 // Assertion is a parsed, unverified token.
 type Assertion struct {
 	Alg, KeyID   string
-	X5T, X5TS256 string // certificate thumbprints as presented: some clients pad them
+	X5T, X5TS256 string // certificate thumbprints as presented: some clients pad them; empty: none that is text
 	Issuer       string
 	Subject      string
 	Audiences    []string
@@ -33,7 +34,8 @@ type Assertion struct {
 
 // Parse reads a compact JWS without verifying anything: one pass, bounded.
 // Surrounding white space is dropped, as token files end with a newline.
-// Duplicate members, crit and embedded keys are refused. Errors are *Error.
+// Duplicate members, crit and b64 are refused; a key that the token brings along
+// is not looked at. Errors are *Error.
 func Parse(token string) (*Assertion, error) {
 	if len(token) > MaxAssertion {
 		return nil, refuse(Malformed, nil, "The assertion is longer than %d bytes.", MaxAssertion)
@@ -58,9 +60,11 @@ func Parse(token string) (*Assertion, error) {
 	return a, nil
 }
 
-// refusedHeaders name a key that the token brings along, or change what the
-// signature covers. https://www.rfc-editor.org/rfc/rfc7515#section-4.1
-var refusedHeaders = []string{"crit", "b64", "jku", "jwk", "x5u", "x5c"}
+// refusedHeaders change what the signature covers, or say that a header must be
+// understood. All others that we do not use are ignored, as they must be: those
+// that bring a key (jku, jwk, x5u, x5c) too, because whose key counts is stored.
+// https://www.rfc-editor.org/rfc/rfc7515#section-4
+var refusedHeaders = []string{"crit", "b64"}
 
 func (a *Assertion) readHeader(part string) error {
 	if len(part) > base64.URLEncoding.EncodedLen(maxHeader) {
@@ -80,7 +84,9 @@ func (a *Assertion) readHeader(part string) error {
 			return refuse(Header, nil, "The assertion's header holds %q, which is not accepted.", name)
 		}
 	}
-	a.KeyID, a.X5T, a.X5TS256 = r.text("kid"), r.text("x5t"), r.text("x5t#S256")
+	a.KeyID = r.text("kid")
+	a.X5T, _ = header["x5t"].(string)
+	a.X5TS256, _ = header["x5t#S256"].(string)
 	if r.err != nil {
 		return refuse(Malformed, r.err, "The assertion's header is malformed: %v.", r.err)
 	}

@@ -22,7 +22,7 @@ func TestParseRefuses(t *testing.T) {
 		"four-parts":              {good + ".", trust.Malformed},
 		"encrypted":               {good + ".e30.e30", trust.Malformed},
 		"one-megabyte":            {compact(head, `{"x":"`+strings.Repeat("x", 1<<20)+`"}`, sig), trust.Malformed},
-		"long-header":             {compact(`{"alg":"RS256","x":"`+strings.Repeat("x", 8<<10)+`"}`, `{}`, sig), trust.Malformed},
+		"long-header":             {compact(`{"alg":"RS256","x":"`+strings.Repeat("x", 32<<10)+`"}`, `{}`, sig), trust.Malformed},
 		"space-inside":            {strings.Replace(good, ".", ". ", 1), trust.Malformed},
 		"newline-inside":          {strings.Replace(good, ".", ".\n", 1), trust.Malformed},
 		"newline-in-signature":    {good[:len(good)-4] + "\n" + good[len(good)-4:], trust.Malformed},

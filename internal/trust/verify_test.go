@@ -49,7 +49,7 @@ func TestVerifyKubernetesToken(t *testing.T) {
 
 func TestVerifyEachAlgorithm(t *testing.T) {
 	issuer := trusttest.New(t)
-	algs := []string{"RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"}
+	algs := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 	for _, alg := range algs {
 		issuer.AddKey("key-"+alg, alg)
 	}
@@ -91,7 +91,7 @@ func TestVerifyAlgorithms(t *testing.T) {
 	issuer := trusttest.New(t)
 	good := issuer.Sign(claims(nil), trusttest.Options{})
 	kid := issuer.KeyID()
-	for _, alg := range []any{"none", "None", "", "HS256", "HS384", "HS512", "RS1", "RS384", "RS512", "ES256K", "rs256", "dir", nil, 7, []string{"RS256"}} {
+	for _, alg := range []any{"none", "None", "", "HS256", "HS384", "HS512", "RS1", "RS224", "RS", "PS", "PS1024", "ES", "ES256K", "ES512 ", "rs256", "dir", nil, 7, []string{"RS256"}} {
 		t.Run(fmt.Sprint("alg-", alg), func(t *testing.T) {
 			b := newBench(t, issuer, trust.Config{})
 			before := issuer.Fetches()
@@ -125,7 +125,7 @@ func TestVerifyAlgorithms(t *testing.T) {
 
 func TestVerifyRefusedHeaders(t *testing.T) {
 	issuer := trusttest.New(t)
-	for _, name := range []string{"crit", "b64", "jku", "jwk", "x5u", "x5c"} {
+	for _, name := range []string{"crit", "b64"} {
 		for _, value := range []any{issuer.URL + trusttest.KeysPath, []string{"exp"}, json.RawMessage("null")} {
 			t.Run(name, func(t *testing.T) {
 				b := newBench(t, issuer, trust.Config{})
@@ -136,6 +136,39 @@ func TestVerifyRefusedHeaders(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A key that a token brings along is neither fetched nor used, whatever it is.
+func TestVerifyIgnoresKeysInTheHeader(t *testing.T) {
+	issuer, stranger := trusttest.New(t), trusttest.New(t)
+	chain := make([]string, 4) // as long as chains of large certificates are
+	for n := range chain {
+		chain[n] = strings.Repeat("A", 4<<10)
+	}
+	for name, values := range map[string][]any{
+		"jku": {stranger.URL + trusttest.KeysPath, "file:///etc/passwd", 7, json.RawMessage("null")},
+		"x5u": {stranger.URL, "ldap://x", []string{}},
+		"jwk": {jwkOf(t, stranger, nil), map[string]any{}, "x"},
+		"x5c": {chain, []string{"AAAA"}, []int{1}, "x", json.RawMessage("null")},
+		"x5t": {7, []string{}, "!"}, "x5t#S256": {7, map[string]any{}},
+		"typ": {7}, "cty": {[]int{}}, "url": {stranger.URL}, "nonce": {1.5}, "zip": {"DEF"},
+	} {
+		for _, value := range values {
+			t.Run(name, func(t *testing.T) {
+				b := newBench(t, issuer, trust.Config{})
+				header := map[string]any{name: value}
+				b.want(issuer.Sign(claims(nil), trusttest.Options{Header: header}), "")
+				header["kid"] = issuer.KeyID()
+				forged := map[string]any{"iss": issuer.URL}
+				b.want(stranger.Sign(claims(forged), trusttest.Options{Header: header}), trust.Signature)
+				header["kid"] = stranger.KeyID()
+				b.want(stranger.Sign(claims(forged), trusttest.Options{Header: header}), trust.UnknownKey)
+			})
+		}
+	}
+	if got := stranger.Fetches(); got != (trusttest.Counts{}) {
+		t.Errorf("a key named in a header was fetched: %+v", got)
 	}
 }
 

@@ -8,13 +8,14 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/sha512"
+	_ "crypto/sha512" // for crypto.SHA384 and SHA512
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
 	"fmt"
 	"maps"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 )
@@ -85,25 +86,23 @@ func merge(all, more map[string]any) {
 
 func signature(t testing.TB, k key, input []byte) []byte {
 	t.Helper()
-	var opts crypto.SignerOpts = crypto.SHA256
-	digest := input
-	switch k.alg {
-	case "PS256":
-		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
-		fallthrough
-	case "RS256", "ES256":
-		sum := sha256.Sum256(input)
-		digest = sum[:]
-	case "ES384":
-		opts = crypto.SHA384
-		sum := sha512.Sum384(input)
-		digest = sum[:]
-	case "ES512":
-		opts = crypto.SHA512
-		sum := sha512.Sum512(input)
-		digest = sum[:]
-	case "EdDSA":
-		opts = crypto.Hash(0)
+	hash, digest := crypto.Hash(0), input
+	switch {
+	case strings.HasSuffix(k.alg, "256"):
+		hash = crypto.SHA256
+	case strings.HasSuffix(k.alg, "384"):
+		hash = crypto.SHA384
+	case strings.HasSuffix(k.alg, "512"):
+		hash = crypto.SHA512
+	}
+	if hash != 0 {
+		h := hash.New()
+		h.Write(input)
+		digest = h.Sum(nil)
+	}
+	var opts crypto.SignerOpts = hash
+	if strings.HasPrefix(k.alg, "PS") {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
 	}
 	sig, err := k.private.Sign(rand.Reader, digest, opts)
 	if err != nil {
@@ -135,7 +134,7 @@ func newKey(t testing.TB, alg string) crypto.Signer {
 	var private crypto.Signer
 	var err error
 	switch alg {
-	case "RS256", "PS256":
+	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
 		private, err = rsa.GenerateKey(rand.Reader, 2048)
 	case "ES256":
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
