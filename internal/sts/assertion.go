@@ -18,6 +18,7 @@ var federationCodes = map[trust.Reason]code{
 	trust.Expired:     codeTime,
 	trust.NotYet:      codeTime,
 	trust.UnknownKey:  codeKey,
+	trust.UnusedKey:   codeKey,
 	trust.Signature:   codeSignature,
 	trust.Unreachable: codeUnreachable,
 }
@@ -39,7 +40,7 @@ var certificateCodes = map[trust.Reason]code{
 // reasonNotes say in the record what differed, and the likely mend.
 var reasonNotes = map[trust.Reason]struct{ differed, hint string }{
 	trust.Malformed:   {"", "Send the token itself, a compact JWT, as client_assertion."},
-	trust.Header:      {"key", "Sign the assertion with a published key, named by kid only."},
+	trust.Header:      {"key", "Sign the assertion as a plain JWS, without crit and b64 in its header."},
 	trust.Algorithm:   {"key", "Sign the assertion with the algorithm of the issuer's key, such as RS256."},
 	trust.Issuer:      {"issuer", ""},
 	trust.Audience:    {"audience", ""},
@@ -47,6 +48,7 @@ var reasonNotes = map[trust.Reason]struct{ differed, hint string }{
 	trust.Expired:     {"time", "Read the token file again: the kubelet renews it before it expires. If the token is new, compare the clocks of issuer and server."},
 	trust.NotYet:      {"time", "Compare the clocks of issuer and server: the issuer's is ahead."},
 	trust.UnknownKey:  {"key", "The issuer has withdrawn or rotated the key: get a new token. If the issuer's keys were uploaded, upload its present ones."},
+	trust.UnusedKey:   {"key", "The issuer publishes the key, so this is no rotation: have it sign with one that can be used here, an RSA key of 2048 to 8192 bits, an EC key on P-256, P-384 or P-521, or an Ed25519 key, published for signatures."},
 	trust.Signature:   {"signature", "The assertion was changed after it was signed, or another issuer uses the same key id."},
 	trust.Unreachable: {"", "If this server cannot reach the issuer, upload the issuer's keys or its CA certificate."},
 }
@@ -71,6 +73,9 @@ func (a *attempt) untrusted(err error, codes map[trust.Reason]code) error {
 
 // explain puts what clients know a code by before trust's own sentence.
 func (a *attempt) explain(c code, e *trust.Error) string {
+	if e.Reason == trust.UnusedKey {
+		return "The certificate used to sign the federated credential cannot be used. " + e.Detail
+	}
 	switch c {
 	case codeKey:
 		return "The certificate with identifier " + quote(a.assertion.KeyID) + " used to sign the federated credential could not be found in the metadata of identity provider " + quote(a.assertion.Issuer) + ". " + e.Detail

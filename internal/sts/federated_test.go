@@ -1,6 +1,7 @@
 package sts_test
 
 import (
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -200,6 +201,27 @@ func TestKeyRefusals(t *testing.T) {
 		}
 		if n := issuer.Fetches(); n.Keys > before.Keys+1 {
 			t.Errorf("20 unknown keys made %d fetches", n.Keys-before.Keys)
+		}
+	})
+	t.Run("key-that-is-not-used", func(t *testing.T) {
+		weak := trusttest.New(t)
+		w.trusts(weak)
+		var set struct {
+			Keys []map[string]any `json:"keys"`
+		}
+		check(t, json.Unmarshal(weak.JWKS(), &set))
+		set.Keys[0]["n"] = base64.RawURLEncoding.EncodeToString(weak.PublicKey("").(*rsa.PublicKey).N.Bytes()[:128])
+		document, err := json.Marshal(set)
+		check(t, err)
+		weak.HandleKeys(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(document) })
+		id := w.identity("weak", model.FederatedCredential{Issuer: weak.URL, Subject: subject})
+		p := w.post(tokenURL, assert(id.ClientID, weak.Sign(claims, trusttest.Options{})))
+		r := w.refused(p, 401, "invalid_client", 7000272)
+		if !slices.Equal(r.Exchange.Differed, []string{"key"}) || !strings.Contains(r.Exchange.Hint, "publishes the key") || strings.Contains(r.Exchange.Hint, "withdrawn") {
+			t.Errorf("differed %v, hint %q", r.Exchange.Differed, r.Exchange.Hint)
+		}
+		if !strings.Contains(p.Description, "is published") || !strings.Contains(p.Description, "1024 bits, 2048 to 8192") || strings.Contains(p.Description, "could not be found") {
+			t.Errorf("refusal %q", p.Description)
 		}
 	})
 	t.Run("changed-after-signing", func(t *testing.T) {

@@ -13,13 +13,14 @@ type Reason string
 const (
 	Malformed   Reason = "malformed"   // not a JWT, or beyond a limit
 	Algorithm   Reason = "algorithm"   // not on our list, or not the key's
-	Header      Reason = "header"      // a header that we refuse: crit, b64, jku, x5u, jwk, x5c
+	Header      Reason = "header"      // a header that we refuse: crit, b64
 	Issuer      Reason = "issuer"      // iss is not the issuer's
 	Audience    Reason = "audience"    // aud does not hold the audience
 	NoExpiry    Reason = "no_expiry"   // exp is missing or absurd
 	Expired     Reason = "expired"     // exp is past
 	NotYet      Reason = "not_yet"     // nbf or iat is in the future
 	UnknownKey  Reason = "unknown_key" // the issuer does not publish that key
+	UnusedKey   Reason = "unused_key"  // the issuer publishes that key, and it is not accepted here
 	Signature   Reason = "signature"   // the key did not sign this
 	Unreachable Reason = "unreachable" // discovery or keys could not be had
 )

@@ -19,7 +19,7 @@ const maxRedirects = 2
 
 // fetch reads the issuer's discovery document, then its keys.
 // https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig
-func (v *Verifier) fetch(ctx context.Context, src Source) ([]key, error) {
+func (v *Verifier) fetch(ctx context.Context, src Source) (*keySet, error) {
 	issuer, err := parseIssuer(src.Issuer)
 	if err != nil {
 		return nil, fail(outcomeIssuer, err)
@@ -42,7 +42,7 @@ func (v *Verifier) fetch(ctx context.Context, src Source) ([]key, error) {
 	if body, err = v.get(ctx, client, keysURL); err != nil {
 		return nil, fmt.Errorf("fetching keys: %w", err)
 	}
-	keys, _, err := readKeys(body, v.c.MaxKeys)
+	keys, err := readKeys(body, v.c.MaxKeys)
 	if err != nil {
 		return nil, fail(outcomeInvalid, err)
 	}

@@ -29,8 +29,26 @@ type key struct {
 	public crypto.PublicKey
 }
 
+// keySet is what one document holds.
+type keySet struct {
+	keys   []key
+	unused []unusedKey
+}
+
+// unusedKey is a key that verifies nothing here, kept so that a refusal can say
+// why: it is there, and its issuer believes in it.
+type unusedKey struct {
+	id  string
+	err error // its text is short, whatever the key holds
+}
+
+// foreign is a key that is no fault: it is for another purpose than signatures,
+// or of a type that is not known here.
+type foreign string
+
+func (f foreign) Error() string { return string(f) }
+
 var (
-	errForeign = errors.New("not a key for signatures that are accepted here")
 	errPrivate = errors.New("a private or symmetric key: publish and upload public keys only")
 )
 
@@ -38,49 +56,53 @@ var (
 // its usable keys. Keys for other purposes and of unknown types are skipped; a
 // private key, a weak or broken one, and a set without a usable key are errors.
 func ParseKeys(jwks []byte, maxKeys int) (count int, err error) {
-	keys, bad, err := readKeys(jwks, maxKeys)
+	set, err := readKeys(jwks, maxKeys)
 	if err != nil {
 		return 0, err
 	}
-	for _, err := range bad {
-		if !errors.Is(err, errForeign) {
-			return 0, err
+	for _, u := range set.unused {
+		if _, ok := errors.AsType[foreign](u.err); !ok {
+			return 0, u.err
 		}
 	}
-	if len(keys) == 0 {
-		return 0, errors.New("the key set has no usable key")
+	switch {
+	case len(set.keys) > 0:
+		return len(set.keys), nil
+	case len(set.unused) > 0:
+		return 0, fmt.Errorf("the key set has no usable key: %w", set.unused[0].err)
 	}
-	return len(keys), nil
+	return 0, errors.New("the key set has no usable key")
 }
 
-// readKeys reads the usable keys of a JWKS; bad says what is wrong with each
-// other one. A set without keys is valid: its issuer has withdrawn them all.
-// https://www.rfc-editor.org/rfc/rfc7517#section-5
-func readKeys(jwks []byte, maxKeys int) (keys []key, bad []error, err error) {
-	set, err := readObject(string(jwks))
+// readKeys reads a JWKS. A set without keys is valid: its issuer has withdrawn
+// them all. https://www.rfc-editor.org/rfc/rfc7517#section-5
+func readKeys(jwks []byte, maxKeys int) (*keySet, error) {
+	object, err := readObject(string(jwks))
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading key set: %w", err)
+		return nil, fmt.Errorf("reading key set: %w", err)
 	}
-	array, ok := set["keys"].([]any)
+	array, ok := object["keys"].([]any)
 	if !ok {
-		return nil, nil, errors.New(`reading key set: no array "keys"`)
+		return nil, errors.New(`reading key set: no array "keys"`)
 	}
 	if len(array) > maxKeys {
-		return nil, nil, fmt.Errorf("the key set has %d keys, the limit is %d", len(array), maxKeys)
+		return nil, fmt.Errorf("the key set has %d keys, the limit is %d", len(array), maxKeys)
 	}
+	set := new(keySet)
 	for n, v := range array {
 		jwk, ok := v.(map[string]any)
 		if !ok {
-			return nil, nil, fmt.Errorf("reading key set: key %d is not an object", n+1)
+			return nil, fmt.Errorf("reading key set: key %d is not an object", n+1)
 		}
 		k, err := readKey(jwk)
 		if err != nil {
-			bad = append(bad, fmt.Errorf("key %d: %w", n+1, err))
+			id, _ := jwk["kid"].(string)
+			set.unused = append(set.unused, unusedKey{id, fmt.Errorf("key %d: %w", n+1, err)})
 			continue
 		}
-		keys = append(keys, k)
+		set.keys = append(set.keys, k)
 	}
-	return keys, bad, nil
+	return set, nil
 }
 
 // privateMembers are those of keys that are not public: from any of an RSA key's
@@ -97,8 +119,12 @@ func readKey(jwk map[string]any) (key, error) {
 		return key{}, m.err
 	case kty == "oct" || slices.ContainsFunc(privateMembers, func(name string) bool { return jwk[name] != nil }):
 		return key{}, errPrivate
-	case use != "" && use != "sig", jwk["key_ops"] != nil && !slices.Contains(ops, "verify"), k.alg != "" && !accepted(k.alg):
-		return key{}, errForeign
+	case use != "" && use != "sig":
+		return key{}, foreign("its use is " + quote(use) + ", not sig")
+	case jwk["key_ops"] != nil && !slices.Contains(ops, "verify"):
+		return key{}, foreign("verify is not among its key_ops")
+	case k.alg != "" && !accepted(k.alg):
+		return key{}, foreign("its algorithm " + quote(k.alg) + " is not accepted")
 	}
 	var err error
 	switch kty {
@@ -109,7 +135,7 @@ func readKey(jwk map[string]any) (key, error) {
 	case "OKP":
 		k.public, err = readEd25519(&m)
 	default:
-		err = errForeign
+		err = foreign("its type " + quote(kty) + " is not accepted")
 	}
 	if err != nil {
 		return key{}, err
@@ -142,7 +168,7 @@ func readEC(m *members) (crypto.PublicKey, error) {
 	case "P-521":
 		curve = elliptic.P521()
 	default:
-		return nil, errForeign
+		return nil, foreignCurve(m)
 	}
 	x, y := m.bytes("x"), m.bytes("y")
 	if m.err != nil {
@@ -161,10 +187,14 @@ func readEC(m *members) (crypto.PublicKey, error) {
 
 func readEd25519(m *members) (crypto.PublicKey, error) {
 	if m.text("crv") != "Ed25519" {
-		return nil, errForeign
+		return nil, foreignCurve(m)
 	}
 	x := m.bytes("x")
 	return ed25519.PublicKey(x), m.err
+}
+
+func foreignCurve(m *members) error {
+	return foreign("its curve " + quote(m.text("crv")) + " is not accepted")
 }
 
 // bytes reads a member in base64url; it must be there.
@@ -189,14 +219,14 @@ func (k *key) check() error {
 		}
 	case *ecdsa.PublicKey:
 		if !slices.Contains([]string{"P-256", "P-384", "P-521"}, public.Curve.Params().Name) {
-			return errForeign
+			return foreign("its curve is not accepted")
 		}
 	case ed25519.PublicKey:
 		if len(public) != ed25519.PublicKeySize {
 			return errors.New("Ed25519 key is not 32 bytes long")
 		}
 	default:
-		return errForeign
+		return foreign("its type is not accepted")
 	}
 	return nil
 }
@@ -204,8 +234,8 @@ func (k *key) check() error {
 // match finds the keys to try for an assertion. known says that looking for
 // newer keys is of no use, because these answer: by key id where there is one,
 // else by algorithm.
-func match(keys []key, a *Assertion) (try []key, known bool) {
-	for _, k := range keys {
+func (s *keySet) match(a *Assertion) (try []key, known bool) {
+	for _, k := range s.keys {
 		if a.KeyID != "" && k.id != a.KeyID {
 			continue
 		}
@@ -217,18 +247,44 @@ func match(keys []key, a *Assertion) (try []key, known bool) {
 	return try, known || len(try) > 0
 }
 
+// why is the reason for which a key with this id is not used; nil: there is none.
+func (s *keySet) why(id string) error {
+	for _, u := range s.unused {
+		if u.id == id {
+			return u.err
+		}
+	}
+	return nil
+}
+
 // choose is match, with a refusal when there is nothing to try.
-func choose(keys []key, a *Assertion) ([]key, error) {
-	try, known := match(keys, a)
-	switch {
-	case a.KeyID == "" && len(try) > 1:
-		return nil, refuse(UnknownKey, nil, "The assertion names no key (kid), and issuer %s has several for %s.", quote(a.Issuer), a.Alg)
+func (s *keySet) choose(a *Assertion) ([]key, error) {
+	try, known := s.match(a)
+	if a.KeyID == "" {
+		return s.chooseUnnamed(a, try)
+	}
+	switch why := s.why(a.KeyID); {
 	case len(try) > 0:
 		return try, nil
+	case why != nil && !slices.ContainsFunc(s.keys, func(k key) bool { return k.id == a.KeyID }):
+		return nil, refuse(UnusedKey, nil, "Key %s, which signed the assertion, is published by issuer %s, but cannot be used here: %v.", quote(a.KeyID), quote(a.Issuer), why)
 	case known:
 		return nil, refuse(Algorithm, nil, "The assertion is signed with %s, which key %s of issuer %s is not for.", a.Alg, quote(a.KeyID), quote(a.Issuer))
-	case a.KeyID == "":
-		return nil, refuse(UnknownKey, nil, "The assertion names no key (kid), and issuer %s has none for %s.", quote(a.Issuer), a.Alg)
 	}
-	return nil, refuse(UnknownKey, nil, "Key %s, which signed the assertion, is not among the %d keys of issuer %s.", quote(a.KeyID), len(keys), quote(a.Issuer))
+	return nil, refuse(UnknownKey, nil, "Key %s, which signed the assertion, is not among the %d keys of issuer %s.", quote(a.KeyID), len(s.keys)+len(s.unused), quote(a.Issuer))
+}
+
+// chooseUnnamed is for an assertion without a key id: there must be one key to try.
+func (s *keySet) chooseUnnamed(a *Assertion, try []key) ([]key, error) {
+	switch {
+	case len(try) == 1:
+		return try, nil
+	case len(try) > 1:
+		return nil, refuse(UnknownKey, nil, "The assertion names no key (kid), and issuer %s has several for %s.", quote(a.Issuer), a.Alg)
+	case len(s.unused) > 0:
+		u := s.unused[0]
+		return nil, refuse(UnusedKey, nil, "The assertion names no key (kid), and issuer %s has none for %s that can be used here; of %d that cannot, the first is %s: %v.",
+			quote(a.Issuer), a.Alg, len(s.unused), quote(u.id), u.err)
+	}
+	return nil, refuse(UnknownKey, nil, "The assertion names no key (kid), and issuer %s has none for %s.", quote(a.Issuer), a.Alg)
 }

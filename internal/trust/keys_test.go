@@ -49,38 +49,40 @@ func TestKeysThatDoNotVerify(t *testing.T) {
 		name   string
 		change map[string]any
 		want   trust.Reason
+		says   string // in the refusal
 	}{
-		{"unchanged", nil, ""},
-		{"without-alg-and-use", map[string]any{"alg": nil, "use": nil}, ""},
-		{"padded-modulus", map[string]any{"n": b64(modulus.Bytes()) + "=="}, ""},
-		{"modulus-with-leading-zero", map[string]any{"n": b64(append([]byte{0}, modulus.Bytes()...))}, ""},
-		{"ops-verify", map[string]any{"key_ops": []string{"verify"}}, ""},
-		{"unknown-members", map[string]any{"x5t": "x", "x5c": []string{"x"}, "ext": true}, ""},
-		{"alg-of-another", map[string]any{"alg": "PS256"}, trust.Algorithm},
-		{"alg-not-accepted", map[string]any{"alg": "RS1"}, trust.UnknownKey},
-		{"alg-for-encryption", map[string]any{"alg": "RSA-OAEP"}, trust.UnknownKey},
-		{"alg-of-another-type", map[string]any{"alg": "ES256"}, trust.UnknownKey},
-		{"use-encryption", map[string]any{"use": "enc"}, trust.UnknownKey},
-		{"ops-encrypt", map[string]any{"key_ops": []string{"encrypt"}}, trust.UnknownKey},
-		{"ops-none", map[string]any{"key_ops": []string{}}, trust.UnknownKey},
-		{"type-unknown", map[string]any{"kty": "AKP"}, trust.UnknownKey},
-		{"type-symmetric", map[string]any{"kty": "oct", "k": "AAAA"}, trust.UnknownKey},
-		{"private", map[string]any{"d": "AAAA"}, trust.UnknownKey},
-		{"private-prime", map[string]any{"p": "AAAA"}, trust.UnknownKey},
-		{"private-exponent", map[string]any{"dq": "AAAA"}, trust.UnknownKey},
-		{"with-a-secret", map[string]any{"k": "AAAA"}, trust.UnknownKey},
-		{"id-number", map[string]any{"kid": 7}, trust.UnknownKey},
-		{"exponent-one", map[string]any{"e": "AQ"}, trust.UnknownKey},
-		{"exponent-even", map[string]any{"e": "AQAA"}, trust.UnknownKey},
-		{"exponent-huge", map[string]any{"e": b64(modulus.Bytes())}, trust.UnknownKey},
-		{"exponent-zero", map[string]any{"e": "AA"}, trust.UnknownKey},
-		{"exponent-missing", map[string]any{"e": nil}, trust.UnknownKey},
-		{"modulus-short", map[string]any{"n": b64(modulus.Bytes()[:128])}, trust.UnknownKey},
-		{"modulus-2047-bits", map[string]any{"n": b64(new(big.Int).Rsh(modulus, 1).Bytes())}, trust.UnknownKey},
-		{"modulus-long", map[string]any{"n": b64(append(modulus.Bytes(), make([]byte, 2048)...))}, trust.UnknownKey},
-		{"modulus-even", map[string]any{"n": b64(new(big.Int).Lsh(modulus, 1).Bytes())}, trust.UnknownKey},
-		{"modulus-not-base64", map[string]any{"n": "+/+/"}, trust.UnknownKey},
-		{"modulus-missing", map[string]any{"n": nil}, trust.UnknownKey},
+		{"unchanged", nil, "", ""},
+		{"without-alg-and-use", map[string]any{"alg": nil, "use": nil}, "", ""},
+		{"padded-modulus", map[string]any{"n": b64(modulus.Bytes()) + "=="}, "", ""},
+		{"modulus-with-leading-zero", map[string]any{"n": b64(append([]byte{0}, modulus.Bytes()...))}, "", ""},
+		{"ops-verify", map[string]any{"key_ops": []string{"verify"}}, "", ""},
+		{"unknown-members", map[string]any{"x5t": "x", "x5c": []string{"x"}, "ext": true}, "", ""},
+		{"alg-of-another", map[string]any{"alg": "PS256"}, trust.Algorithm, ""},
+		{"alg-of-the-same-type", map[string]any{"alg": "RS384"}, trust.Algorithm, "RS256"},
+		{"alg-not-accepted", map[string]any{"alg": "RS1"}, trust.UnusedKey, `its algorithm "RS1" is not accepted`},
+		{"alg-for-encryption", map[string]any{"alg": "RSA-OAEP"}, trust.UnusedKey, "its algorithm \"RSA-OAEP\" is not accepted"},
+		{"alg-of-another-type", map[string]any{"alg": "ES256"}, trust.UnusedKey, "ES256 is not for a key of type RSA"},
+		{"use-encryption", map[string]any{"use": "enc"}, trust.UnusedKey, "its use is \"enc\", not sig"},
+		{"ops-encrypt", map[string]any{"key_ops": []string{"encrypt"}}, trust.UnusedKey, "verify is not among"},
+		{"ops-none", map[string]any{"key_ops": []string{}}, trust.UnusedKey, "verify is not among"},
+		{"type-unknown", map[string]any{"kty": "AKP"}, trust.UnusedKey, "its type \"AKP\" is not accepted"},
+		{"type-symmetric", map[string]any{"kty": "oct", "k": "AAAA"}, trust.UnusedKey, "symmetric"},
+		{"private", map[string]any{"d": "AAAA"}, trust.UnusedKey, "private"},
+		{"private-prime", map[string]any{"p": "AAAA"}, trust.UnusedKey, "private"},
+		{"private-exponent", map[string]any{"dq": "AAAA"}, trust.UnusedKey, "private"},
+		{"with-a-secret", map[string]any{"k": "AAAA"}, trust.UnusedKey, "private"},
+		{"id-number", map[string]any{"kid": 7}, trust.UnknownKey, ""},
+		{"exponent-one", map[string]any{"e": "AQ"}, trust.UnusedKey, "odd number"},
+		{"exponent-even", map[string]any{"e": "AQAA"}, trust.UnusedKey, "odd number"},
+		{"exponent-huge", map[string]any{"e": b64(modulus.Bytes())}, trust.UnusedKey, "too large"},
+		{"exponent-zero", map[string]any{"e": "AA"}, trust.UnusedKey, "odd number"},
+		{"exponent-missing", map[string]any{"e": nil}, trust.UnusedKey, "e is not base64url"},
+		{"modulus-short", map[string]any{"n": b64(modulus.Bytes()[:128])}, trust.UnusedKey, "1024 bits, 2048 to 8192"},
+		{"modulus-2047-bits", map[string]any{"n": b64(new(big.Int).Rsh(modulus, 1).Bytes())}, trust.UnusedKey, "2047 bits"},
+		{"modulus-long", map[string]any{"n": b64(append(modulus.Bytes(), make([]byte, 2048)...))}, trust.UnusedKey, "bits"},
+		{"modulus-even", map[string]any{"n": b64(new(big.Int).Lsh(modulus, 1).Bytes())}, trust.UnusedKey, "RSA key"},
+		{"modulus-not-base64", map[string]any{"n": "+/+/"}, trust.UnusedKey, "n is not"},
+		{"modulus-missing", map[string]any{"n": nil}, trust.UnusedKey, "n is not"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -90,10 +92,15 @@ func TestKeysThatDoNotVerify(t *testing.T) {
 			before := issuer.Fetches()
 			b.want(token, tt.want)
 			wantFetches(t, issuer, before, 1)
-			wantReason(t, b.verifyFrom(token, trust.Source{Issuer: issuer.URL, Keys: []byte(document)}), tt.want)
+			err := b.verifyFrom(token, trust.Source{Issuer: issuer.URL, Keys: []byte(document)})
+			wantReason(t, err, tt.want)
+			if tt.says != "" && !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("error %v does not say %q", err, tt.says)
+			}
 			wantFetches(t, issuer, before, 1)
 		})
 	}
+
 }
 
 func TestCurvePointsAreChecked(t *testing.T) {
@@ -149,7 +156,7 @@ func TestParseKeys(t *testing.T) {
 		{"one", string(issuer.JWKS()), 1, ""},
 		{"with-one-for-encryption", jwksOf(t, good, encryption), 1, ""},
 		{"twice-the-same-id", jwksOf(t, good, good), 2, ""},
-		{"only-for-encryption", jwksOf(t, encryption), 0, "no usable key"},
+		{"only-for-encryption", jwksOf(t, encryption), 0, `no usable key: key 1: its use is "enc"`},
 		{"none", `{"keys":[]}`, 0, "no usable key"},
 		{"too-many", jwksOf(t, good, good, good, good), 0, "limit is 3"},
 		{"private", jwksOf(t, good, jwkOf(t, issuer, map[string]any{"d": "AAAA"})), 0, "private"},

@@ -23,7 +23,7 @@ type published struct {
 
 	// guarded by mu
 	got     bool // a fetch has succeeded: keys is what it gave
-	keys    []key
+	keys    *keySet
 	fetched time.Time // when that fetch began
 	tried   time.Time // when the last fetch began
 	err     error     // how the last fetch ended
@@ -33,12 +33,12 @@ type published struct {
 // flight is one fetch; keys and err may be read once done is closed.
 type flight struct {
 	done chan struct{}
-	keys []key
+	keys *keySet
 	err  error
 }
 
 // pinnedKeys gives the keys of an uploaded set, parsed at the first call.
-type pinnedKeys func() ([]key, error)
+type pinnedKeys func() (*keySet, error)
 
 // keys finds the source's keys to try for an assertion.
 func (v *Verifier) keys(ctx context.Context, src Source, a *Assertion) ([]key, error) {
@@ -46,15 +46,12 @@ func (v *Verifier) keys(ctx context.Context, src Source, a *Assertion) ([]key, e
 		return v.publishedKeys(ctx, src, a)
 	}
 	all, err := v.pinned.get(sha256.Sum256(src.Keys), func() pinnedKeys {
-		return sync.OnceValues(func() ([]key, error) {
-			keys, _, err := readKeys(src.Keys, v.c.MaxKeys)
-			return keys, err
-		})
+		return sync.OnceValues(func() (*keySet, error) { return readKeys(src.Keys, v.c.MaxKeys) })
 	})()
 	if err != nil {
 		return nil, refuse(Unreachable, err, "The keys that are registered for issuer %s cannot be read.", quote(src.Issuer))
 	}
-	return choose(all, a)
+	return all.choose(a)
 }
 
 func (v *Verifier) publishedKeys(ctx context.Context, src Source, a *Assertion) ([]key, error) {
@@ -73,20 +70,20 @@ func (v *Verifier) publishedKeys(ctx context.Context, src Source, a *Assertion) 
 		return nil, refuse(Unreachable, ctx.Err(), "The keys of issuer %s did not arrive before the request ended.", quote(src.Issuer))
 	}
 	if f.err == nil {
-		return choose(f.keys, a)
+		return f.keys.choose(a)
 	}
 	return v.settle(p, nil, a)
 }
 
 // look gives the cached keys when they answer for the assertion, else the fetch
 // to wait for. It gives neither when it is too early for another fetch.
-func (v *Verifier) look(ctx context.Context, p *published, src Source, a *Assertion) ([]key, *flight) {
+func (v *Verifier) look(ctx context.Context, p *published, src Source, a *Assertion) (*keySet, *flight) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := v.c.Now()
 	age := now.Sub(p.fetched)
 	if p.got && age < v.c.MaxAge {
-		if _, known := match(p.keys, a); known {
+		if _, known := p.keys.match(a); known {
 			// Refreshing early keeps the fetch out of the way of requests.
 			if age >= v.c.MaxAge/2 {
 				v.fetchLocked(ctx, p, src, now)
@@ -99,16 +96,16 @@ func (v *Verifier) look(ctx context.Context, p *published, src Source, a *Assert
 
 // settle decides without a fetch, on keys or what is cached: fresh keys, or
 // older ones while the issuer is unreachable.
-func (v *Verifier) settle(p *published, keys []key, a *Assertion) ([]key, error) {
+func (v *Verifier) settle(p *published, keys *keySet, a *Assertion) ([]key, error) {
 	if keys != nil {
-		return choose(keys, a)
+		return keys.choose(a)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	age := v.c.Now().Sub(p.fetched)
 	if p.got && (age < v.c.MaxAge || p.err != nil && age < v.c.MaxStale) {
-		if _, known := match(p.keys, a); known || p.err == nil {
-			return choose(p.keys, a)
+		if _, known := p.keys.match(a); known || p.err == nil {
+			return p.keys.choose(a)
 		}
 	}
 	return nil, unreachable(a.Issuer, p.err)
@@ -154,7 +151,7 @@ func (v *Verifier) fly(ctx context.Context, p *published, f *flight, src Source)
 
 // fetchSafely turns a panic into an error: no handler's recovery covers this
 // goroutine, and what it parses comes from outside.
-func (v *Verifier) fetchSafely(ctx context.Context, src Source) (keys []key, err error) {
+func (v *Verifier) fetchSafely(ctx context.Context, src Source) (keys *keySet, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			keys, err = nil, fmt.Errorf("panic while fetching keys: %v\n%s", r, debug.Stack())
