@@ -196,6 +196,10 @@ accepted once its issuer is enabled, where a federated credential names them. Th
 user of the kubeconfig must be allowed to read /.well-known/openid-configuration
 and /openid/v1/jwks (the role system:service-account-issuer-discovery).
 
+From then on the cluster's keys decide about its issuer, for service accounts only. If
+federated credentials trust what that issuer itself publishes, the issuer is not enabled
+unless --take-over-issuer says that it is this cluster's own: a cluster can claim any.
+
 Once workload identity is enabled too, the server puts the admission webhook into
 the cluster, in one of three ways. With url, the cluster's API server calls the
 running server (lanyard up --webhook). With deployment, the webhook runs in the
@@ -205,7 +209,8 @@ has a webhook listener, deployment if it was started with --webhook-image.`,
   lanyard cluster attach akscluster -g lab --context kind-dev --enable-oidc-issuer
   lanyard cluster attach akscluster -g lab --enable-oidc-issuer --enable-workload-identity \
       --webhook url --webhook-url https://172.18.0.1:7444 --host-alias 172.18.0.1
-  lanyard cluster attach akscluster -g lab --webhook deployment --webhook-image registry.example.org/lanyard:1.0`,
+  lanyard cluster attach akscluster -g lab --webhook deployment --webhook-image registry.example.org/lanyard:1.0
+  lanyard cluster attach akscluster -g lab --enable-oidc-issuer --take-over-issuer   # it was made anew`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if path == "" {
@@ -229,6 +234,7 @@ has a webhook listener, deployment if it was started with --webhook-image.`,
 	f.StringVar(&path, "kubeconfig", "", "`file` (default $KUBECONFIG or ~/.kube/config)")
 	f.StringVar(&context, "context", "", "`name` of the context (default the current one)")
 	f.BoolVar(&want.issuer, "enable-oidc-issuer", false, "accept the tokens of its service accounts, as az aks update does")
+	f.BoolVar(&want.takeOver, "take-over-issuer", false, "its keys decide even where credentials trust what its issuer publishes")
 	f.BoolVar(&want.identity, "enable-workload-identity", false, "put the webhook into the cluster; needs --enable-oidc-issuer")
 	f.StringVar(&want.mode, "webhook", "", "how the cluster gets the webhook: `url`, deployment or none")
 	f.StringVar(&want.url, "webhook-url", "", "where its API server reaches the server's webhook listener, `https://HOST:PORT`")
@@ -241,7 +247,7 @@ has a webhook listener, deployment if it was started with --webhook-image.`,
 
 // attachment is what attach asks for besides the kubeconfig.
 type attachment struct {
-	issuer, identity                        bool
+	issuer, identity, takeOver              bool
 	mode, url, image, pullPolicy, hostAlias string
 }
 
@@ -280,7 +286,9 @@ func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name strin
 			k.Location = t.location
 		}
 	}
-	properties := map[string]any{"attachment": map[string]any{"kubeconfig": kubeconfig, "webhook": want.webhook(cmd.Flags().Changed)}}
+	properties := map[string]any{"attachment": map[string]any{
+		"kubeconfig": kubeconfig, "takeOverIssuer": want.takeOver, "webhook": want.webhook(cmd.Flags().Changed),
+	}}
 	if want.issuer {
 		properties["oidcIssuerProfile"] = map[string]any{"enabled": true}
 	}

@@ -41,6 +41,9 @@ func (c *call) attachCluster(next, old *model.Cluster, raw []byte) (keys []byte,
 	if err != nil {
 		return nil, unreachable(server.url, err)
 	}
+	if c.s.c.Names.Issues(issuer) {
+		return nil, fail(badRequest, "The cluster names the issuer '%s', which is this server's own.", issuer)
+	}
 	if old != nil && old.Published && old.Issuer != issuer {
 		return nil, fail(conflict, "The cluster's issuer is now '%s', and was '%s' when it was enabled. Detach the cluster, and attach it again.", issuer, old.Issuer)
 	}
@@ -51,31 +54,6 @@ func (c *call) attachCluster(next, old *model.Cluster, raw []byte) (keys []byte,
 
 func unreachable(server string, err error) error {
 	return fail(badRequest, "The cluster's API server %s did not give what is needed: %s.", server, err)
-}
-
-// publishIssuer adds the writes that make the cluster's tokens verifiable. keys
-// are read now unless they are given.
-func (c *call) publishIssuer(ch *change, next *model.Cluster, keys []byte) error {
-	if keys == nil {
-		var err error
-		if keys, err = c.s.clusterKeys(c.r.Context(), next); err != nil {
-			return unreachable(next.Server, err)
-		}
-	}
-	for e := range c.view.Lookup(model.ClusterIssuerIndex(next.Issuer)) {
-		if e.Key != next.Key() {
-			return fail(conflict, "The issuer '%s' is already the one of the cluster '%s'. Two clusters cannot share an issuer, because each has keys of its own: "+
-				"set kube-apiserver's --service-account-issuer.", next.Issuer, e.Key)
-		}
-	}
-	held, rev, exists := store.Get[*model.Issuer](c.view, model.IssuerKey(next.Issuer))
-	if exists && !next.Published {
-		return fail(conflict, "The issuer '%s' has settings of its own since %s. Delete them first: lanyard issuer delete '%s'.",
-			next.Issuer, held.Updated.UTC().Format(time.DateOnly), next.Issuer)
-	}
-	next.Published = true
-	ch.more = append(ch.more, store.Op{Value: &model.Issuer{URL: next.Issuer, Keys: keys, Updated: c.s.c.Now().UTC()}, Rev: rev})
-	return nil
 }
 
 func (s *Server) sealKubeconfig(cluster *model.Cluster, k *kubeconfig) ([]byte, error) {
@@ -172,7 +150,7 @@ func (s *Server) RefreshClusters(ctx context.Context) {
 			continue
 		}
 		g.Go(func() error {
-			if err := s.refreshCluster(ctx, view, cluster); err != nil && ctx.Err() == nil {
+			if err := s.refreshCluster(ctx, view, cluster, e.Rev); err != nil && ctx.Err() == nil {
 				s.c.Log.WarnContext(ctx, "could not refresh a cluster's keys", "cluster", cluster.ID, "error", err)
 			}
 			return nil
@@ -180,7 +158,7 @@ func (s *Server) RefreshClusters(ctx context.Context) {
 	}
 }
 
-func (s *Server) refreshCluster(ctx context.Context, view *store.View, cluster *model.Cluster) error {
+func (s *Server) refreshCluster(ctx context.Context, view *store.View, cluster *model.Cluster, clusterRev int64) error {
 	held, rev, _ := store.Get[*model.Issuer](view, model.IssuerKey(cluster.Issuer))
 	now := s.c.Now().UTC()
 	keys, err := s.clusterKeys(ctx, cluster)
@@ -193,10 +171,13 @@ func (s *Server) refreshCluster(ctx context.Context, view *store.View, cluster *
 	case held != nil && bytes.Equal(held.Keys, keys) && now.Sub(held.Updated) < clusterStamp:
 		return nil
 	}
-	if _, putErr := s.c.Store.Put(ctx, &model.Issuer{URL: cluster.Issuer, Keys: keys, Updated: now}, rev); !errors.Is(putErr, store.ErrConflict) {
+	_, putErr := s.c.Store.Commit(ctx,
+		store.Op{Value: &model.Issuer{URL: cluster.Issuer, Keys: keys, Updated: now}, Rev: rev},
+		store.Op{Key: cluster.Key(), Rev: clusterRev, Check: true}) // a detached cluster leaves no keys
+	if !errors.Is(putErr, store.ErrConflict) {
 		return errors.Join(err, putErr)
 	}
-	return err // another replica was first
+	return err // another replica was first, or the cluster was changed
 }
 
 // noKeys verifies nothing, and is not an absence of keys, which would mean to

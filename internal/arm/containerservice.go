@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/httpx"
@@ -59,6 +60,7 @@ type clusterInput struct {
 	Attachment *struct {
 		Kubeconfig []byte        `json:"kubeconfig"` // base64 of JSON
 		Webhook    *webhookInput `json:"webhook"`
+		TakeOver   *bool         `json:"takeOverIssuer"`
 	} `json:"attachment"`
 	OIDC *struct {
 		Enabled *bool `json:"enabled"`
@@ -98,6 +100,9 @@ func putCluster(c *call, in *input) (*change, error) {
 		}
 	}
 	if p.Attachment != nil {
+		if err := c.setTakeOver(next, p.Attachment.TakeOver, attach); err != nil {
+			return nil, err
+		}
 		if err := c.setWebhook(next, p.Attachment.Webhook); err != nil {
 			return nil, err
 		}
@@ -242,7 +247,9 @@ func removeCluster(_ *Server, v *store.View, e *store.Entry) []store.Op {
 		{Key: model.ClusterStateKey(e.Key), Rev: store.Any},
 	}
 	if cluster, ok := e.Value.(*model.Cluster); ok && cluster.Published {
-		ops = append(ops, store.Op{Key: model.IssuerKey(cluster.Issuer), Rev: store.Any})
+		// First: keys that are a cluster's are never there without the cluster, which
+		// says whom they speak for.
+		ops = slices.Insert(ops, 0, store.Op{Key: model.IssuerKey(cluster.Issuer), Rev: store.Any})
 	}
 	return ops
 }
@@ -309,6 +316,7 @@ type clusterAttachment struct {
 	Issuer string `json:"issuer"`
 	// KeysRead is when the issuer's keys were last known to be current.
 	KeysRead string         `json:"keysRead,omitempty"`
+	TakeOver bool           `json:"takeOverIssuer,omitempty"`
 	Webhook  clusterWebhook `json:"webhook"`
 }
 
@@ -331,7 +339,7 @@ func shapeCluster(c *call, o model.Object, out *resource) {
 		Network:    map[string]any{"networkPlugin": "none", "loadBalancerSku": "standard", "outboundType": "loadBalancer", "ipFamilies": []string{"IPv4"}},
 		OIDC:       clusterIssuer{Enabled: k.Published},
 		Security:   map[string]any{"workloadIdentity": map[string]bool{"enabled": k.WorkloadIdentity}},
-		Attachment: clusterAttachment{Server: k.Server, Issuer: k.Issuer, Webhook: c.showWebhook(k, state)},
+		Attachment: clusterAttachment{Server: k.Server, Issuer: k.Issuer, TakeOver: k.TakesOver, Webhook: c.showWebhook(k, state)},
 	}
 	if k.Published {
 		p.OIDC.URL = k.Issuer

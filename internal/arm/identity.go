@@ -9,6 +9,8 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
+const credentialType = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
+
 var identityVersions = []string{"2024-11-30", "2023-01-31", "2022-01-31-preview", "2018-11-30"}
 
 // identityRows is Microsoft.ManagedIdentity.
@@ -22,7 +24,7 @@ func identityRows() []*row {
 			actions: map[string]verb{"listassociatedresources": {do: (*call).listAssociated}},
 		},
 		{
-			name: "credential", typ: "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials",
+			name: "credential", typ: credentialType,
 			versions: []string{"2024-11-30", "2023-01-31", "2022-01-31-preview"},
 			in:       inGroup, listed: inGroup, lowerGroup: true,
 			checkName: checkCredentialName, put: putCredential, shape: shapeCredential,

@@ -164,7 +164,13 @@ func (c *call) putIssuer() error {
 		return fail(badRequest, "The settings of issuer '%s' have the name '%s'.", p.URL, strings.TrimPrefix(i.Key(), "/issuers/"))
 	}
 
+	if c.s.c.Names.Issues(i.URL) {
+		return fail(badRequest, "The issuer '%s' is this server's own: its tokens are no assertions.", i.URL)
+	}
 	if err := c.checkOwnIssuer(i.URL); err != nil {
+		return err
+	}
+	if err := c.mayChangeKeys(i.URL); err != nil {
 		return err
 	}
 	old := c.view.Get(i.Key())
@@ -238,6 +244,9 @@ func (c *call) deleteIssuer() error {
 		return nil
 	}
 	if err := c.checkOwnIssuer(i.URL); err != nil {
+		return err
+	}
+	if err := c.mayChangeKeys(i.URL); err != nil {
 		return err
 	}
 	if err := c.precondition(e); err != nil {

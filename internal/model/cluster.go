@@ -17,6 +17,9 @@ type Cluster struct {
 	// Published says that Issuer's keys are read through the API server and kept
 	// in an Issuer object.
 	Published bool `json:"published,omitempty"`
+	// TakesOver says that its keys may decide where credentials rest on what the
+	// issuer itself publishes.
+	TakesOver bool `json:"takesOver,omitempty"`
 	// WorkloadIdentity says that the cluster is meant to have the webhook.
 	WorkloadIdentity bool `json:"workloadIdentity,omitempty"`
 	// Webhook says how it gets it.
@@ -39,6 +42,10 @@ func (c *Cluster) Index() []string {
 	}
 	return all
 }
+
+// ServiceAccountSubject begins the subjects of all tokens that a cluster signs.
+// https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#service-account-token-volume-projection
+const ServiceAccountSubject = "system:serviceaccount:"
 
 // AllClusters finds every Cluster.
 const AllClusters = "clusters/all"

@@ -241,6 +241,20 @@ func (n *Names) Route(hostport string) (surface Surface, set *Set, vault string)
 	return None, nil, ""
 }
 
+// Issues says whether an issuer is on a login host of ours, in any family.
+func (n *Names) Issues(issuer string) bool {
+	const scheme = "https://"
+	if len(issuer) < len(scheme) || !strings.EqualFold(issuer[:len(scheme)], scheme) {
+		return false
+	}
+	host := issuer[len(scheme):]
+	if end := strings.IndexAny(host, "/?#"); end >= 0 {
+		host = host[:end]
+	}
+	surface, _, _ := n.Route(host[strings.LastIndexByte(host, '@')+1:])
+	return surface == Login
+}
+
 // Audience tells which of our surfaces a token audience or a scope's resource
 // names, in any family; one trailing slash more or less does not matter.
 func (n *Names) Audience(aud string) Surface {

@@ -145,7 +145,7 @@ func audienceHint(presented, registered []string) string {
 
 // serviceAccount reads a Kubernetes subject, system:serviceaccount:NAMESPACE:NAME.
 func serviceAccount(subject string) (namespace, name string, ok bool) {
-	rest, ok := strings.CutPrefix(subject, "system:serviceaccount:")
+	rest, ok := strings.CutPrefix(subject, model.ServiceAccountSubject)
 	if !ok {
 		return "", "", false
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
@@ -16,7 +15,9 @@ import (
 // audience. Until one is found, nothing that the assertion says is acted on.
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation
 func (s *Server) byFederation(a *attempt) error {
-	if s.ours(a.assertion.Issuer) {
+	// Whoever has a token of this server must not turn it into another's, whatever
+	// is registered.
+	if s.names.Issues(a.assertion.Issuer) {
 		a.record.Differed = []string{"issuer"}
 		a.record.Hint = "Use a token of the workload's platform: the service account's, not an access token of this server."
 		return refuse(codeOwnToken, "AAD-issued tokens may not be used for federated identity flows. The assertion's issuer %s is this server.", quote(a.assertion.Issuer))
@@ -35,6 +36,9 @@ func (s *Server) byFederation(a *attempt) error {
 		return s.noCredential(a, match)
 	}
 	a.record.Registered = []audit.Registered{registered(match)}
+	if err := ofCluster(a, match.Issuer); err != nil {
+		return err
+	}
 	source := trust.Source{Issuer: match.Issuer}
 	i, _, ok := store.Get[*model.Issuer](a.view, model.IssuerKey(match.Issuer))
 	a.grounds = grounds{a.client.object, match, i}
@@ -50,13 +54,16 @@ func (s *Server) byFederation(a *attempt) error {
 	return nil
 }
 
-// ours says whether an issuer is on a login host of ours. Whoever has a token of
-// this server must not turn it into another's, whatever is registered.
-func (s *Server) ours(issuer string) bool {
-	rest, ok := strings.CutPrefix(issuer, "https://")
-	host, _, _ := strings.Cut(rest, "/")
-	surface, _, _ := s.names.Route(host)
-	return ok && surface == names.Login
+// ofCluster refuses what the keys of an attached cluster cannot say: it speaks for
+// service accounts, whatever credentials name its issuer.
+func ofCluster(a *attempt, issuer string) error {
+	if strings.HasPrefix(a.assertion.Subject, model.ServiceAccountSubject) || a.view.First(model.ClusterIssuerIndex(issuer)) == nil {
+		return nil
+	}
+	a.record.Differed = []string{"subject"}
+	a.record.Hint = "The issuer's keys come from an attached cluster. Detach it if the issuer is not the cluster's, or use a service account's token."
+	return refuse(codeFederatedSubject, "No matching federated identity record found for presented assertion subject %s. The keys of its issuer come from an attached cluster, "+
+		"which speaks only for service accounts: subjects that begin with '%s'.", quote(a.assertion.Subject), model.ServiceAccountSubject)
 }
 
 // matching walks the client's credentials whose issuer and subject, or

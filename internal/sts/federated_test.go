@@ -380,3 +380,45 @@ func TestAuditFailureFailsTheRequest(t *testing.T) {
 		}
 	}
 }
+
+// A cluster speaks for service accounts, whatever issuer it claims and whatever
+// the credentials of that issuer say.
+func TestKeysOfAClusterVerifyServiceAccountsOnly(t *testing.T) {
+	w := newWorld(t, nil)
+	issuer := trusttest.New(t)
+	w.put(&model.Issuer{URL: issuer.URL, Keys: issuer.JWKS()})
+	subjects := []string{"repo:octo/app:ref:refs/heads/main", "system:serviceaccount", "System:serviceaccount:lab:workload", "system:node:a", ""}
+	var credentials []model.FederatedCredential
+	for _, s := range append(subjects, subject) {
+		if s != "" {
+			credentials = append(credentials, model.FederatedCredential{Issuer: issuer.URL, Subject: s})
+		}
+	}
+	credentials = append(credentials, model.FederatedCredential{
+		Issuer: issuer.URL, Matching: &model.Expression{Value: `claims['repository'] matches 'octo/*'`, LanguageVersion: 1},
+	})
+	id := w.identity("id", credentials...)
+	token := func(subject string) string {
+		claims := map[string]any{"aud": audience, "repository": "octo/app", "sub": subject}
+		return issuer.Sign(claims, trusttest.Options{})
+	}
+	for _, s := range subjects {
+		if s != "" {
+			w.issued(w.post(tokenURL, assert(id.ClientID, token(s))))
+		}
+	}
+
+	cluster := &model.Cluster{
+		Resource: model.Resource{ID: "/subscriptions/s/resourceGroups/Lab/providers/Microsoft.ContainerService/managedClusters/aks", Name: "aks"},
+		Issuer:   issuer.URL, Published: true,
+	}
+	w.put(cluster)
+	for _, s := range subjects {
+		p := w.post(tokenURL, assert(id.ClientID, token(s)))
+		w.refused(p, 401, "invalid_client", 700213)
+		if s != "" && !strings.Contains(p.Description, "system:serviceaccount:") {
+			t.Errorf("subject %q: %q does not say whom a cluster speaks for", s, p.Description)
+		}
+	}
+	w.issued(w.post(tokenURL, assert(id.ClientID, token(subject))))
+}
