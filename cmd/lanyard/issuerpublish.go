@@ -66,10 +66,10 @@ A key that is gone at its source stays published until the tokens that it signed
 have ended (--overlap). --withdraw takes a key away at once and for good; it is
 remembered in openid/v1/lanyard.json beside the keys.
 
-Buckets sign in as their own tools do: the AWS_* variables or ~/.aws for s3:// (any
-server with S3's API: ?endpoint=https://HOST&use_path_style=true), and
-AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, a SAS token or Azure's default
-credentials for azblob://.`,
+For s3:// the credentials are the AWS_* variables, ~/.aws/credentials, a web identity
+token or the machine's role (any server with S3's API:
+?endpoint=https://HOST&use_path_style=true). For azblob:// they are
+AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, a SAS token or Azure's default ones.`,
 		Example: `  lanyard issuer publish --kubeconfig ~/.kube/config s3://my-oidc-issuer
   lanyard issuer publish --public-keys sa.pub --issuer-url https://acct.blob.core.windows.net/oidc azblob://oidc
   lanyard issuer publish --watch --interval 5m /var/www/oidc     # follow key rotation
@@ -104,7 +104,7 @@ func (a *app) publish(cmd *cobra.Command, p *publication, to string) error {
 	if err != nil {
 		return err
 	}
-	place, err := publish.Open(ctx, to)
+	place, err := publish.Open(to)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ type Document struct {
 }
 
 // Open opens a folder, by its path or as file:///path, or a bucket by its URL.
-func Open(ctx context.Context, to string) (Place, error) {
+func Open(to string) (Place, error) {
 	scheme, rest, isURL := strings.Cut(to, "://")
 	switch {
 	case !isURL:
@@ -42,7 +42,7 @@ func Open(ctx context.Context, to string) (Place, error) {
 		}
 		return openFolder(rest)
 	}
-	return openBucket(ctx, scheme, to)
+	return openBucket(scheme, to)
 }
 
 // folder holds documents as plain files that every user may read, because a web

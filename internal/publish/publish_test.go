@@ -52,7 +52,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	place, err := publish.Open(t.Context(), dir)
+	place, err := publish.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +300,7 @@ func TestFollowKeepsGoingThroughFailures(t *testing.T) {
 	first, second := newKey(t), newKey(t)
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		place, err := publish.Open(t.Context(), dir)
+		place, err := publish.Open(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
