@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/lanyard-io/lanyard/internal/devissuer"
 )
@@ -34,6 +36,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "load": load, "jsonget": jsonGet, "match": match, "filesize": fileSize,
 			"issuer": startIssuer, "satoken": serviceAccountToken, "mode": mode, "oneline": oneLine,
+			"etcd": startEtcd,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
@@ -175,6 +178,22 @@ func startIssuer(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Value(worldKey{}).(*world).issuer = i
 	ts.Setenv("ISSUER", i.URL)
 	ts.Check(os.WriteFile(ts.MkAbs("cluster-ca.pem"), i.CA, 0o600))
+}
+
+// etcd: run an etcd as an operator's own; $ETCD is its endpoint.
+func startEtcd(ts *testscript.TestScript, _ bool, _ []string) {
+	free := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
+	c := embed.NewConfig()
+	c.Dir, c.LogLevel, c.LogOutputs = ts.MkAbs("etcd"), "panic", []string{"/dev/null"}
+	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{free}, []url.URL{free}
+	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{free}, []url.URL{{Scheme: "http", Host: "lanyard.invalid:2380"}}
+	c.InitialCluster = c.InitialClusterFromName(c.Name)
+	c.TickMs, c.ElectionMs, c.UnsafeNoFsync = 10, 50, true
+	etcd, err := embed.StartEtcd(c)
+	ts.Check(err)
+	ts.Defer(etcd.Close)
+	<-etcd.Server.ReadyNotify()
+	ts.Setenv("ETCD", "http://"+etcd.Clients[0].Addr().String())
 }
 
 // satoken NAMESPACE ACCOUNT FILE: write a service account's token, as the kubelet would.

@@ -55,7 +55,35 @@ For an external etcd, restore with etcdutl and start lanyard on it.`,
 			return nil
 		},
 	}
-	return noun("store", "Back the store up, and bring it back", nil, snapshot, restore)
+	return noun("store", "Back the store up, bring it back, and move it", nil, snapshot, restore, newStoreCopyCmd(a))
+}
+
+func newStoreCopyCmd(a *app) *cobra.Command {
+	var (
+		c    server.Config
+		from string
+	)
+	cmd := &cobra.Command{
+		Use: "copy", Short: "Copy the embedded store to an external etcd",
+		Long: `Copy the store of the data directory, whose server is stopped, to the external
+etcd of --etcd-endpoints, under a prefix where nothing is yet. Then start the
+server with the same etcd flags on the same data directory. A copy that was cut
+off is taken for a store by nobody: run it again. The embedded store stays as it was.`,
+		Example: `  lanyard store copy --etcd-endpoints https://etcd-0:2379 --etcd-ca ca.pem`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c.DataDir = a.dataDir
+			copied := 0
+			if err := server.Copy(cmd.Context(), c, from, func(keys int) { copied = keys }); err != nil {
+				return err
+			}
+			a.say("copied %d keys; now start the server with the same --etcd flags", copied)
+			return nil
+		},
+	}
+	addEtcdFlags(cmd.Flags(), &c)
+	cmd.Flags().StringVar(&from, "from-prefix", "", "`prefix` of the embedded store's keys (default /lanyard)")
+	return cmd
 }
 
 func newSealCmd(a *app) *cobra.Command {

@@ -82,6 +82,8 @@ The first start writes the admin's credentials to DATA-DIR/admin.json.`,
 	f.BoolVar(&c.AuditSync, "audit-sync", false, "wait for the disk before each answer")
 	f.IntVar(&c.AuditKeep, "audit-keep", 32, "audit files of 128 MiB to keep; negative keeps all")
 	f.BoolVar(&c.NewAdmin, "new-admin", false, "make a new secret for the admin and write admin.json again")
+	f.BoolVar(&c.SwitchStore, "switch-store", false, "take another store than the data directory served last, or an older copy")
+	f.StringVar(&c.PodName, "pod-name", "", "`name` of this replica; one that ends in -1 or more begins no store")
 	addEtcdFlags(f, &c)
 	f.StringVar(&logFormat, "log-format", "text", "text or json")
 	f.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")

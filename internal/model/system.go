@@ -1,6 +1,10 @@
 package model
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
 
 // Keys of the objects of which there is one.
 const (
@@ -17,6 +21,13 @@ type Instance struct {
 	TenantID       string    `json:"tenantId"`
 	SubscriptionID string    `json:"subscriptionId"`
 	Created        time.Time `json:"created"`
+}
+
+// StoreID tells this store from all others, those of the same tenant among them:
+// 32 letters and digits. A restored snapshot or a copy has the same.
+func (i *Instance) StoreID() string {
+	sum := sha256.Sum256([]byte(i.TenantID + "\n" + i.SubscriptionID + "\n" + i.Created.UTC().Format(time.RFC3339Nano)))
+	return hex.EncodeToString(sum[:16])
 }
 
 // Kind implements Object.

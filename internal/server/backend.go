@@ -45,6 +45,7 @@ func OpenBackend(ctx context.Context, c Config) (_ *Backend, err error) {
 	}
 	b.Store, err = store.Open(ctx, store.Config{
 		Client: b.client, Prefix: c.Prefix, Log: c.Log, Now: c.Now, Compact: b.etcd != nil, Sole: b.etcd != nil,
+		Existing: c.existing,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)

@@ -8,6 +8,8 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -71,6 +73,14 @@ type Config struct {
 	Etcd store.DialConfig
 	// Prefix of all keys in etcd, for an etcd that is shared. Default /lanyard.
 	Prefix string
+	// SwitchStore takes a store although the data directory served another one, or
+	// a newer copy of it, last; or begins one. The other's credentials are kept aside.
+	SwitchStore bool
+	// PodName is the server's name among its replicas, as a StatefulSet gives it. One
+	// that ends in -1 or more begins no store, and needs an external etcd.
+	PodName string
+
+	existing bool // the store must exist
 
 	// TenantID and SubscriptionID of a new store. Default random; they cannot
 	// change once the store exists.
@@ -175,6 +185,21 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) path(name string) string { return filepath.Join(c.DataDir, name) }
+
+// follower says whether the server is a replica, but not the first one.
+func (c Config) follower() bool {
+	n, err := strconv.ParseUint(c.PodName[strings.LastIndexByte(c.PodName, '-')+1:], 10, 31)
+	return err == nil && n > 0
+}
+
+// checkReplica refuses a second replica with a store of its own: it would be behind
+// the same Services, and empty.
+func (c Config) checkReplica() error {
+	if c.follower() && len(c.Etcd.Endpoints) == 0 {
+		return fmt.Errorf("%s is one of several replicas, and the embedded etcd serves one alone: scale to one replica, or move to an external etcd and set --etcd-endpoints", c.PodName)
+	}
+	return nil
+}
 
 // maxLifetime is the longest that an access token may live: retired signing keys
 // are kept just beyond it.

@@ -47,7 +47,46 @@ func Restore(ctx context.Context, dataDir, snapshot string) error {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return err
 	}
-	return embedded.Restore(ctx, snapshot, c.path(etcdDirName))
+	if err := embedded.Restore(ctx, snapshot, c.path(etcdDirName)); err != nil {
+		return err
+	}
+	return c.forgetServed() // it was told to go back
+}
+
+// Copy copies the embedded store of a stopped server to c's external etcd, under
+// c's prefix, where nothing may be yet. fromPrefix is that of the embedded one.
+func Copy(ctx context.Context, c Config, fromPrefix string, progress func(keys int)) (err error) {
+	c = c.withDefaults()
+	if len(c.Etcd.Endpoints) == 0 {
+		return errors.New("where to copy the store to is not set: --etcd-endpoints")
+	}
+	if _, err := os.Stat(c.path(etcdDirName)); err != nil {
+		return fmt.Errorf("no store in %s", c.DataDir)
+	}
+	last, err := c.readServed()
+	if err != nil {
+		return err
+	}
+	from, err := OpenBackend(ctx, Config{DataDir: c.DataDir, Prefix: fromPrefix, Log: c.Log, existing: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	if last != nil {
+		has, err := from.Store.HasMark(ctx, last.Mark)
+		if err != nil {
+			return err
+		}
+		if !has {
+			return fmt.Errorf("the store in %s is older than the one that it served last, in %s: there is nothing in it to copy", c.DataDir, last.Place)
+		}
+	}
+	to, err := store.Dial(c.Etcd)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	return from.Store.Copy(ctx, to, c.Prefix, progress)
 }
 
 // openSealed opens the store of a stopped server, or an external one, with its

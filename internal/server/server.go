@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -28,6 +29,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/proxy"
 	"github.com/lanyard-io/lanyard/internal/signing"
+	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/sts"
 	"github.com/lanyard-io/lanyard/internal/trust"
 	"github.com/lanyard-io/lanyard/internal/vault"
@@ -38,6 +40,8 @@ type Server struct {
 	c        Config
 	names    *names.Names
 	instance *model.Instance
+	served   *served // nil when the data directory has served no store
+	newStore bool    // it has no identity card yet
 	backend  *Backend
 	audit    *audit.Log
 	keys     *signing.Keys
@@ -77,7 +81,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	}()
 	for _, open := range []func(context.Context) error{
 		// What may be refused comes first: a refused start changes nothing.
-		s.openStore, s.listen, s.openInstance, s.openTLS, s.openWebhooks, s.openKeys, s.openSurfaces, s.openClusterDNS, s.writeFiles,
+		s.openStore, s.listen, s.openServed, s.openInstance, s.openTLS, s.openWebhooks, s.openKeys, s.openSurfaces, s.openClusterDNS, s.writeFiles,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -93,8 +97,23 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	if err := os.MkdirAll(s.c.DataDir, 0o700); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
 	}
+	if s.served, err = s.c.readServed(); err != nil {
+		return err
+	}
+	if err := s.c.checkReplica(); err != nil {
+		return err
+	}
 	s.metrics = obs.NewRegistry()
+	s.c.existing = (s.served != nil || s.c.follower()) && !s.c.SwitchStore
+	if s.c.existing && len(s.c.Etcd.Endpoints) == 0 {
+		if _, err := os.Stat(s.c.path(etcdDirName)); errors.Is(err, fs.ErrNotExist) {
+			return s.c.noStore(s.served) // rather than after making its files
+		}
+	}
 	s.backend, err = OpenBackend(ctx, s.c)
+	if errors.Is(err, store.ErrNoStore) {
+		return s.c.noStore(s.served)
+	}
 	return err
 }
 
@@ -103,8 +122,10 @@ func (s *Server) openInstance(ctx context.Context) (err error) {
 	if s.backend.Sealer, err = s.c.sealer(ctx, s.backend.Store); err != nil {
 		return err
 	}
-	s.instance, err = s.c.instance(ctx, s.backend.Store)
-	return err
+	if s.instance, err = s.c.instance(ctx, s.backend.Store); err != nil {
+		return err
+	}
+	return s.setAside()
 }
 
 // openKeys opens the audit log, the admin and the signing keys.
@@ -238,12 +259,15 @@ func (s *Server) State() State {
 // Names are the names that the server answers to.
 func (s *Server) Names() *names.Names { return s.names }
 
-func (s *Server) writeFiles(context.Context) error {
+func (s *Server) writeFiles(ctx context.Context) error {
 	state, err := json.MarshalIndent(s.State(), "", "  ")
 	if err != nil {
 		return err
 	}
-	return writeFile(s.c.path(stateFileName), append(state, '\n'), 0o600)
+	if err := writeFile(s.c.path(stateFileName), append(state, '\n'), 0o600); err != nil {
+		return err
+	}
+	return s.noteServed(ctx)
 }
 
 // Run serves until ctx ends or a part fails, lets requests in flight finish,
@@ -292,6 +316,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.c.Log.InfoContext(ctx, "ready", "listen", s.State().Listen, "address", s.c.Address)
 
 	err := front.Wait()
+	if err := s.noteServed(ctx); err != nil { // a copy that is made now is complete
+		s.c.Log.WarnContext(ctx, "cannot note how far the store is", "error", err)
+	}
 	stopBack()
 	backErr := back.Wait()
 	if errors.Is(backErr, context.Canceled) {

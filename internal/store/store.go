@@ -38,6 +38,8 @@ type Config struct {
 	// Compact makes Run drop etcd's history of more than an hour ago. For an
 	// etcd of our own: in a shared one its operator decides.
 	Compact bool
+	// Existing refuses to begin a new store, with ErrNoStore.
+	Existing bool
 	// Sole says that nobody else writes to this etcd, as when it runs inside the
 	// process. Every finished write is then in the View already, and Fresh needs
 	// not ask etcd.

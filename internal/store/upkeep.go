@@ -26,6 +26,9 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	if err != nil {
 		return readError(err)
 	}
+	if len(resp.Kvs) == 0 && s.c.Existing {
+		return ErrNoStore
+	}
 	if len(resp.Kvs) == 0 {
 		txn, err := s.c.Client.Txn(ctx).
 			If(clientv3.Compare(clientv3.CreateRevision(s.formatKey()), "=", 0)).
@@ -38,6 +41,9 @@ func (s *Store) checkFormat(ctx context.Context) error {
 			return nil
 		}
 		return s.checkFormat(ctx) // another replica was first
+	}
+	if string(resp.Kvs[0].Value) == copying {
+		return errCopying
 	}
 	v, err := strconv.Atoi(string(resp.Kvs[0].Value))
 	if err != nil {
