@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // The tests here mutate pods that were mutated before: by this webhook, by
@@ -172,25 +170,5 @@ func TestMountWithoutItsVolume(t *testing.T) {
 	uniqueMounts(t, got)
 	if n := len(dig(t, got, "spec", "volumes").([]any)); n != 1 {
 		t.Errorf("%d volumes, want 1", n)
-	}
-}
-
-func TestForeignVolumeAtOurPath(t *testing.T) {
-	c := config()
-	c.Trust = &Trust{ConfigMap: "ca"}
-	got, p := mutated(t, c, podOf("", `"volumes":[{"name":"mine","emptyDir":{}},{"name":"`+volumeName+`","emptyDir":{}}],
-		"containers":[{"name":"app","volumeMounts":[{"name":"mine","mountPath":"/var/run/secrets/azure/wi"}]},{"name":"b"}]`), account(clientIDNote, clientID))
-	uniqueMounts(t, got)
-	wantEnv(t, got, "containers", 0, standard...) // no variable names a file that is not there
-	if n := len(env(t, got, "containers", 1)); n != 7 {
-		t.Errorf("the other container has %d variables, want 7", n)
-	}
-	wantWarning(t, p, "container app mounts a volume of its own at /var/run/secrets/azure/wi: it stays")
-	volumes := dig(t, got, "spec", "volumes").([]any)
-	if diff := cmp.Diff(parse(t, `{"name":"mine","emptyDir":{}}`), volumes[0]); diff != "" {
-		t.Errorf("the workload's volume (-want +got):\n%s", diff)
-	}
-	if volumes[1].(map[string]any)["projected"] == nil {
-		t.Errorf("our volume = %v", volumes[1])
 	}
 }

@@ -17,18 +17,22 @@ type variable struct {
 	notProxy    bool   // is not for the proxy sidecar
 }
 
+func (v *variable) element(value string) []byte {
+	return fmt.Appendf(nil, `{"name":%s,"value":%s}`, quote(v.name), quote(value))
+}
+
 // variables are those that are due, in upstream's order; ones without a value are not.
 func (m *mutation) variables() []variable {
 	var vars []variable
 	add := func(v variable) {
 		if v.value != "" {
-			v.json = fmt.Appendf(nil, `{"name":%s,"value":%s}`, quote(v.name), quote(v.value))
+			v.json = v.element(v.value)
 			vars = append(vars, v)
 		}
 	}
-	add(variable{name: "AZURE_CLIENT_ID", value: m.values.clientID})
+	add(variable{name: clientVariable, value: m.values.clientID})
 	add(variable{name: "AZURE_TENANT_ID", value: m.values.tenantID})
-	add(variable{name: "AZURE_FEDERATED_TOKEN_FILE", value: m.tokenFile()})
+	add(variable{name: tokenVariable, value: m.tokenFile(m.token.mounts[0]), file: true})
 	add(variable{name: "AZURE_AUTHORITY_HOST", value: m.c.authority()})
 	if t := m.c.TokenProxy; m.values.binding {
 		add(variable{name: "AZURE_KUBERNETES_TOKEN_PROXY", value: t.URL})
@@ -67,6 +71,9 @@ const javaOptions = "JDK_JAVA_OPTIONS"
 func javaTrust(mount string) string { return "-Djavax.net.ssl.trustStore=" + mount + "/" + javaFile }
 
 const (
+	clientVariable = "AZURE_CLIENT_ID"
+	tokenVariable  = "AZURE_FEDERATED_TOKEN_FILE"
+
 	caFile = "AZURE_KUBERNETES_CA_FILE"
 	caData = "AZURE_KUBERNETES_CA_DATA"
 )
@@ -92,7 +99,8 @@ func (m *mutation) patchContainer(l *list, i int) {
 		if found || !m.due(n, v) {
 			continue
 		}
-		env = append(env, v.json)
+		_, element := m.valueAt(n, v)
+		env = append(env, element)
 	}
 	m.extend(path+"/env", n.envState, env)
 	m.extend(path+"/volumeMounts", n.mountState, m.newMounts(n))
@@ -106,7 +114,7 @@ func (m *mutation) due(n *container, v *variable) bool {
 	switch {
 	case v.notProxy && string(n.name) == proxyName:
 		return false
-	case v.file && m.token.foreign(n):
+	case v.file && n.place == "":
 		return false
 	case v.rival != "":
 		return !slices.ContainsFunc(n.env, func(e envVar) bool { return string(e.name) == v.rival && !m.old.wrote(n, e) })
@@ -117,14 +125,18 @@ func (m *mutation) due(n *container, v *variable) bool {
 // has tells whether the container has the variable already, and whether with a
 // value of its own that is not ours. One that merely looks like ours is noted.
 func (m *mutation) has(n *container, v *variable) (found, conflict bool) {
+	var value string
 	for _, e := range n.env {
 		if string(e.name) != v.name {
 			continue
 		}
+		if !found {
+			value, _ = m.valueAt(n, v)
+		}
 		found = true
 		switch {
 		case m.old.wrote(n, e):
-		case !e.from && string(e.value) == v.value:
+		case !e.from && string(e.value) == value:
 			m.kept[string(n.name)] = append(m.kept[string(n.name)], v.name)
 		default:
 			conflict = true
@@ -145,8 +157,10 @@ func (m *mutation) refresh(n *container, path string) {
 		switch {
 		case j < 0 || !m.due(n, &m.vars[j]):
 			gone = append(gone, i)
-		case m.vars[j].value != string(e.value):
-			m.op("replace", at(path, i)+"/value", quote(m.vars[j].value))
+		default:
+			if value, _ := m.valueAt(n, &m.vars[j]); value != string(e.value) {
+				m.op("replace", at(path, i)+"/value", quote(value))
+			}
 		}
 	}
 	for _, i := range slices.Backward(gone) { // from the end: the rest keep their places
@@ -184,6 +198,8 @@ type injected struct {
 	Version int                 `json:"v"`
 	Env     map[string]string   `json:"env"`            // what containers were given
 	Kept    map[string][]string `json:"kept,omitempty"` // but these had the same values of their own
+
+	Audience string `json:"audience,omitempty"` // of the token, unless it is the usual one
 }
 
 // injects tells whether a variable is one that some configuration injects. The
@@ -191,7 +207,7 @@ type injected struct {
 // others put into the pod.
 func injects(name, value string) bool {
 	switch name {
-	case "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST",
+	case clientVariable, "AZURE_TENANT_ID", tokenVariable, "AZURE_AUTHORITY_HOST",
 		"AZURE_KUBERNETES_TOKEN_PROXY", "AZURE_KUBERNETES_SNI_NAME", caFile, caData,
 		"AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER":
 		return true
@@ -213,7 +229,11 @@ func readInjected(text string) injected {
 
 // wrote tells whether a variable is as an earlier mutation left it.
 func (in *injected) wrote(n *container, e envVar) bool {
-	if len(in.Env) == 0 || e.from || len(e.value) == 0 || in.Env[string(e.name)] != string(e.value) {
+	if len(in.Env) == 0 || e.from || len(e.value) == 0 {
+		return false
+	}
+	earlier, injected := in.Env[string(e.name)]
+	if !injected || earlier != string(e.value) && !movedTo(n.place, string(e.name), []byte(earlier), e.value) {
 		return false
 	}
 	return !slices.Contains(in.Kept[string(n.name)], string(e.name))

@@ -69,11 +69,11 @@ func mutate(c *Config, p *pod, namespace string, account Account) (Patch, error)
 		return Patch{}, nil
 	}
 	m := &mutation{c: c, p: p, namespace: namespace, account: account, kept: map[string][]string{}}
+	m.old = readInjected(p.noted[injectedNote])
 	if err := m.readValues(); err != nil {
 		return Patch{}, err
 	}
-	m.old = readInjected(p.noted[injectedNote])
-	m.token = m.planToken()
+	m.planToken()
 	m.vars = m.variables()
 
 	m.patchVolumes()

@@ -96,6 +96,9 @@ func (m *mutation) remember() string {
 	for _, v := range m.vars {
 		in.Env[v.name] = v.value
 	}
+	if audience := m.audience(); audience != defaultAudience {
+		in.Audience = audience
+	}
 	b, err := json.Marshal(in)
 	if err != nil {
 		panic(fmt.Sprintf("marshalling strings: %v", err)) // cannot happen

@@ -40,37 +40,14 @@ type volume struct {
 	name      []byte
 	projected []byte // raw; nil if the volume is of another kind
 	sources   []byte // raw; of projected
+	kind      []byte // of the volume, if another one
+	source    []byte // raw; of that kind
 }
 
 type alias struct {
 	ip     []byte
 	names  [][]byte
 	listed state
-}
-
-// list is one of the pod's lists of containers.
-type list struct {
-	path  string // of the array, as a JSON pointer
-	state state
-	items []container
-}
-
-type container struct {
-	name       []byte
-	envState   state
-	env        []envVar
-	mountState state
-	mounts     []mount
-}
-
-type envVar struct {
-	name  []byte
-	value []byte
-	from  bool // by valueFrom
-}
-
-type mount struct {
-	name, path []byte
 }
 
 // Names that users write. The keys are upstream's.
@@ -226,7 +203,8 @@ func (p *pod) readVolumes(c *cursor) {
 			case "projected":
 				v.readProjected(c)
 			default:
-				c.skip()
+				v.kind = c.name
+				v.source = c.skip()
 			}
 		}
 		p.volumes = append(p.volumes, v)
@@ -275,80 +253,6 @@ func (p *pod) readAliases(c *cursor) {
 			}
 		}
 		p.aliases = append(p.aliases, a)
-	}
-}
-
-func (l *list) read(c *cursor) {
-	l.state, l.items = absent, nil
-	if !c.enter('[', strings.ReplaceAll(l.path[1:], "/", ".")) {
-		return
-	}
-	l.state = present
-	for c.elem() {
-		if c.peek() != '{' {
-			c.fail("a container is not an object")
-			return
-		}
-		var n container
-		for in := c.enter('{', "a container"); in && c.key(); {
-			switch string(c.name) {
-			case "name":
-				n.name = c.text("a container's name")
-			case "env":
-				n.readEnv(c)
-			case "volumeMounts":
-				n.readMounts(c)
-			default:
-				c.skip()
-			}
-		}
-		l.items = append(l.items, n)
-	}
-}
-
-func (n *container) readEnv(c *cursor) {
-	n.envState, n.env = absent, nil
-	if !c.enter('[', "a container's env") {
-		return
-	}
-	n.envState = present
-	for c.elem() {
-		var e envVar
-		for in := c.enter('{', "a variable"); in && c.key(); {
-			switch string(c.name) {
-			case "name":
-				e.name = c.text("a variable's name")
-			case "value":
-				e.value = c.text("a variable's value")
-			case "valueFrom":
-				e.from = string(c.skip()) != "null"
-			default:
-				c.skip()
-			}
-		}
-		n.env = append(n.env, e)
-	}
-}
-
-func (n *container) readMounts(c *cursor) {
-	n.mountState, n.mounts = absent, nil
-	if !c.enter('[', "a container's volumeMounts") {
-		return
-	}
-	n.mountState = present
-	for c.elem() {
-		var m mount
-		for in := c.enter('{', "a mount"); in && c.key(); {
-			switch string(c.name) {
-			case "name":
-				m.name = c.text("a mount's name")
-			case "mountPath":
-				m.path = c.text("a mount's path")
-			default:
-				c.skip()
-			}
-		}
-		n.mounts = append(n.mounts, m)
 	}
 }
 

@@ -65,6 +65,35 @@ func listOf(t *rapid.T, o object, field string, most int, item func(i int) objec
 	}
 }
 
+// drawSources draws sources of a projected volume: a webhook's, and a workload's.
+func drawSources(t *rapid.T) []any {
+	list := []any{}
+	for range rapid.IntRange(0, 2).Draw(t, "sources") {
+		list = append(list, exact(t, []byte(rapid.SampledFrom(slices.Concat(ourSources, theirSources)).Draw(t, "source"))))
+	}
+	return list
+}
+
+var (
+	ourSources = []string{
+		tokenSource(defaultAudience, fileV16), tokenSource(defaultAudience, fileV15),
+		`{"configMap":{"name":"kube-root-ca.crt","items":[{"key":"ca.crt","path":"ca-cert/ca.crt"}],"optional":false}}`,
+		`{"downwardAPI":{"items":[{"fieldRef":{"apiVersion":"v1","fieldPath":"metadata.annotations['lanyard.io/ca-certificates']"},"path":"trust/ca.crt"}]}}`,
+	}
+	theirSources = []string{
+		tokenSource("https://my.api", fileV16), tokenSource(defaultAudience, "tok"),
+		`{"configMap":{"name":"ca","items":[{"key":"ca.crt","path":"ca.crt"}]}}`, `{"configMap":{"name":"all"}}`,
+		`{"configMap":{"name":"two","items":[{"key":"a","path":"trust/ca.crt"},{"key":"b","path":"b"}]}}`,
+		`{"secret":{"name":"s"}}`, `{"downwardAPI":{"items":[{"fieldRef":{"fieldPath":"metadata.labels"},"path":"trust/ca.crt"}]}}`,
+		`{"podCertificate":{"keyType":"ED25519"}}`, `{}`,
+		`{"serviceAccountToken":{"audience":"api://AzureADTokenExchange","path":"token/azure-identity-token","futureField":1}}`,
+	}
+)
+
+func tokenSource(audience, file string) string {
+	return fmt.Sprintf(`{"serviceAccountToken":{"audience":%q,"expirationSeconds":3600,"path":%q}}`, audience, file)
+}
+
 type podShape struct{ ours bool } // whether volumes and memory may be of earlier mutations
 
 func (s podShape) draw(t *rapid.T) object {
@@ -83,7 +112,7 @@ func (s podShape) draw(t *rapid.T) object {
 		case 0:
 			v["emptyDir"] = unknown(t, object{}, 1)
 		case 1:
-			v["projected"] = object{"defaultMode": json.Number("420"), "sources": []any{}}
+			v["projected"] = object{"defaultMode": json.Number("420"), "sources": drawSources(t)}
 		}
 		return unknown(t, v, 2)
 	})
@@ -123,10 +152,15 @@ func (s podShape) container(t *rapid.T, name string, volumes []string) object {
 		}
 		return unknown(t, e, 1)
 	})
-	paths := []string{"/tmp", "/var/run/secrets/azure/wi", "/var/run/secrets/azure/tokens", "/data"}
+	paths := rapid.Permutation([]string{"/tmp", "/var/run/secrets/azure/wi", "/var/run/secrets/azure/tokens", "/data",
+		"/var/run/secrets/azure/wi/0123abcd", "/var/run/secrets/azure/wi/a/b", "/var/run/secrets/azure/", "/var/run//secrets", "/run/secrets",
+		"/lanyard.io", "/var/run/secrets/lanyard.io/x"}).Draw(t, "paths")
 	listOf(t, n, "volumeMounts", 3, func(i int) object {
-		path := paths[(i+len(name))%len(paths)]
-		return unknown(t, object{"name": rapid.SampledFrom(volumes).Draw(t, "mount"), "mountPath": path}, 1)
+		mt := object{"name": rapid.SampledFrom(volumes).Draw(t, "mount"), "mountPath": paths[i]}
+		if rapid.Bool().Draw(t, "read-only") {
+			mt["readOnly"] = true
+		}
+		return unknown(t, mt, 1)
 	})
 	return unknown(t, n, 3)
 }

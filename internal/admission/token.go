@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 )
 
 // The volume and its paths. Upstream v1.6 names its volume by a hash of the
-// pod's name, v1.5 by a constant; both are recognised by where they are mounted.
+// pod's name, v1.5 by a constant.
 const (
 	volumePrefix  = "azure-workload-identity-reserved-"
 	volumeName    = volumePrefix + "token"
@@ -28,94 +29,67 @@ const (
 // tokenVolume is the plan for the pod's projected volumes: usually one, more
 // when the pod was mutated by others before.
 type tokenVolume struct {
-	name    string   // of the volume that new mounts use
-	own     []string // names that are ours to define
-	missing []string // of own: mounted, but without a volume
-	mounts  []string // where each container gets it; the first one is what the variables name
-	also    string   // the other layout's path, if a container has the volume there
+	name     string   // of the volume that new mounts use
+	own      []string // names that are ours to define
+	missing  []string // of own: mounted, but without a volume
+	mounts   []string // where containers get it; the first one is what the variables name
+	v16, v15 bool     // the files that the volumes must hold
 }
 
-func (m *mutation) planToken() tokenVolume {
-	t := tokenVolume{mounts: []string{mountV16}}
+func (m *mutation) planToken() {
+	m.token = tokenVolume{mounts: []string{mountV16}}
+	t := &m.token
 	switch m.c.Layout {
 	case LayoutV15:
 		t.mounts = []string{mountV15}
 	case LayoutBoth:
 		t.mounts = []string{mountV16, mountV15}
 	}
-	for _, v := range m.p.volumes {
-		reserved := bytes.HasPrefix(v.name, []byte(volumePrefix)) || string(v.name) == volumeNameV15
-		if reserved && v.projected != nil || string(v.name) == volumeName {
-			t.own = append(t.own, string(v.name))
-		}
-	}
-	for _, l := range []*list{&m.p.inits, &m.p.containers} {
-		for i := range l.items {
-			t.recognise(&l.items[i])
-		}
-	}
+	t.v16, t.v15 = t.mounts[0] == mountV16, t.mounts[len(t.mounts)-1] == mountV15
+	m.recognise(t)
 	switch {
 	case t.name != "":
 	case len(t.own) > 0:
 		t.name = t.own[0]
 	default:
-		t.name, t.own, t.missing = volumeName, []string{volumeName}, []string{volumeName}
+		t.name = m.p.freeName()
+		t.own, t.missing = []string{t.name}, []string{t.name}
 	}
-	if t.also != "" {
-		m.warn("the pod has the token in two layouts: at %s, and already at %s", t.mounts[0], t.also)
-	}
-	return t
-}
-
-// recognise notes a container's mounts at the token's paths.
-func (t *tokenVolume) recognise(n *container) {
-	for _, mt := range n.mounts {
-		path := string(bytes.TrimRight(mt.path, "/"))
-		if path != mountV16 && path != mountV15 {
-			continue
-		}
-		if !slices.Contains(t.own, string(mt.name)) {
-			if !bytes.HasPrefix(mt.name, []byte(volumePrefix)) {
+	also := ""
+	for n := range m.p.all() {
+		n.place = m.place(n)
+		for i := range n.mounts {
+			mt := &n.mounts[i]
+			if !t.ours(mt) || !known(mt.path) {
 				continue
 			}
-			t.own = append(t.own, string(mt.name))
-			t.missing = append(t.missing, string(mt.name))
+			v15 := string(mt.path) == mountV15
+			t.v16, t.v15 = t.v16 || !v15 && m.tokenFile(string(mt.path)) == string(mt.path)+"/"+fileV16, t.v15 || v15
+			if n.place != string(mt.path) && !slices.Contains(t.mounts, string(mt.path)) {
+				also = string(mt.path)
+			}
 		}
-		if t.name == "" {
-			t.name = string(mt.name)
-		}
-		if !slices.Contains(t.mounts, path) {
-			t.also = path
-		}
+	}
+	if also != "" {
+		m.warn("the pod has the token in two layouts: at %s, and already at %s", t.mounts[0], also)
 	}
 }
 
-// mounted is the container's mount at a path, nil if there is none.
-func (n *container) mounted(path string) *mount {
-	for i := range n.mounts {
-		if string(bytes.TrimRight(n.mounts[i].path, "/")) == path {
-			return &n.mounts[i]
+// freeName is a volume's name that the pod does not use.
+func (p *pod) freeName() string {
+	used := func(name string) bool {
+		for n := range p.all() {
+			if slices.ContainsFunc(n.mounts, func(mt mount) bool { return string(mt.name) == name }) {
+				return true
+			}
 		}
+		return p.defines(name)
 	}
-	return nil
-}
-
-// foreign tells that the container has a volume of its own where the variables point.
-func (t *tokenVolume) foreign(n *container) bool {
-	mt := n.mounted(t.mounts[0])
-	return mt != nil && !slices.Contains(t.own, string(mt.name))
-}
-
-// reads tells whether the volume must hold the file of a mount's layout.
-func (t *tokenVolume) reads(path string) bool {
-	return slices.Contains(t.mounts, path) || t.also == path
-}
-
-func (m *mutation) tokenFile() string {
-	if m.token.mounts[0] == mountV15 {
-		return mountV15 + "/" + fileV15
+	name := volumeName
+	for i := 2; used(name); i++ {
+		name = volumeName + "-" + strconv.Itoa(i)
 	}
-	return mountV16 + "/" + fileV16
+	return name
 }
 
 func (m *mutation) patchVolumes() {
@@ -128,8 +102,6 @@ func (m *mutation) patchVolumes() {
 		path := at("/spec/volumes", i)
 		switch {
 		case !slices.Contains(m.token.own, string(v.name)):
-		case v.projected == nil:
-			m.op("replace", path, fmt.Appendf(nil, `{"name":%s,"projected":{"sources":%s}}`, quote(v.name), sources))
 		case !sameJSON(v.sources, sources):
 			m.op("add", path+"/projected/sources", sources)
 		}
@@ -137,15 +109,23 @@ func (m *mutation) patchVolumes() {
 	m.extend("/spec/volumes", m.p.volumeState, added)
 }
 
+// audience is the token's.
+func (m *mutation) audience() string {
+	if m.values.binding {
+		return m.c.TokenProxy.Audience
+	}
+	return m.c.audience()
+}
+
 // sources are what the volume projects, spelt as the API server would default it.
 func (m *mutation) sources() []byte {
-	audience := m.c.audience()
-	if m.values.binding {
-		audience = m.c.TokenProxy.Audience
-	}
+	audience := m.audience()
 	var items [][]byte
-	for _, l := range []struct{ mount, file string }{{mountV16, fileV16}, {mountV15, fileV15}} {
-		if m.token.reads(l.mount) {
+	for _, l := range []struct {
+		needed bool
+		file   string
+	}{{m.token.v16, fileV16}, {m.token.v15, fileV15}} {
+		if l.needed {
 			items = append(items, fmt.Appendf(nil, `{"serviceAccountToken":{"audience":%s,"expirationSeconds":%d,"path":"%s"}}`,
 				quote(audience), m.values.expiration, l.file))
 		}
@@ -215,13 +195,17 @@ func (t *tokenVolume) mountJSON(path string) []byte {
 // newMounts are the mounts that a container lacks.
 func (m *mutation) newMounts(n *container) [][]byte {
 	var items [][]byte
-	for _, path := range m.token.mounts {
-		mt := n.mounted(path)
+	m.warnOfPlace(n)
+	if n.place != "" && !m.token.has(n, n.place) {
+		items = append(items, m.token.mountJSON(n.place))
+	}
+	for _, path := range m.token.mounts[1:] {
 		switch {
-		case mt == nil:
+		case path == n.place, m.token.has(n, path):
+		case m.free(n, path):
 			items = append(items, m.token.mountJSON(path))
-		case !slices.Contains(m.token.own, string(mt.name)):
-			m.warn("container %s mounts a volume of its own at %s: it stays", clip(n.name), path)
+		default:
+			m.warn("container %s mounts a volume of its own at or around %s: it stays", clip(n.name), path)
 		}
 	}
 	return items

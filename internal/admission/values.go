@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,10 +59,8 @@ func (m *mutation) readIdentity() error {
 				return err
 			}
 		}
-	case m.p.noted[clientIDNote] != "":
-		m.warn("annotation %s belongs on service account %s, not on the pod", clientIDNote, m.account.Name)
 	default:
-		m.warn("service account %s has no annotation %s", m.account.Name, clientIDNote)
+		m.warnOfNoClient()
 	}
 	if v.tenantID == "" {
 		v.tenantID = m.c.TenantID
@@ -70,6 +69,46 @@ func (m *mutation) readIdentity() error {
 		return m.doubt("annotation %s of service account %s is %q, not a GUID", tenantIDNote, m.account.Name, clip(v.tenantID))
 	}
 	return nil
+}
+
+// warnOfNoClient speaks of the containers that bring no client id of their own.
+func (m *mutation) warnOfNoClient() {
+	var lack []string
+	bring := false
+	for n := range m.p.all() {
+		switch name := string(n.name); {
+		case m.skips(n.name), name == proxyName, name == redirectName:
+		case m.brings(n, clientVariable):
+			bring = true
+		default:
+			lack = append(lack, clip(name))
+		}
+	}
+	whose := ""
+	switch {
+	case len(lack) == 0 && bring:
+		return
+	case bring && len(lack) == 1:
+		whose = fmt.Sprintf(", and container %s has no %s of its own", lack[0], clientVariable)
+	case bring:
+		whose = fmt.Sprintf(", and container %s and %d more have no %s of their own", lack[0], len(lack)-1, clientVariable)
+	}
+	if m.p.noted[clientIDNote] != "" {
+		m.warn("annotation %s belongs on service account %s, not on the pod", clientIDNote, m.account.Name)
+		return
+	}
+	m.warn("service account %s has no annotation %s%s", m.account.Name, clientIDNote, whose)
+}
+
+// brings tells whether the container sets a variable itself. What an envFrom
+// brings cannot be seen here: it is believed, unless its prefix makes other names.
+func (m *mutation) brings(n *container, name string) bool {
+	for _, e := range slices.Backward(n.env) { // the last one counts
+		if string(e.name) == name && !m.old.wrote(n, e) {
+			return e.from || len(e.value) > 0
+		}
+	}
+	return slices.ContainsFunc(n.from, func(prefix []byte) bool { return strings.HasPrefix(name, string(prefix)) })
 }
 
 // doubt warns of a value; a strict configuration refuses it.

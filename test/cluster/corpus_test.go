@@ -274,8 +274,20 @@ func additions(t *testing.T, path string, want, got any) (added []string) {
 	return added
 }
 
-// reserved says whether a volume is one that an earlier webhook has put there, and
-// that ours brings up to date.
+// earlier says whether a volume is one that an earlier webhook has put there, and
+// that ours brings up to date: one with the token alone.
+func earlier(v any) bool {
+	volume, _ := v.(object)
+	projected, _ := volume["projected"].(object)
+	sources, _ := projected["sources"].([]any)
+	if !reserved(v) || len(sources) != 1 {
+		return false
+	}
+	token, _ := sources[0].(object)["serviceAccountToken"].(object)
+	return token["audience"] == "api://AzureADTokenExchange"
+}
+
+// reserved says whether a volume has the name and form of a webhook's.
 func reserved(v any) bool {
 	volume, _ := v.(object)
 	name, _ := volume["name"].(string)
@@ -288,7 +300,7 @@ func listAdditions(t *testing.T, path string, want, got []any) (added []string) 
 	i := 0
 	for _, element := range got {
 		if i < len(want) && identity(want[i]) == identity(element) {
-			if path != ".spec.volumes" || !reserved(want[i]) || !reserved(element) {
+			if path != ".spec.volumes" || !earlier(want[i]) || !reserved(element) {
 				added = append(added, additions(t, path+"["+identity(element)+"]", want[i], element)...)
 			}
 			i++
@@ -339,7 +351,7 @@ func ours(path string, v any) bool {
 		return true
 	case strings.HasPrefix(last, "volumeMounts["):
 		mount, _ := element["mountPath"].(string)
-		return element["readOnly"] == true && (mount == "/var/run/secrets/azure/wi" || mount == "/var/run/secrets/azure/tokens")
+		return element["readOnly"] == true && slices.Contains(places, mount)
 	case strings.HasPrefix(last, "env["):
 		return slices.Contains(variables, name)
 	}
@@ -350,6 +362,12 @@ func ours(path string, v any) bool {
 var variables = []string{
 	"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST",
 	"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
+}
+
+// places are where containers get the token; the last two where volumes of their
+// own are in the way.
+var places = []string{
+	"/var/run/secrets/azure/wi", "/var/run/secrets/azure/tokens", "/var/run/secrets/lanyard.io", "/lanyard.io",
 }
 
 // ofTheServer is what the API server sets differently on every pod.
