@@ -12,7 +12,7 @@ PLATFORMS ?= linux/amd64,linux/arm64
 REGISTRY  ?= localhost
 TAG       ?= dev
 
-.PHONY: help build images chart demo test terraform arm64 cluster cluster-test check race bench bench-scale fuzz clean
+.PHONY: help build images chart demo test terraform arm64 cluster cluster-test check vulnerable race bench bench-scale fuzz clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,12 +50,18 @@ cluster: ## Start a Kubernetes node without Docker (CLUSTER=node|api, DIR), and 
 cluster-test: build ## The tests on that Kubernetes only; shows what they do, and the pod's log
 	@LANYARD_CACHE='$(CACHE)' test/cluster/run -v
 
-check: ## Formatting, vet and static analysis
-	@test -z "$$(gofmt -l .)" || { echo 'not gofmt-ed:'; gofmt -l .; exit 1; }
+check: ## Formatting, tidy modules, vet and static analysis
+	@test -z "$$(gofmt -s -l .)" || { echo 'not as gofmt -s has it:'; gofmt -s -l .; exit 1; }
+	$(GO) mod tidy -diff
+	cd test/clients && $(GO) mod tidy -diff
+	cd test/cluster && $(GO) mod tidy -diff
 	$(GO) vet ./...
 	cd test/clients && $(GO) vet ./...
 	cd test/cluster && $(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+vulnerable: ## Known faults in what we depend on; asks the public database of Go
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 race: ## The tests under the race detector
 	@$(KUBERNETES) $(GO) test -race ./...
