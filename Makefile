@@ -12,7 +12,7 @@ PLATFORMS ?= linux/amd64,linux/arm64
 REGISTRY  ?= localhost
 TAG       ?= dev
 
-.PHONY: help build images chart demo test terraform arm64 cluster cluster-test check vulnerable race bench bench-scale fuzz clean
+.PHONY: help build images chart demo test terraform arm64 cluster cluster-test faults check vulnerable race bench bench-scale fuzz clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,14 +50,19 @@ cluster: ## Start a Kubernetes node without Docker (CLUSTER=node|api, DIR), and 
 cluster-test: build ## The tests on that Kubernetes only; shows what they do, and the pod's log
 	@LANYARD_CACHE='$(CACHE)' test/cluster/run -v
 
+faults: build ## Break servers and etcd on purpose, under load; prints a table; some 40 minutes, root for all of it
+	@test/faults/run
+
 check: ## Formatting, tidy modules, vet and static analysis
 	@test -z "$$(gofmt -s -l .)" || { echo 'not as gofmt -s has it:'; gofmt -s -l .; exit 1; }
 	$(GO) mod tidy -diff
 	cd test/clients && $(GO) mod tidy -diff
 	cd test/cluster && $(GO) mod tidy -diff
+	cd test/faults && $(GO) mod tidy -diff
 	$(GO) vet ./...
 	cd test/clients && $(GO) vet ./...
 	cd test/cluster && $(GO) vet ./...
+	cd test/faults && $(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 vulnerable: ## Known faults in what we depend on; asks the public database of Go

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+// row is one kind of fault.
+type row struct {
+	name  string
+	short bool   // is part of the short form
+	needs string // "root", or nothing
+	run   func(context.Context, *suite, *report) error
+}
+
+func main() {
+	s := &suite{sp: newSpawner()}
+	flag.StringVar(&s.lanyard, "lanyard", "bin/lanyard", "the built program")
+	flag.StringVar(&s.etcd, "etcd", "etcd", "etcd's program")
+	flag.BoolVar(&s.short, "short", false, "the short form")
+	flag.BoolVar(&s.verbose, "v", false, "say what is being done")
+	only := flag.String("only", "", "run the rows whose name fits this regular expression")
+	list := flag.Bool("list", false, "list the rows and end")
+	flag.Parse()
+	if *list {
+		for _, r := range rows() {
+			fmt.Println(r.name)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code, err := s.main(ctx, regexp.MustCompile(*only))
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "faults:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func (s *suite) main(ctx context.Context, only *regexp.Regexp) (code int, err error) {
+	if s.dir, err = os.MkdirTemp(dataRoot(), "lanyard-faults-"); err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(s.dir)
+	began := time.Now()
+	var reports []*report
+	for _, r := range rows() {
+		if s.short && !r.short || !only.MatchString(r.name) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return 1, ctx.Err()
+		}
+		one := s.one(ctx, r)
+		reports = append(reports, one)
+		if !one.ok() || one.skipped != "" && os.Getenv("CI") != "" {
+			code = 1
+		}
+	}
+	printTable(os.Stdout, reports)
+	printFaults(os.Stdout, reports)
+	fmt.Printf("\n%d rows in %s\n", len(reports), time.Since(began).Round(time.Second))
+	return code, nil
+}
+
+// dataRoot is where data goes: into memory where there is enough, for a killed process
+// loses nothing that it wrote, and the mood of a disk that others use would be judged
+// with the servers. The rows about disks bring their own.
+func dataRoot() string {
+	const shm, enough = "/dev/shm", 4 << 30
+	var fs syscall.Statfs_t
+	if os.Getenv("TMPDIR") == "" && syscall.Statfs(shm, &fs) == nil && fs.Bavail*uint64(fs.Bsize) > enough {
+		return shm
+	}
+	return ""
+}
+
+// rowLimit ends a row that hangs.
+const rowLimit = 15 * time.Minute
+
+func (s *suite) one(ctx context.Context, r row) *report {
+	one := &report{suite: s, name: r.name, began: time.Now(), counts: map[string]int{}}
+	if r.needs == "root" && os.Getuid() != 0 {
+		one.skipped = "it needs root"
+		return one
+	}
+	ctx, cancel := context.WithTimeout(ctx, rowLimit)
+	defer cancel()
+	fmt.Fprintf(os.Stderr, "%-34s ", r.name)
+	if err := r.run(ctx, s, one); err != nil {
+		one.bad = append(one.bad, err.Error())
+	}
+	one.took = time.Since(one.began)
+	verdict := "ok"
+	if !one.ok() {
+		verdict = "RED"
+	}
+	fmt.Fprintf(os.Stderr, "%-4s %s\n", verdict, one.took.Round(100*time.Millisecond))
+	return one
+}
+
+// rows are all kinds of faults, the quick ones first.
+func rows() []row {
+	return []row{
+		{"server killed (-9) under load", true, "", killed},
+		{"lone server killed (-9) under load", true, "", killedAlone},
+		{"SIGTERM under load, HTTP/1.1", true, "", terminated(false)},
+		{"SIGTERM under load, HTTP/2", true, "", terminated(true)},
+		{"member frozen", true, "", memberDown(frozen)},
+		{"member cut off from its peers", true, "", memberDown(cutOff)},
+		{"leader cut off from its peers", false, "", memberDown(cutOffLeader)},
+		{"leader killed", true, "", leaderKilled},
+		{"quorum lost and back", true, "", quorumLost},
+		{"etcd gone for 10 s", true, "", outage(10 * time.Second)},
+		{"etcd gone for 90 s", false, "", outage(90 * time.Second)},
+		{"etcd gone for 200 s", false, "", outage(200 * time.Second)},
+	}
+}
