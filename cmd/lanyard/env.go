@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -186,14 +185,16 @@ func shellQuote(s string) string {
 
 func newHostsCmd(a *app) *cobra.Command {
 	var ip string
+	var regions []string
 	cmd := &cobra.Command{
 		Use:   "hosts [VAULT...]",
 		Short: "Print the lines for a hosts file, or the names that DNS must serve",
 		Long: `Print hosts-file lines for the server's names and the given vaults. A hosts file
-has no wildcards, so every vault is listed by name; with DNS, point *.vault.DOMAIN
-at the server instead.`,
+has no wildcards, so every vault is listed by name, and so is every region that
+clients have in AZURE_REGIONAL_AUTHORITY_NAME. With DNS, point *.vault.DOMAIN and
+*.login.DOMAIN at the server instead.`,
 		Example: `  lanyard hosts kv-dev kv-test | sudo tee -a /etc/hosts
-  lanyard hosts --ip 10.0.0.5 kv-prod`,
+  lanyard hosts --ip 10.0.0.5 --region westeurope kv-prod`,
 		RunE: func(_ *cobra.Command, vaults []string) error {
 			state, err := a.state()
 			if err != nil {
@@ -206,24 +207,13 @@ at the server instead.`,
 			if err != nil {
 				return err
 			}
-			var hosts []string
-			for _, h := range n.Certificate() {
-				zone, wildcard := strings.CutPrefix(h, "*.")
-				if !wildcard {
-					hosts = append(hosts, h)
-					continue
-				}
-				for _, v := range vaults {
-					hosts = append(hosts, v+"."+zone)
-				}
-			}
-			slices.Sort(hosts)
-			for _, h := range hosts {
+			for _, h := range n.Hosts(vaults, regions) {
 				fmt.Fprintf(a.Out, "%s\t%s\n", ip, h)
 			}
 			return nil
 		},
 	}
 	cmd.Flags().StringVar(&ip, "ip", "127.0.0.1", "the server's `address`")
+	cmd.Flags().StringSliceVar(&regions, "region", nil, "a `region` that clients put before the login host")
 	return cmd
 }

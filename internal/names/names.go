@@ -5,6 +5,7 @@ package names
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -41,8 +42,6 @@ type Set struct {
 	Graph      string
 	VaultZone  string // vaults are NAME.VaultZone
 	Port       int    // the public port; 443 is left out of URLs
-
-	armAudiences []string // besides the management URL
 }
 
 // LoginURL is the authority, without a trailing slash: https://login.D[:port].
@@ -91,8 +90,10 @@ type Names struct {
 	own   *Set
 	azure *Set // nil unless names mode
 	hosts map[string]route
-	zones map[string]*Set // vault zones, without the leading dot
-	sets  []*Set          // every family once, our own first
+	zones map[string]route // by parent: vaults and regional login hosts, one label below
+	sets  []*Set           // every family once, our own first
+
+	audiences map[string]Surface // without trailing slash
 }
 
 type route struct {
@@ -108,6 +109,10 @@ const (
 // Microsoft's public authorities, besides login.microsoftonline.com.
 var publicLogins = []string{"login.windows.net", "login.microsoft.com", "sts.windows.net"}
 
+// publicRegions are the parents of Microsoft's regional login hosts; the second
+// is that of older clients.
+var publicRegions = []string{"login.microsoft.com", "r.login.microsoftonline.com"}
+
 // New checks the configuration and builds the tables.
 func New(c Config) (*Names, error) {
 	if c.Address == "" {
@@ -117,7 +122,7 @@ func New(c Config) (*Names, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Names{hosts: map[string]route{}, zones: map[string]*Set{}}
+	n := &Names{hosts: map[string]route{}, zones: map[string]route{}, audiences: maps.Clone(azureAudiences)}
 	n.own = &Set{
 		Login: "login." + domain, Management: "management." + domain, Graph: "graph." + domain,
 		VaultZone: "vault." + domain, Port: port,
@@ -128,11 +133,13 @@ func New(c Config) (*Names, error) {
 		n.azure = &Set{
 			Azure: true, Login: publicLogin, Management: "management.azure.com",
 			Graph: "graph.microsoft.com", VaultZone: publicVault, Port: 443,
-			armAudiences: []string{"https://management.core.windows.net"},
 		}
 		n.add(n.azure)
 		for _, h := range publicLogins {
 			n.hosts[h] = route{Login, n.azure}
+		}
+		for _, z := range publicRegions {
+			n.zones[z] = route{Login, n.azure}
 		}
 	case c.Discovery:
 		n.hosts[publicLogin] = route{Discovery, n.own}
@@ -141,6 +148,11 @@ func New(c Config) (*Names, error) {
 		if err := n.addAlias(a); err != nil {
 			return nil, err
 		}
+	}
+	for _, s := range n.sets {
+		n.audiences[s.VaultResource()] = Vault
+		n.audiences[s.ManagementURL()] = Management
+		n.audiences[s.GraphURL()] = Graph
 	}
 	return n, nil
 }
@@ -179,10 +191,21 @@ func validDomain(d string) bool {
 
 func (n *Names) add(s *Set) {
 	n.sets = append(n.sets, s)
-	n.hosts[s.Login] = route{Login, s}
+	n.addLogin(s)
 	n.hosts[s.Management] = route{Management, s}
 	n.hosts[s.Graph] = route{Graph, s}
-	n.zones[s.VaultZone] = s
+	n.zones[s.VaultZone] = route{Vault, s}
+}
+
+// addLogin adds a family's authority, and the region in front of it that SDKs put
+// there for AZURE_REGIONAL_AUTHORITY_NAME. A region is another way to the same
+// authority: answers stay those of the family. Microsoft's own are elsewhere.
+// https://learn.microsoft.com/entra/msal/dotnet/resources/region-discovery-troubleshooting
+func (n *Names) addLogin(s *Set) {
+	n.hosts[s.Login] = route{Login, s}
+	if !s.Azure {
+		n.zones[s.Login] = route{Login, s}
+	}
 }
 
 func (n *Names) addAlias(alias string) error {
@@ -200,7 +223,7 @@ func (n *Names) addAlias(alias string) error {
 	switch kind {
 	case "login":
 		set.Login = host
-		n.hosts[host] = route{Login, &set}
+		n.addLogin(&set)
 	case "management":
 		set.Management = host
 		n.hosts[host] = route{Management, &set}
@@ -209,7 +232,7 @@ func (n *Names) addAlias(alias string) error {
 		n.hosts[host] = route{Graph, &set}
 	case "vault":
 		set.VaultZone = host
-		n.zones[host] = &set
+		n.zones[host] = route{Vault, &set}
 	default:
 		return fmt.Errorf("alias %q: no surface %q; want login, management, graph or vault", alias, kind)
 	}
@@ -233,12 +256,29 @@ func (n *Names) Route(hostport string) (surface Surface, set *Set, vault string)
 	if r, ok := n.hosts[host]; ok {
 		return r.surface, r.set, ""
 	}
-	if name, zone, ok := strings.Cut(host, "."); ok && name != "" {
-		if s, ok := n.zones[zone]; ok {
-			return Vault, s, name
-		}
+	name, zone, ok := strings.Cut(host, ".")
+	r, known := n.zones[zone]
+	switch {
+	case !ok || name == "" || !known:
+		return None, nil, ""
+	case r.surface == Vault:
+		return Vault, r.set, name
 	}
-	return None, nil, ""
+	return r.surface, r.set, ""
+}
+
+// azureAudiences are Azure's own names of the resources that our surfaces stand
+// for. Scripts have them as constants, so they mean ours under every name: the
+// URLs, and the application ids that are the same in every tenant.
+// https://learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in
+var azureAudiences = map[string]Surface{
+	"https://vault.azure.net":              Vault,
+	"cfa8b339-82a2-471a-a3c9-0fc0be7a4093": Vault,
+	"https://management.azure.com":         Management,
+	"https://management.core.windows.net":  Management,
+	"797f4846-ba00-4fd7-ba43-dac1f8f63013": Management,
+	"https://graph.microsoft.com":          Graph,
+	"00000003-0000-0000-c000-000000000000": Graph,
 }
 
 // Issues says whether an issuer is on a login host of ours, in any family.
@@ -256,40 +296,41 @@ func (n *Names) Issues(issuer string) bool {
 }
 
 // Audience tells which of our surfaces a token audience or a scope's resource
-// names, in any family; one trailing slash more or less does not matter.
+// names, in any family; one trailing slash more or less does not matter, nor does
+// the letter case of an application's id.
 func (n *Names) Audience(aud string) Surface {
-	for _, s := range n.sets {
-		if surface := s.Audience(aud); surface != None {
-			return surface
-		}
-	}
-	return None
-}
-
-// Audience is Names.Audience for one family.
-func (s *Set) Audience(aud string) Surface {
 	aud = strings.TrimSuffix(aud, "/")
-	switch {
-	case aud == s.VaultResource():
-		return Vault
-	case aud == s.ManagementURL(), slices.Contains(s.armAudiences, aud):
-		return Management
-	case aud == s.GraphURL():
-		return Graph
+	surface, ok := n.audiences[aud]
+	if !ok && len(aud) == len("00000000-0000-0000-0000-000000000000") {
+		surface = n.audiences[strings.ToLower(aud)]
 	}
-	return None
+	return surface
 }
 
 // Certificate lists the DNS names that the server's certificate must carry,
-// sorted; vault zones as wildcards.
+// sorted; vaults and regional login hosts as wildcards.
 func (n *Names) Certificate() []string {
-	var dns []string
-	for h := range n.hosts {
-		dns = append(dns, h)
-	}
+	dns := slices.Collect(maps.Keys(n.hosts))
 	for z := range n.zones {
 		dns = append(dns, "*."+z)
 	}
 	slices.Sort(dns)
 	return dns
+}
+
+// Hosts lists the names of the server, sorted: those of the given vaults too, and
+// of its login hosts in the given regions.
+func (n *Names) Hosts(vaults, regions []string) []string {
+	hosts := slices.Collect(maps.Keys(n.hosts))
+	for zone, r := range n.zones {
+		below := vaults
+		if r.surface != Vault {
+			below = regions
+		}
+		for _, name := range below {
+			hosts = append(hosts, strings.ToLower(name)+"."+zone)
+		}
+	}
+	slices.Sort(hosts)
+	return hosts
 }

@@ -44,6 +44,14 @@ func TestRoute(t *testing.T) {
 		{"kv1.vaults.example.org", names.Vault, false, "kv1"},
 		{"login.microsoftonline.com", names.Login, true, ""},
 		{"login.windows.net", names.Login, true, ""},
+		{"WestEurope.login.lanyard.example.org:8443", names.Login, false, ""},
+		{"westeurope.sts.example.org", names.Login, false, ""},
+		{"westeurope.login.microsoft.com", names.Login, true, ""},
+		{"westeurope.r.login.microsoftonline.com", names.Login, true, ""},
+		{"westeurope.login.microsoftonline.com", names.None, false, ""},
+		{"a.b.login.lanyard.example.org", names.None, false, ""},
+		{".login.lanyard.example.org", names.None, false, ""},
+		{"westeurope.graph.lanyard.example.org", names.None, false, ""},
 		{"sts.windows.net", names.Login, true, ""},
 		{"management.azure.com:443", names.Management, true, ""},
 		{"graph.microsoft.com", names.Graph, true, ""},
@@ -147,8 +155,40 @@ func TestAudience(t *testing.T) {
 			t.Errorf("Audience(%q) = %v, want %v", aud, got, want)
 		}
 	}
-	if got := n.Own().Audience("https://vault.azure.net"); got != names.None {
-		t.Errorf("our own family takes Microsoft's audience as %v", got)
+}
+
+// Scripts have Azure's resources as constants: they mean our surfaces with and
+// without names mode.
+func TestAzureAudiences(t *testing.T) {
+	for mode, c := range map[string]names.Config{
+		"own": {Address: "lanyard.test:8443"}, "discovery": {Discovery: true}, "azure": {Azure: true},
+	} {
+		n := build(t, c)
+		for aud, want := range map[string]names.Surface{
+			"https://vault.azure.net":                names.Vault,
+			"https://vault.azure.net/":               names.Vault,
+			"cfa8b339-82a2-471a-a3c9-0fc0be7a4093":   names.Vault,
+			"CFA8B339-82A2-471A-A3C9-0FC0BE7A4093":   names.Vault,
+			"https://management.azure.com/":          names.Management,
+			"https://management.core.windows.net/":   names.Management,
+			"797f4846-ba00-4fd7-ba43-dac1f8f63013":   names.Management,
+			"https://graph.microsoft.com":            names.Graph,
+			"00000003-0000-0000-c000-000000000000":   names.Graph,
+			"https://graph.windows.net/":             names.None,
+			"https://managedhsm.azure.net":           names.None,
+			"https://storage.azure.com/":             names.None,
+			"https://vault.azure.net//":              names.None,
+			"http://vault.azure.net":                 names.None,
+			"https://kv1.vault.azure.net":            names.None,
+			"https://VAULT.azure.net":                names.None,
+			"00000002-0000-0000-c000-000000000000":   names.None,
+			"cfa8b339-82a2-471a-a3c9-0fc0be7a409":    names.None,
+			"api://cfa8b339-82a2-471a-a3c9-0fc0be7a": names.None,
+		} {
+			if got := n.Audience(aud); got != want {
+				t.Errorf("%s: Audience(%q) = %v, want %v", mode, aud, got, want)
+			}
+		}
 	}
 }
 
@@ -180,11 +220,38 @@ func TestNewRefuses(t *testing.T) {
 func TestCertificateNames(t *testing.T) {
 	n := build(t, names.Config{Address: "lanyard.test", Discovery: true, Aliases: []string{"vault=vaults.example.org"}})
 	want := []string{
-		"*.vault.lanyard.test", "*.vaults.example.org", "graph.lanyard.test", "login.lanyard.test",
+		"*.login.lanyard.test", "*.vault.lanyard.test", "*.vaults.example.org", "graph.lanyard.test", "login.lanyard.test",
 		"login.microsoftonline.com", "management.lanyard.test",
 	}
 	if diff := cmp.Diff(want, n.Certificate()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// A hosts file has no wildcards: vaults and regions are listed by name, each
+// where it belongs.
+func TestHosts(t *testing.T) {
+	n := build(t, names.Config{Address: "lanyard.test", Azure: true, Aliases: []string{"login=sts.example.org", "vault=vaults.example.org"}})
+	vaults, regions := []string{"KV1", "kv2"}, []string{"westeurope"}
+	hosts := n.Hosts(vaults, regions)
+	if !slices.IsSorted(hosts) || len(slices.Compact(slices.Clone(hosts))) != len(hosts) {
+		t.Errorf("hosts are not sorted and unique: %v", hosts)
+	}
+	for _, want := range []string{
+		"login.lanyard.test", "kv1.vault.lanyard.test", "kv2.vault.azure.net", "kv2.vaults.example.org",
+		"westeurope.login.lanyard.test", "westeurope.sts.example.org", "westeurope.login.microsoft.com",
+	} {
+		if !slices.Contains(hosts, want) {
+			t.Errorf("hosts %v lack %s", hosts, want)
+		}
+	}
+	for _, h := range hosts {
+		if s, _, _ := n.Route(h); s == names.None {
+			t.Errorf("%s is listed and not routed", h)
+		}
+	}
+	if got, want := len(n.Hosts(nil, nil)), len(hosts)-3*len(vaults)-4*len(regions); got != want {
+		t.Errorf("%d hosts without vaults and regions, want %d", got, want)
 	}
 }
 
@@ -204,12 +271,13 @@ func TestRoutedNamesAreCertified(t *testing.T) {
 		certified := n.Certificate()
 		for _, c := range certified {
 			host := strings.Replace(c, "*", label.Draw(t, "vault"), 1)
-			if s, _, vault := n.Route(host); s == names.None || (vault != "") != strings.HasPrefix(c, "*.") {
+			s, _, vault := n.Route(host)
+			if s == names.None || strings.HasPrefix(c, "*.") && s != names.Vault && s != names.Login || (vault != "") != (s == names.Vault) {
 				t.Fatalf("Route(%q) = %v %q, but the certificate has %q", host, s, vault, c)
 			}
 		}
-		host := rapid.SampledFrom([]string{"", "login.", "vault.", "graph.", "kv.vault.", "a.b.vault."}).Draw(t, "prefix") +
-			rapid.SampledFrom([]string{domain, "alias.example.org", "azure.net", "microsoftonline.com"}).Draw(t, "parent")
+		host := rapid.SampledFrom([]string{"", "login.", "vault.", "graph.", "kv.vault.", "a.b.vault.", "eu.", "eu.login.", "a.eu.login.", "eu.r.login."}).Draw(t, "prefix") +
+			rapid.SampledFrom([]string{domain, "alias.example.org", "azure.net", "microsoftonline.com", "microsoft.com"}).Draw(t, "parent")
 		_, parent, _ := strings.Cut(host, ".")
 		want := slices.Contains(certified, host) || slices.Contains(certified, "*."+parent)
 		if s, _, _ := n.Route(host); (s != names.None) != want {
@@ -219,7 +287,7 @@ func TestRoutedNamesAreCertified(t *testing.T) {
 }
 
 func FuzzRoute(f *testing.F) {
-	for _, s := range []string{"login.lanyard.test:443", "kv1.vault.lanyard.test", "[::1]:1", ":", "..", "a:b:c", "\x00.vault.lanyard.test"} {
+	for _, s := range []string{"login.lanyard.test:443", "kv1.vault.lanyard.test", "eu.login.lanyard.test", "[::1]:1", ":", "..", "a:b:c", "\x00.vault.lanyard.test"} {
 		f.Add(s)
 	}
 	n := build(f, names.Config{Address: "lanyard.test"})

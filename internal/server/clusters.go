@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/admission"
@@ -62,27 +61,15 @@ func (s *Server) openWebhooks(ctx context.Context) (err error) {
 
 // hostNames are all names that the server answers to, those of vaults included.
 func (s *Server) hostNames() []string {
-	var hosts, zones []string
-	for _, n := range s.names.Certificate() {
-		if zone, ok := strings.CutPrefix(n, "*."); ok {
-			zones = append(zones, zone)
-		} else {
-			hosts = append(hosts, n)
-		}
-	}
-	view, err := s.backend.Store.View()
-	if err != nil {
-		return hosts
-	}
-	for e := range view.Lookup(model.AllVaults) {
-		if v, ok := e.Value.(*model.Vault); ok && v.Deleted == nil {
-			for _, zone := range zones {
-				hosts = append(hosts, strings.ToLower(v.Name)+"."+zone)
+	var vaults []string
+	if view, err := s.backend.Store.View(); err == nil {
+		for e := range view.Lookup(model.AllVaults) {
+			if v, ok := e.Value.(*model.Vault); ok && v.Deleted == nil {
+				vaults = append(vaults, v.Name)
 			}
 		}
 	}
-	slices.Sort(hosts)
-	return hosts
+	return s.names.Hosts(vaults, nil)
 }
 
 // webhookAuthority loads the CA that API servers trust for their webhook alone,

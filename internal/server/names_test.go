@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/pki"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
 
@@ -102,6 +104,75 @@ func TestNames(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A region in front of a login host leads to the same authority, over TLS and by
+// the proxy, and what is issued there is the family's.
+func TestRegions(t *testing.T) {
+	t.Parallel()
+	c := local(t.TempDir())
+	c.AzureNames, c.Aliases = true, []string{"login=sts.example.org"}
+	r := start(t, c)
+	through := &http.Client{Transport: &http.Transport{
+		Proxy:             http.ProxyURL(&url.URL{Scheme: "http", Host: r.State().Proxy}),
+		TLSClientConfig:   &tls.Config{RootCAs: roots(t, c.DataDir), MinVersion: tls.VersionTLS12},
+		DisableKeepAlives: true,
+	}}
+	for host, login := range map[string]string{
+		"westeurope.login.lanyard.localhost":      "login.lanyard.localhost",
+		"westeurope.sts.example.org":              "sts.example.org",
+		"westeurope.login.microsoft.com":          "login.microsoftonline.com",
+		"eastus.r.login.microsoftonline.com":      "login.microsoftonline.com",
+		"any-word-at-all.login.lanyard.localhost": "login.lanyard.localhost",
+	} {
+		res, err := through.Get("https://" + host + "/" + r.admin.TenantID + "/v2.0/.well-known/openid-configuration")
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if want := `"issuer":"https://` + login + "/" + r.admin.TenantID + `/v2.0"`; err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %v, no %s in %s", host, err, want, b)
+		}
+	}
+	if res, err := through.Get("https://westeurope.login.microsoftonline.com/"); err == nil {
+		res.Body.Close()
+		t.Error("a host that no client makes is served")
+	}
+}
+
+// The CAs that were made before there were regional names may sign for those:
+// nobody who trusts one has to read it again.
+func TestRegionsNeedNoNewCA(t *testing.T) {
+	for name, c := range map[string]struct {
+		names names.Config
+		old   []string // the CA's zones
+	}{
+		"own": {names.Config{}, []string{
+			"vault.lanyard.localhost", "graph.lanyard.localhost", "login.lanyard.localhost", "management.lanyard.localhost",
+		}},
+		"discovery": {names.Config{Discovery: true}, []string{
+			"vault.lanyard.localhost", "graph.lanyard.localhost", "login.lanyard.localhost", "login.microsoftonline.com", "management.lanyard.localhost",
+		}},
+		"azure": {names.Config{Azure: true, Aliases: []string{"login=sts.example.org"}}, []string{
+			"vault.azure.net", "vault.lanyard.localhost", "graph.lanyard.localhost", "graph.microsoft.com", "login.lanyard.localhost",
+			"login.microsoft.com", "login.microsoftonline.com", "login.windows.net", "management.azure.com",
+			"management.lanyard.localhost", "sts.example.org", "sts.windows.net",
+		}},
+	} {
+		ca, err := pki.NewCA(c.old, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := names.New(c.names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ca.Covers(n.Certificate()) {
+			t.Errorf("%s: the old CA does not cover %v", name, n.Certificate())
+		}
+	}
 }
 
 // A store whose server learns new names gets a new CA, and clients that read the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -87,13 +88,14 @@ func (s *Server) openCA(stored *model.CA) (*pki.CA, error) {
 // maxPrevious is how many earlier CAs stay in the bundle.
 const maxPrevious = 3
 
-// zones are what a CA for these names may sign for.
+// zones are what a CA for these names may sign for, each once.
 func zones(certificateNames []string) []string {
 	var z []string
 	for _, n := range certificateNames {
 		z = append(z, strings.TrimPrefix(n, "*."))
 	}
-	return z
+	slices.Sort(z)
+	return slices.Compact(z)
 }
 
 // writeBundles writes our CA alone, and the system's CAs with it: some clients

@@ -135,28 +135,34 @@ func (s *Server) Surface() httpx.Surface {
 	page := func(pattern, op string, handle func(http.ResponseWriter, *http.Request) error) httpx.Route {
 		return httpx.Route{Pattern: pattern, Op: op, MaxBody: pageMaxBody, Timeout: tokenTimeout, MaxInFlight: pagesInFlight, Handle: handle}
 	}
+	routes := []httpx.Route{
+		s.instanceRoute(),
+		get("/common/userrealm/{upn}", "userrealm", s.userRealm),
+		get("/common/UserRealm/{upn}", "userrealm", s.userRealm),
+		post("/{tenant}/oauth2/v2.0/devicecode", "devicecode", s.deviceCode),
+		page("GET /{tenant}/oauth2/v2.0/authorize", "authorize", s.authorize),
+		page("POST /{tenant}/oauth2/v2.0/authorize", "authorize", s.authorize),
+		page("POST /{tenant}/oauth2/v2.0/login", "login", s.login),
+		page("GET /common/oauth2/deviceauth", "device.page", s.devicePage),
+		page("POST /common/oauth2/deviceauth", "device.approve", s.deviceApprove),
+		page("GET /devicelogin", "device.page", s.devicePage),
+		page("GET /{tenant}/oauth2/v2.0/logout", "logout.page", s.logoutPage),
+		page("POST /{tenant}/oauth2/v2.0/logout", "logout", s.logout),
+		get("/{tenant}/v2.0/.well-known/openid-configuration", "openid.v2", s.openIDv2),
+		get("/{tenant}/.well-known/openid-configuration", "openid.v1", s.openIDv1),
+		get("/{tenant}/discovery/v2.0/keys", "keys", s.jwks),
+		get("/{tenant}/discovery/keys", "keys", s.jwks),
+		post("/{tenant}/oauth2/v2.0/token", "token.v2", s.tokenV2),
+		post("/{tenant}/oauth2/token", "token.v1", s.tokenV1),
+	}
+	// MSAL for JavaScript ends the endpoints of a region with a slash.
+	for _, r := range routes {
+		r.Pattern += "/{$}"
+		routes = append(routes, r)
+	}
 	return httpx.Surface{
-		Name: "sts",
-		Routes: append(s.bindingRoutes(nil), []httpx.Route{
-			s.instanceRoute(),
-			get("/common/userrealm/{upn}", "userrealm", s.userRealm),
-			get("/common/UserRealm/{upn}", "userrealm", s.userRealm),
-			post("/{tenant}/oauth2/v2.0/devicecode", "devicecode", s.deviceCode),
-			page("GET /{tenant}/oauth2/v2.0/authorize", "authorize", s.authorize),
-			page("POST /{tenant}/oauth2/v2.0/authorize", "authorize", s.authorize),
-			page("POST /{tenant}/oauth2/v2.0/login", "login", s.login),
-			page("GET /common/oauth2/deviceauth", "device.page", s.devicePage),
-			page("POST /common/oauth2/deviceauth", "device.approve", s.deviceApprove),
-			page("GET /devicelogin", "device.page", s.devicePage),
-			page("GET /{tenant}/oauth2/v2.0/logout", "logout.page", s.logoutPage),
-			page("POST /{tenant}/oauth2/v2.0/logout", "logout", s.logout),
-			get("/{tenant}/v2.0/.well-known/openid-configuration", "openid.v2", s.openIDv2),
-			get("/{tenant}/.well-known/openid-configuration", "openid.v1", s.openIDv1),
-			get("/{tenant}/discovery/v2.0/keys", "keys", s.jwks),
-			get("/{tenant}/discovery/keys", "keys", s.jwks),
-			post("/{tenant}/oauth2/v2.0/token", "token.v2", s.tokenV2),
-			post("/{tenant}/oauth2/token", "token.v1", s.tokenV1),
-		}...),
+		Name:       "sts",
+		Routes:     append(routes, s.bindingRoutes(nil)...),
 		WriteError: s.writeError,
 		Header:     setHeader,
 	}

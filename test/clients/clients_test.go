@@ -18,6 +18,7 @@ type client struct {
 	name        string
 	credentials []string // that it can sign in with
 	command     []string // and then CREDENTIAL OPERATION
+	findRegion  string   // what makes it look for its region itself
 	missing     string   // why it cannot run on this machine
 }
 
@@ -34,8 +35,8 @@ func goClient(t *testing.T) client {
 		t.Fatalf("building the Go client: %v\n%s", err, out)
 	}
 	return client{
-		name: "go", command: []string{bin},
-		credentials: []string{"workload", "default", "assertion", "secret", "certificate", "msal"},
+		name: "go", command: []string{bin}, findRegion: "TryAutoDetect",
+		credentials: []string{"workload", "default", "assertion", "secret", "certificate", "chain", "environment", "msal"},
 	}
 }
 
@@ -46,8 +47,8 @@ func pythonClient(t *testing.T, program string) client {
 		t.Fatal(err)
 	}
 	c := client{
-		name: "python", command: []string{os.Getenv("LANYARD_PYTHON"), "-B", script},
-		credentials: []string{"workload", "default", "assertion", "secret", "certificate"},
+		name: "python", findRegion: "tryautodetect", command: []string{os.Getenv("LANYARD_PYTHON"), "-B", script},
+		credentials: []string{"workload", "default", "assertion", "secret", "certificate", "chain", "environment"},
 	}
 	if c.command[0] == "" {
 		c.missing = "LANYARD_PYTHON is not set"
@@ -60,8 +61,8 @@ func pythonClient(t *testing.T, program string) client {
 func javascriptClient(t *testing.T, program string) client {
 	t.Helper()
 	c := client{
-		name:        "javascript",
-		credentials: []string{"workload", "default", "assertion", "secret", "certificate"},
+		name: "javascript", findRegion: "TryAutoDetect",
+		credentials: []string{"workload", "default", "assertion", "secret", "certificate", "chain", "environment"},
 	}
 	node, packages := os.Getenv("LANYARD_NODE"), os.Getenv("LANYARD_NODE_MODULES")
 	if node == "" || packages == "" {
@@ -83,8 +84,8 @@ func javascriptClient(t *testing.T, program string) client {
 // asks again once only: the SDK repeats even what was refused for good.
 func javaClient() client {
 	c := client{
-		name:        "java",
-		credentials: []string{"workload", "default", "assertion", "secret", "certificate"},
+		name: "java", findRegion: "AutoDiscoverRegion",
+		credentials: []string{"workload", "default", "assertion", "secret", "certificate", "chain", "environment"},
 	}
 	java, classes := os.Getenv("LANYARD_JAVA"), os.Getenv("LANYARD_JAVA_CLASSES")
 	if java == "" || classes == "" {
@@ -115,11 +116,12 @@ type trial struct {
 	credential, operation string
 	who                   identity // for credentials that are federated
 	token                 string   // file
+	region                string   // that the client asks for its token
 	refusal               string   // what the SDK's error must say; "" for success
 }
 
-// trials are all runs of c: every credential reads, one does every operation,
-// and one is refused a token, and a secret.
+// trials are all runs of c: every credential reads, some of them by way of a
+// region, one does every operation, and one is refused a token, and a secret.
 func (tn *tenant) trials(c client) map[string]trial {
 	all := map[string]trial{
 		"every-operation":     {credential: "workload", operation: "all", who: tn.officer, token: tn.token},
@@ -129,6 +131,10 @@ func (tn *tenant) trials(c client) map[string]trial {
 	for _, credential := range c.credentials {
 		all["read-"+credential] = trial{credential: credential, operation: "read", who: tn.reader, token: tn.token}
 	}
+	for _, credential := range []string{"workload", "secret", "chain"} {
+		all["region-"+credential] = trial{credential: credential, operation: "read", who: tn.reader, token: tn.token, region: "westeurope"}
+	}
+	all["region-found"] = trial{credential: "workload", operation: "read", who: tn.reader, token: tn.token, region: c.findRegion}
 	return all
 }
 
@@ -173,7 +179,16 @@ func (tn *tenant) environment(t *testing.T, shell []string, c client, tr trial) 
 	env := append(slices.Clone(shell),
 		"HOME="+home, "TMPDIR="+home, "KEYVAULT_URL="+tn.vaultURL,
 		"SECRET_NAME="+secretName, "SECRET_VALUE="+secretValue, "SECRET_PREFIX="+c.name)
+	if tr.region != "" {
+		// The second is where a region is found, before a cloud's metadata service is asked.
+		env = append(env, "AZURE_REGIONAL_AUTHORITY_NAME="+tr.region, "REGION_NAME=westeurope")
+	}
 	switch tr.credential {
+	case "environment":
+		env = append(env, "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN=true")
+		fallthrough
+	case "chain":
+		return append(env, "AZURE_CLIENT_ID="+tn.chained.AppID, "AZURE_CLIENT_CERTIFICATE_PATH="+tn.chainFile)
 	case "secret":
 		return append(env, "AZURE_CLIENT_ID="+tn.secret.AppID, "AZURE_CLIENT_SECRET="+tn.secret.Password)
 	case "certificate":

@@ -48,8 +48,12 @@ type tenant struct {
 	secret   application
 	cert     application
 	certFile string // PEM, certificate and key
-	token    string // file with a token of account
-	foreign  string // file with a token of stranger
+
+	chained   application // whose certificate an authority of its own has signed
+	chainFile string      // PEM, key, certificate and the authority's
+
+	token   string // file with a token of account
+	foreign string // file with a token of stranger
 }
 
 // newTenant fills a new server.
@@ -74,8 +78,11 @@ func newTenant(t *testing.T, s *server, cluster *devissuer.Issuer) *tenant {
 
 	tn.secret = s.newApplication(t, "deployer")
 	tn.certFile = filepath.Join(dir, "builder.pem")
-	newCertificate(t, tn.certFile)
+	newCertificate(t, tn.certFile, false)
 	tn.cert = s.newApplication(t, "builder", "--certificate", tn.certFile)
+	tn.chainFile = filepath.Join(dir, "chained.pem")
+	newCertificate(t, tn.chainFile, true)
+	tn.chained = s.newApplication(t, "chained", "--certificate", tn.chainFile)
 
 	tn.token, tn.foreign = filepath.Join(dir, "token"), filepath.Join(dir, "foreign-token")
 	for file, sa := range map[string]string{tn.token: account, tn.foreign: stranger} {
@@ -110,28 +117,51 @@ func (s *server) newApplication(t *testing.T, name string, flags ...string) (a a
 	return a
 }
 
-// newCertificate writes a self-signed certificate and its key into one PEM file,
-// as every SDK takes it.
-func newCertificate(t *testing.T, file string) {
+// newCertificate writes a certificate and its key into one PEM file, as every SDK
+// takes it. It is self-signed, or an authority's, whose certificate then follows.
+func newCertificate(t *testing.T, file string, chain bool) {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "builder"},
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
 	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
+	key := newKey(t)
+	parent, signer, certificates := template, key, [][]byte{nil}
+	if chain {
+		parent, signer = &x509.Certificate{
+			SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "authority"},
+			NotBefore: template.NotBefore, NotAfter: template.NotAfter, IsCA: true, BasicConstraintsValid: true,
+		}, newKey(t)
+		certificates = append(certificates, sign(t, parent, parent, signer, signer))
 	}
+	certificates[0] = sign(t, template, parent, key, signer)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	content := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
-	writeFile(t, file, append(content, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...))
+	for _, der := range certificates {
+		content = append(content, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	writeFile(t, file, content)
+}
+
+func newKey(t *testing.T) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func sign(t *testing.T, template, parent *x509.Certificate, key, signer *rsa.PrivateKey) (der []byte) {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
 
 // startCluster plays a cluster until the test ends.

@@ -70,7 +70,9 @@ func credential(kind string) (azcore.TokenCredential, error) {
 		return azidentity.NewAzurePipelinesCredential(tenant, client, os.Getenv("SERVICE_CONNECTION_ID"), os.Getenv("SYSTEM_ACCESSTOKEN"), nil)
 	case "secret":
 		return azidentity.NewClientSecretCredential(tenant, client, os.Getenv("AZURE_CLIENT_SECRET"), nil)
-	case "certificate":
+	case "environment":
+		return azidentity.NewEnvironmentCredential(nil)
+	case "certificate", "chain":
 		b, err := os.ReadFile(os.Getenv("AZURE_CLIENT_CERTIFICATE_PATH"))
 		if err != nil {
 			return nil, err
@@ -79,7 +81,8 @@ func credential(kind string) (azcore.TokenCredential, error) {
 		if err != nil {
 			return nil, err
 		}
-		return azidentity.NewClientCertificateCredential(tenant, client, certs, key, nil)
+		options := &azidentity.ClientCertificateCredentialOptions{SendCertificateChain: kind == "chain"}
+		return azidentity.NewClientCertificateCredential(tenant, client, certs, key, options)
 	case "msal":
 		cred := confidential.NewCredFromAssertionCallback(func(ctx context.Context, _ confidential.AssertionRequestOptions) (string, error) {
 			return assertion(ctx)

@@ -7,6 +7,7 @@ import com.azure.identity.ClientAssertionCredentialBuilder;
 import com.azure.identity.ClientCertificateCredentialBuilder;
 import com.azure.identity.ClientSecretCredentialBuilder;
 import com.azure.identity.DefaultAzureCredentialBuilder;
+import com.azure.identity.EnvironmentCredentialBuilder;
 import com.azure.identity.ManagedIdentityCredentialBuilder;
 import com.azure.identity.WorkloadIdentityCredentialBuilder;
 import com.azure.security.keyvault.secrets.SecretClient;
@@ -72,6 +73,9 @@ public final class Client {
                 .clientSecret(env("AZURE_CLIENT_SECRET")).build();
             case "certificate" -> new ClientCertificateCredentialBuilder().tenantId(tenant).clientId(client)
                 .pemCertificate(env("AZURE_CLIENT_CERTIFICATE_PATH")).build();
+            case "chain" -> new ClientCertificateCredentialBuilder().tenantId(tenant).clientId(client)
+                .pemCertificate(env("AZURE_CLIENT_CERTIFICATE_PATH")).sendCertificateChain(true).build();
+            case "environment" -> new EnvironmentCredentialBuilder().build();
             case "pipelines" -> new AzurePipelinesCredentialBuilder().tenantId(tenant).clientId(client)
                 .serviceConnectionId(env("SERVICE_CONNECTION_ID")).systemAccessToken(env("SYSTEM_ACCESSTOKEN")).build();
             case "managed" -> managed();

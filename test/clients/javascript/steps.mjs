@@ -8,6 +8,7 @@ import {
   ClientCertificateCredential,
   ClientSecretCredential,
   DefaultAzureCredential,
+  EnvironmentCredential,
   ManagedIdentityCredential,
   WorkloadIdentityCredential,
 } from "@azure/identity";
@@ -34,6 +35,14 @@ export const credentials = {
     new ClientCertificateCredential(env.AZURE_TENANT_ID, env.AZURE_CLIENT_ID, {
       certificatePath: env.AZURE_CLIENT_CERTIFICATE_PATH,
     }),
+  chain: () =>
+    new ClientCertificateCredential(
+      env.AZURE_TENANT_ID,
+      env.AZURE_CLIENT_ID,
+      { certificatePath: env.AZURE_CLIENT_CERTIFICATE_PATH },
+      { sendCertificateChain: true },
+    ),
+  environment: () => new EnvironmentCredential(),
 };
 
 // The machine's only identity, or the one that MANAGED_ID names, such as client=ID.

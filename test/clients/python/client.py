@@ -15,6 +15,7 @@ from azure.identity import (
     ClientAssertionCredential,
     ClientSecretCredential,
     DefaultAzureCredential,
+    EnvironmentCredential,
     ManagedIdentityCredential,
     WorkloadIdentityCredential,
 )
@@ -50,6 +51,10 @@ def credential(kind):
             system_access_token=os.environ["SYSTEM_ACCESSTOKEN"],
         ),
         "certificate": lambda: CertificateCredential(tenant, client, os.environ["AZURE_CLIENT_CERTIFICATE_PATH"]),
+        "chain": lambda: CertificateCredential(
+            tenant, client, os.environ["AZURE_CLIENT_CERTIFICATE_PATH"], send_certificate_chain=True
+        ),
+        "environment": lambda: EnvironmentCredential(),
     }[kind]()
 
 
