@@ -33,12 +33,13 @@ var mayImport = map[string][]string{
 	"internal/names":           std,
 	"internal/obs":             std,
 	"internal/seal":            std,
+	"internal/jsonnames":       std,
 	"internal/store":           {"internal/model", "internal/apierr"},
 	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
-	"internal/trust":           {"internal/apierr"},
+	"internal/trust":           {"internal/apierr", "internal/jsonnames"},
 	"internal/audit":           {"internal/model", "internal/apierr", "internal/obs"},
 	"internal/access":          {"internal/model", "internal/apierr", "internal/audit", "internal/names", "internal/obs", "internal/store"},
-	"internal/httpx":           {"internal/model", "internal/apierr", "internal/names", "internal/obs"},
+	"internal/httpx":           {"internal/model", "internal/apierr", "internal/jsonnames", "internal/names", "internal/obs"},
 	"internal/kube":            std,
 	"internal/kube/kubetest":   std,
 	"internal/webhook":         {"internal/admission", "internal/httpx", "internal/kube", "internal/obs", "internal/pki"},
@@ -101,7 +102,7 @@ var onlyImporter = map[string][]string{
 }
 
 // stdOnly packages import no outside module at all.
-var stdOnly = []string{"internal/model", "internal/resid", "internal/apierr", "internal/names"}
+var stdOnly = []string{"internal/jsonnames", "internal/model", "internal/resid", "internal/apierr", "internal/names"}
 
 type source struct {
 	dir     string // slash-separated, from the root

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
@@ -87,7 +88,7 @@ func (a *apiServer) version(ctx context.Context) (string, error) {
 	var doc struct {
 		GitVersion string `json:"gitVersion"`
 	}
-	if err := json.Unmarshal(b, &doc); err != nil || len(doc.GitVersion) > 64 {
+	if err := errors.Join(httpx.CheckJSON(b), json.Unmarshal(b, &doc)); err != nil || len(doc.GitVersion) > 64 {
 		return "", errors.New("/version does not answer like Kubernetes")
 	}
 	version, _, _ := strings.Cut(strings.TrimPrefix(doc.GitVersion, "v"), "+")
@@ -106,8 +107,8 @@ func (a *apiServer) issuer(ctx context.Context) (issuer string, keys []byte, err
 	var doc struct {
 		Issuer string `json:"issuer"`
 	}
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return "", nil, errors.New("/.well-known/openid-configuration is not JSON")
+	if err := errors.Join(httpx.CheckJSON(b), json.Unmarshal(b, &doc)); err != nil {
+		return "", nil, errors.New("/.well-known/openid-configuration is not JSON, or has a member twice")
 	}
 	if err := model.CheckIssuer(doc.Issuer); err != nil {
 		return "", nil, fmt.Errorf("the cluster's issuer is of no use: %w (kube-apiserver's --service-account-issuer)", err)

@@ -209,6 +209,8 @@ func TestBadKubeconfigs(t *testing.T) {
 		"no-host":          with("cluster", "server", "https://"),
 		"user-in-url":      with("cluster", "server", "https://a:b@127.0.0.1/"),
 		"query-in-url":     with("cluster", "server", k.srv.URL+"/?x="),
+		"two-servers":      with("cluster", "Server", "https://127.0.0.1:1"),
+		"two-tokens":       with("user", "to\u212aen", "guess"),
 		"insecure":         with("cluster", "insecure-skip-tls-verify", true),
 		"proxy":            with("cluster", "proxy-url", "http://127.0.0.1:1"),
 		"ca-file":          with("cluster", "certificate-authority", "/etc/passwd"),

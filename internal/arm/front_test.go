@@ -78,7 +78,7 @@ func TestRefusedCallsChangeNothing(t *testing.T) {
 		{"group's location changed", "admin", "PUT", labGroup, `{"location":"westus"}`, "", 409, "InvalidResourceGroupLocation"},
 		{"51 tags", "admin", "PUT", identities + "/new", `{"location":"eastus","tags":{` + manyTags(51) + `}}`, "", 400, "TooManyTags"},
 		{"long tag", "admin", "PUT", identities + "/new", `{"location":"eastus","tags":{"a":"` + strings.Repeat("x", 257) + `"}}`, "", 400, "InvalidTagNameOrValue"},
-		{"tag twice", "admin", "PUT", identities + "/new", `{"location":"eastus","tags":{"a":"1","A":"2"}}`, "", 400, "InvalidTagNameOrValue"},
+		{"tag twice", "admin", "PUT", identities + "/new", `{"location":"eastus","tags":{"a":"1","A":"2"}}`, "", 400, "InvalidRequestContent"},
 
 		{"stale ETag", "admin", "PUT", identities + "/web", east, `If-Match: "1"`, 412, "PreconditionFailed"},
 		{"If-Match on nothing", "admin", "PUT", identities + "/new", east, "If-Match: *", 412, "PreconditionFailed"},

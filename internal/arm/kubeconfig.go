@@ -10,6 +10,8 @@ import (
 	"net/url"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/lanyard-io/lanyard/internal/httpx"
 )
 
 // kubeconfig is a kubeconfig with one cluster, one user and one context, all in
@@ -75,6 +77,9 @@ const maxKubeconfig = 256 << 10
 func readKubeconfig(b []byte) (*kubeconfig, error) {
 	if len(b) > maxKubeconfig {
 		return nil, fmt.Errorf("it is larger than %d KiB", maxKubeconfig>>10)
+	}
+	if httpx.CheckJSON(b) != nil {
+		return nil, errors.New("it has a member twice, in whatever letter case, or is not UTF-8")
 	}
 	var k kubeconfig
 	if err := json.Unmarshal(b, &k); err != nil {

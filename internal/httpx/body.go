@@ -21,7 +21,7 @@ import (
 )
 
 // ReadJSON decodes a body strictly into dst: one value, bounded depth, no
-// trailing bytes, no duplicate keys; unknown members are ignored. The error is
+// trailing bytes, no duplicate members, in any letter case; unknown members are ignored. The error is
 // apierr.Invalid, TooLarge or Timeout with a detail fit for callers.
 func ReadJSON(r *http.Request, dst any) error {
 	body, err := readBody(r)
@@ -32,7 +32,7 @@ func ReadJSON(r *http.Request, dst any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return apierr.New(apierr.Invalid, "the body is empty; it must be JSON")
 	}
-	if err := scanJSON(body); err != nil {
+	if err := CheckJSON(body); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(body, dst); err != nil {

@@ -37,12 +37,12 @@ type document struct {
 
 func TestReadJSON(t *testing.T) {
 	var got document
-	body := "\ufeff" + `{"value":"a\"}\\","unknown":[{"a":1},{"a":2}],"properties":{"tenantId":"t","tags":{"k":"v","K":"w"}}} ` + "\n"
+	body := "\ufeff" + `{"value":"a\"}\\","unknown":[{"a":1},{"a":2}],"properties":{"tenantId":"t","tags":{"k":"v","l":"w"}}} ` + "\n"
 	if err := httpx.ReadJSON(post("text/plain", body), &got); err != nil {
 		t.Fatal(err)
 	}
 	want := document{Value: `a"}\`}
-	want.Properties.TenantID, want.Properties.Tags = "t", map[string]string{"k": "v", "K": "w"}
+	want.Properties.TenantID, want.Properties.Tags = "t", map[string]string{"k": "v", "l": "w"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -59,6 +59,10 @@ func TestReadJSONRefuses(t *testing.T) {
 		{`{"a":1,"a":2}`, `the body has the member "a" twice, at byte 7`},
 		{`{"a":1,"\u0061":2}`, `the body has the member "a" twice, at byte 7`},
 		{`{"b":[{"a":{},"a":2}]}`, `the body has the member "a" twice, at byte 14`},
+		{`{"value":"a","Value":"b"}`, `the body has the member "Value" twice, at byte 13`},
+		{`{"properties":{"subject":1,"ſubject":2}}`, `the body has the member "ſubject" twice, at byte 27`},
+		{`{"a":[{"kind":1,"\u212aIND":2}]}`, `the body has the member "KIND" twice, at byte 16`},
+		{`{"tags":{"k":"v","K":"w"}}`, `the body has the member "K" twice, at byte 17`},
 		{`{"":1,"":2}`, `the body has the member "" twice, at byte 6`},
 		{nested(65), "the body nests deeper than 64 levels at byte 64"},
 		{"{\"value\":\"a\xff\"}", "the body is not JSON: not UTF-8 at byte 11"},
@@ -141,7 +145,7 @@ func TestWriteJSON(t *testing.T) {
 }
 
 func FuzzReadJSON(f *testing.F) {
-	for _, s := range []string{`{"a":1,"a":2}`, `{"\u0061":"\ud800"}`, `[[{"x":"\\"}]]`, `"`, `{"a`, `{"\`, `"\u`, `{}}`, `{"a":{"b":[,"b"`} {
+	for _, s := range []string{`{"a":1,"A":2}`, `{"subject":1,"ſubject":2}`, `{"k":{"\u212a":1},"K":2}`, `{"a":1,"a":2}`, `{"\u0061":"\ud800"}`, `[[{"x":"\\"}]]`, `"`, `{"a`, `{"\`, `"\u`, `{}}`, `{"a":{"b":[,"b"`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, body string) {

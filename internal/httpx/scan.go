@@ -3,22 +3,25 @@ package httpx
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/jsonnames"
 )
 
 // maxDepth is how deep arrays and objects may nest in a body.
 const maxDepth = 64
 
-// scanJSON refuses what encoding/json lets pass: deep nesting, duplicate
-// members, bytes that are not UTF-8, and halves of surrogate pairs, which it
-// would replace. It assumes no valid syntax, and leaves errors of it to the decoder.
-func scanJSON(b []byte) error {
+// CheckJSON refuses what encoding/json lets pass: deep nesting, members that it
+// would take for one, bytes that are not UTF-8, and halves of surrogate pairs, which
+// it would replace. It assumes no valid syntax, and leaves errors of it to the
+// decoder. What holds for fields holds for maps, such as tags, as well.
+func CheckJSON(b []byte) error {
 	if !utf8.Valid(b) {
 		return apierr.New(apierr.Invalid, "the body is not JSON: not UTF-8 at byte %d", validPrefix(b))
 	}
-	s := scanner{b: b}
+	s := scanner{b: b, stack: make([]frame, 0, 8)}
 	for s.at < len(b) {
 		if err := s.step(); err != nil {
 			return err
@@ -43,13 +46,14 @@ type scanner struct {
 	b     []byte
 	at    int
 	stack []frame
+	names jsonnames.Stack[[]byte]
 }
 
 // frame is one open array or object.
 type frame struct {
 	object bool
 	key    bool // the next string is a member's name
-	seen   map[string]bool
+	names  jsonnames.Object
 }
 
 func (s *scanner) step() error {
@@ -59,9 +63,10 @@ func (s *scanner) step() error {
 		if len(s.stack) == maxDepth {
 			return apierr.New(apierr.Invalid, "the body nests deeper than %d levels at byte %d", maxDepth, s.at)
 		}
-		s.stack = append(s.stack, frame{object: c == '{', key: c == '{'})
+		s.stack = append(s.stack, frame{object: c == '{', key: c == '{', names: s.names.Open()})
 	case '}', ']':
-		if len(s.stack) > 0 {
+		if f := s.top(); f != nil {
+			s.names.Close(&f.names)
 			s.stack = s.stack[:len(s.stack)-1]
 		}
 	case ',':
@@ -102,28 +107,24 @@ func (s *scanner) text() error {
 		return nil
 	}
 	f.key = false
-	name := string(s.b[min(start+1, end):max(end-1, min(start+1, end))])
+	name := s.b[min(start+1, end):max(end-1, min(start+1, end))]
 	if escaped {
-		if json.Unmarshal(s.b[start:end], &name) != nil {
+		var plain string
+		if json.Unmarshal(s.b[start:end], &plain) != nil {
 			return nil // bad syntax: the decoder says so
 		}
+		name = []byte(plain)
 	}
-	if !f.add(name) {
-		return apierr.New(apierr.Invalid, "the body has the member %q twice, at byte %d", name[:min(len(name), 64)], start)
+	if !s.names.Add(&f.names, name) {
+		return apierr.New(apierr.Invalid, "the body has the member %q twice, at byte %d", clip(name), start)
 	}
 	return nil
 }
 
-// add notes a member's name; false if it was there.
-func (f *frame) add(name string) bool {
-	if f.seen == nil {
-		f.seen = map[string]bool{}
-	}
-	if f.seen[name] {
-		return false
-	}
-	f.seen[name] = true
-	return true
+// clip is what an answer repeats of a name, or of another's spelling of it.
+func clip(name []byte) string {
+	const shown = 64
+	return strings.ToValidUTF8(string(name[:min(len(name), shown)]), "")
 }
 
 // escape passes over the escape at s.at, and stops at its last byte.

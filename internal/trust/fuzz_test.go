@@ -47,7 +47,7 @@ func FuzzParse(f *testing.F) {
 // is the same, and what it alone refuses, it refuses for being ambiguous or deep.
 func FuzzReadObject(f *testing.F) {
 	for _, seed := range []string{
-		`{}`, ` {"a" : [1, -0.5e+7, true, false, null, "\u00e9\n\"", {"b":{}}] } `, `{"a":1,"a":2}`, `{"a":01}`, `{"a":1.}`, `{"a":-}`, `{"a":1e}`,
+		`{}`, ` {"a" : [1, -0.5e+7, true, false, null, "\u00e9\n\"", {"b":{}}] } `, `{"a":1,"a":2}`, `{"a":1,"A":2}`, `{"subject":1,"ſubject":2}`, `{"k":[{"\u212a":1,"K":2}]}`, `{"a":01}`, `{"a":1.}`, `{"a":-}`, `{"a":1e}`,
 		`{"a":"\ud83d\ude00"}`, `{"a":"\ud83d"}`, "{\"\xff\":1}", `{"a":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}`, `{"a":nul}`, `{,}`, `{"a":[1,]}`, `{"a"}`, "{\"a\":\"\x01\"}",
 		"{}\x00", "{\x00}", `{"a":"\`, `{"a":"\x"}`,
 	} {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/lanyard-io/lanyard/internal/jsonnames"
 )
 
 // maxDepth is how deep the JSON of tokens and key sets may nest.
@@ -18,8 +20,8 @@ var (
 
 // readObject reads one JSON object and nothing after it, numbers as
 // json.Number. It is stricter than encoding/json, in which the last of two
-// equal members wins and broken Unicode is replaced: both would let two readers
-// of one token disagree. It takes a fifth of the time of a json.Decoder.
+// equal members wins, in whatever letter case, and broken Unicode is replaced: both
+// would let two readers of one token disagree. It takes a fifth of the time of a json.Decoder.
 func readObject(text string) (map[string]any, error) {
 	if !utf8.ValidString(text) {
 		return nil, errSyntax
@@ -38,7 +40,10 @@ func readObject(text string) (map[string]any, error) {
 	return v, nil
 }
 
-type jsonReader struct{ rest string }
+type jsonReader struct {
+	rest  string
+	names jsonnames.Stack[string]
+}
 
 // peek is the next byte after white space; 0 at the end.
 func (r *jsonReader) peek() byte {
@@ -95,7 +100,8 @@ func (r *jsonReader) word(w string) bool {
 
 func (r *jsonReader) object(depth int) (map[string]any, error) {
 	r.take('{')
-	members := make(map[string]any)
+	object := make(map[string]any)
+	names := r.names.Open()
 	for more := !r.take('}'); more; {
 		if r.peek() != '"' {
 			return nil, errSyntax
@@ -104,20 +110,21 @@ func (r *jsonReader) object(depth int) (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := members[name]; ok {
+		if !r.names.Add(&names, name) {
 			return nil, fmt.Errorf("member %s is there twice", quote(name))
 		}
 		if !r.take(':') {
 			return nil, errSyntax
 		}
-		if members[name], err = r.value(depth + 1); err != nil {
+		if object[name], err = r.value(depth + 1); err != nil {
 			return nil, err
 		}
 		if more = r.take(','); !more && !r.take('}') {
 			return nil, errSyntax
 		}
 	}
-	return members, nil
+	r.names.Close(&names)
+	return object, nil
 }
 
 func (r *jsonReader) array(depth int) ([]any, error) {

@@ -164,6 +164,7 @@ func TestParseKeys(t *testing.T) {
 		{"weak", jwksOf(t, good, jwkOf(t, issuer, map[string]any{"n": b64([]byte(strings.Repeat("\xff", 128)))})), 0, "1024 bits"},
 		{"not-json", `keys`, 0, "not a JSON object"},
 		{"bare-key", jwksOf(t, good)[len(`{"keys":[`):], 0, "not valid JSON"},
+		{"keys-twice-in-other-case", `{"keys":[],"Keys":[]}`, 0, "twice"},
 		{"keys-twice", `{"keys":[],"keys":[]}`, 0, "twice"},
 	}
 	for _, tt := range tests {
