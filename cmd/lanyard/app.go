@@ -186,9 +186,9 @@ func newAppListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []application{}
+			all := []whole[application]{}
 			err = c.GraphList(cmd.Context(), "/applications", func(raw json.RawMessage) error {
-				var one application
+				var one whole[application]
 				err := json.Unmarshal(raw, &one)
 				all = append(all, one)
 				return err
@@ -196,7 +196,7 @@ func newAppListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(all, applicationTable(all...))
+			return a.print(all, applicationTable(parts(all)...))
 		},
 	}
 }
@@ -213,15 +213,23 @@ func checkAppID(s string) error {
 	return nil
 }
 
+func noApp(appID string) error {
+	return withHint(fmt.Errorf("no application has the client id %s", appID), "lanyard app list")
+}
+
 // application finds one by its client id.
-func (a *app) application(cmd *cobra.Command, appID string) (c *client.Client, got application, err error) {
+func (a *app) application(cmd *cobra.Command, appID string) (c *client.Client, got whole[application], err error) {
 	if err := checkAppID(appID); err != nil {
 		return nil, got, err
 	}
 	if c, err = a.connect(); err != nil {
 		return nil, got, err
 	}
-	return c, got, c.Graph(cmd.Context(), "GET", appPath(appID), nil, &got)
+	err = c.Graph(cmd.Context(), "GET", appPath(appID), nil, &got)
+	if client.IsNotFound(err) {
+		err = noApp(appID)
+	}
+	return c, got, err
 }
 
 func newAppShowCmd(a *app) *cobra.Command {
@@ -232,7 +240,7 @@ func newAppShowCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(got, applicationTable(got))
+			return a.print(got, applicationTable(got.is))
 		},
 	}
 }
@@ -245,7 +253,7 @@ func newAppDeleteCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.Graph(cmd.Context(), "DELETE", "/applications/"+got.ID, nil, nil)
+			return c.Graph(cmd.Context(), "DELETE", "/applications/"+got.is.ID, nil, nil)
 		},
 	}
 }
@@ -257,10 +265,11 @@ func newAppResetCmd(a *app) *cobra.Command {
 		Example: `  lanyard app reset-secret 0b6f3f6c-5f7e-4d0e-9a55-2f6d3c1f8a10 --years 1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			c, old, err := a.application(cmd, args[0])
+			c, found, err := a.application(cmd, args[0])
 			if err != nil {
 				return err
 			}
+			old := found.is
 			var principal struct {
 				ID string `json:"id"`
 			}

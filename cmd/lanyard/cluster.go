@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -115,9 +114,7 @@ func clusterTable(all ...cluster) table {
 	return t
 }
 
-func (t target) clusterID(c *client.Client, name string) string {
-	return t.groupID(c) + "/providers/Microsoft.ContainerService/managedClusters/" + url.PathEscape(name)
-}
+func (t target) clusterID(c *client.Client, name string) string { return t.id(c, clusterKind(), name) }
 
 func newClusterCmd(a *app) *cobra.Command {
 	var t target
@@ -132,26 +129,27 @@ func newClusterCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var k cluster
-			if err := c.ARM(cmd.Context(), "GET", t.clusterID(c, args[0]), clusterVersion, nil, &k); err != nil {
+			k, _, err := find[cluster](cmd.Context(), c, t, clusterKind(), args[0])
+			if err != nil {
 				return err
 			}
-			return a.print(k, k.describe(time.Now()))
+			return a.print(k, k.is.describe(time.Now()))
 		},
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "List all clusters", Args: cobra.NoArgs,
+		Use: "list", Short: "List all clusters, or those of the group that -g names", Args: cobra.NoArgs,
+		Example: `  lanyard cluster list
+  lanyard cluster list -g lab`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			path := "/subscriptions/" + c.Subscription + "/providers/Microsoft.ContainerService/managedClusters"
-			all, err := listAll[cluster](cmd.Context(), c, path, clusterVersion)
+			all, err := listOf[cluster](cmd.Context(), c, t, clusterKind(), cmd.Flags().Changed("resource-group"))
 			if err != nil {
 				return err
 			}
-			return a.print(all, clusterTable(all...))
+			return a.print(all, clusterTable(parts(all)...))
 		},
 	}
 	var force bool
@@ -174,7 +172,11 @@ identity could not start in it any more; --force does it nevertheless.`,
 			if force {
 				id += "?force=true"
 			}
-			return c.ARM(cmd.Context(), "DELETE", id, clusterVersion, nil, nil)
+			found, err := c.Delete(cmd.Context(), id, clusterVersion)
+			if err == nil && !found {
+				err = t.missing(cmd.Context(), c, clusterKind(), args[0])
+			}
+			return err
 		},
 	}
 	detach.Flags().BoolVar(&force, "force", false, "even when the webhook cannot be taken out of the cluster")
@@ -241,6 +243,7 @@ has a webhook listener, deployment if it was started with --webhook-image.`,
 	f.StringVar(&want.image, "webhook-image", "", "`image` of the webhook for --webhook deployment")
 	f.StringVar(&want.pullPolicy, "webhook-image-pull-policy", "", "Always, IfNotPresent or Never")
 	f.StringVar(&want.hostAlias, "host-alias", "", "`IP` of the server, for clusters whose pods cannot resolve its names")
+	f.BoolVar(&want.replace, "replace-server", false, "take the kubeconfig's API server in place of the one that is attached under this name")
 	_ = cmd.RegisterFlagCompletionFunc("webhook", cobra.FixedCompletions([]string{"url", "deployment", "none"}, cobra.ShellCompDirectiveNoFileComp)) // it fails only for a flag that is not there
 	return cmd
 }
@@ -249,6 +252,7 @@ has a webhook listener, deployment if it was started with --webhook-image.`,
 type attachment struct {
 	issuer, identity, takeOver              bool
 	mode, url, image, pullPolicy, hostAlias string
+	replace                                 bool // the API server's address too
 }
 
 // webhook is the settings that were given; one that was not stays as it is.
@@ -265,27 +269,10 @@ func (w attachment) webhook(changed func(flag string) bool) map[string]string {
 	return settings
 }
 
-// attach makes the cluster, or changes its credentials: an existing one keeps its
-// location and tags.
+// attach makes the cluster, or changes the credentials of one that is attached:
+// its location, tags and all that is not named stay.
 func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name string, kubeconfig []byte, want attachment) error {
 	id := t.clusterID(c, name)
-	var k cluster
-	err := c.ARM(cmd.Context(), "GET", id, clusterVersion, nil, &k)
-	if err != nil && !client.IsNotFound(err) {
-		return err
-	}
-	if k.Location == "" {
-		var group struct {
-			Location string `json:"location"`
-		}
-		if err := c.ARM(cmd.Context(), "GET", t.groupID(c), groupsVersion, nil, &group); err != nil {
-			return err
-		}
-		k.Location = group.Location
-		if cmd.Flags().Changed("location") {
-			k.Location = t.location
-		}
-	}
 	properties := map[string]any{"attachment": map[string]any{
 		"kubeconfig": kubeconfig, "takeOverIssuer": want.takeOver, "webhook": want.webhook(cmd.Flags().Changed),
 	}}
@@ -295,41 +282,78 @@ func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name strin
 	if want.identity {
 		properties["securityProfile"] = map[string]any{"workloadIdentity": map[string]any{"enabled": true}}
 	}
-	body := map[string]any{"location": k.Location, "tags": k.Tags, "properties": properties}
-	k = cluster{}
-	if err := c.ARM(cmd.Context(), "PUT", id, clusterVersion, body, &k); err != nil {
+	var k whole[cluster]
+	err := client.Again(func() error {
+		var old cluster
+		etag, err := c.Read(cmd.Context(), id, clusterVersion, &old)
+		if err != nil && !client.IsNotFound(err) {
+			return err
+		}
+		if was, is := old.Properties.Attachment.Server, serverOf(kubeconfig); was != "" && !sameServer(was, is) && !want.replace {
+			return differs("cluster", name, "the API server "+was+", not "+is,
+				"choose another name; or, when the same cluster has moved, add --replace-server")
+		}
+		if old.Location == "" {
+			if old.Location, err = t.newLocation(cmd, c); err != nil {
+				return err
+			}
+		}
+		k = whole[cluster]{}
+		body := map[string]any{"location": old.Location, "tags": old.Tags, "properties": properties}
+		return c.PutIf(cmd.Context(), id, clusterVersion, etag, body, &k)
+	})
+	if err != nil {
 		return err
 	}
-	if err := a.awaitCluster(cmd.Context(), c, id, &k); err != nil {
+	return a.attached(cmd, c, t, name, k)
+}
+
+// newLocation is a new cluster's: its group's, unless the user named one.
+func (t *target) newLocation(cmd *cobra.Command, c *client.Client) (string, error) {
+	if cmd.Flags().Changed("location") {
+		return t.location, nil
+	}
+	var group struct {
+		Location string `json:"location"`
+	}
+	err := c.ARM(cmd.Context(), "GET", t.groupID(c), groupsVersion, nil, &group)
+	return group.Location, err
+}
+
+// attached waits until the server is done with a cluster, and says what is left to do.
+func (a *app) attached(cmd *cobra.Command, c *client.Client, t *target, name string, shown whole[cluster]) error {
+	if err := a.awaitCluster(cmd.Context(), c, t.clusterID(c, name), &shown); err != nil {
 		return err
 	}
+	k := shown.is
 	if w := k.Properties.Attachment.Webhook; k.Properties.Security.WorkloadIdentity.Enabled && w != nil && w.State != nil && w.State.Mode == "none" {
 		a.say("the server does not install the webhook in this cluster: install it yourself, or attach it again with --webhook url or deployment")
 	}
 	if !k.Properties.OIDC.Enabled {
 		a.say("its tokens are not accepted yet: az aks update -g %s -n %s --enable-oidc-issuer", t.group, name)
 	}
-	return a.print(k, clusterTable(k))
+	return a.print(shown, clusterTable(k))
 }
 
 // awaitCluster reads a cluster until the server is done with it.
-func (a *app) awaitCluster(ctx context.Context, c *client.Client, id string, k *cluster) error {
-	if k.Properties.State == "Updating" {
+func (a *app) awaitCluster(ctx context.Context, c *client.Client, id string, shown *whole[cluster]) error {
+	if shown.is.Properties.State == "Updating" {
 		a.say("waiting for the webhook to answer in the cluster")
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for k.Properties.State == "Updating" {
+	for shown.is.Properties.State == "Updating" {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		*k = cluster{}
-		if err := c.ARM(ctx, "GET", id, clusterVersion, nil, k); err != nil {
+		*shown = whole[cluster]{}
+		if err := c.ARM(ctx, "GET", id, clusterVersion, nil, shown); err != nil {
 			return err
 		}
 	}
+	k := shown.is
 	w := k.Properties.Attachment.Webhook
 	if w == nil || w.State == nil {
 		return nil

@@ -100,20 +100,22 @@ func (t target) groupID(c *client.Client) string {
 }
 
 func (t target) identityID(c *client.Client, name string) string {
-	return t.groupID(c) + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/" + url.PathEscape(name)
+	return t.id(c, identityKind(), name)
 }
 
-func (t target) vaultID(c *client.Client, name string) string {
-	return t.groupID(c) + "/providers/Microsoft.KeyVault/vaults/" + url.PathEscape(name)
-}
+func (t target) vaultID(c *client.Client, name string) string { return t.id(c, vaultKind(), name) }
 
 // ensure makes the default group; a group that the user named must exist.
 func (t target) ensure(ctx context.Context, c *client.Client) error {
 	err := c.ARM(ctx, "GET", t.groupID(c), groupsVersion, nil, nil)
-	if !client.IsNotFound(err) || t.group != defaultGroup {
+	if !client.IsNotFound(err) {
 		return err
 	}
-	return c.ARM(ctx, "PUT", t.groupID(c), groupsVersion, map[string]string{"location": t.location}, nil)
+	if t.group != defaultGroup {
+		return noGroup(t.group)
+	}
+	_, err = c.Create(ctx, t.groupID(c), groupsVersion, map[string]string{"location": t.location}, nil)
+	return err
 }
 
 // listAll reads a whole collection of the management API. It is never nil, so

@@ -3,10 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
-
-	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
 )
@@ -76,155 +77,96 @@ func (o *credentialOwner) check() error {
 	return nil
 }
 
-func (o *credentialOwner) create(ctx context.Context, c *client.Client, name string, p credentialProperties) (credential, error) {
-	if o.app != "" {
-		var made directoryCredential
-		err := c.Graph(ctx, "POST", o.directory(), directoryCredential{Name: name, credentialProperties: p}, &made)
-		return made.credential(), err
+// create makes a credential; when there is one of that name, it is given as it is.
+func (o *credentialOwner) create(ctx context.Context, c *client.Client, name string, p credentialProperties) (got whole[credential], made bool, err error) {
+	if o.app == "" {
+		made, err = c.Create(ctx, o.resource(c)+"/"+url.PathEscape(name), identityVersion, map[string]any{"properties": p}, &got)
+		return got, made, o.worded(ctx, c, name, err)
 	}
-	var made credential
-	err := c.ARM(ctx, "PUT", o.resource(c)+"/"+url.PathEscape(name), identityVersion, map[string]any{"properties": p}, &made)
-	return made, err
+	var one directoryCredential
+	err = c.Graph(ctx, "POST", o.directory(), directoryCredential{Name: name, credentialProperties: p}, &one)
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusConflict {
+		if there, _, showErr := o.show(ctx, c, name); showErr == nil {
+			return there, false, nil
+		}
+	}
+	return whole[credential]{is: one.credential()}, true, err
 }
 
-func (o *credentialOwner) show(ctx context.Context, c *client.Client, name string) (credential, error) {
-	if o.app != "" {
-		var got directoryCredential
-		err := c.Graph(ctx, "GET", o.directory()+"/"+url.PathEscape(name), nil, &got)
-		return got.credential(), err
+func (o *credentialOwner) show(ctx context.Context, c *client.Client, name string) (got whole[credential], etag string, err error) {
+	if o.app == "" {
+		etag, err = c.Read(ctx, o.resource(c)+"/"+url.PathEscape(name), identityVersion, &got)
+		return got, etag, o.worded(ctx, c, name, err)
 	}
-	var got credential
-	err := c.ARM(ctx, "GET", o.resource(c)+"/"+url.PathEscape(name), identityVersion, nil, &got)
+	var one directoryCredential
+	err = c.Graph(ctx, "GET", o.directory()+"/"+url.PathEscape(name), nil, &one)
+	return whole[credential]{is: one.credential()}, "", o.worded(ctx, c, name, err)
+}
+
+// update changes what change changes, and keeps all else.
+func (o *credentialOwner) update(ctx context.Context, c *client.Client, name string, want credentialUpdate) (got whole[credential], err error) {
+	if o.app != "" {
+		err = c.Graph(ctx, "PATCH", o.directory()+"/"+url.PathEscape(name), want.patch(), nil)
+		if err != nil {
+			return got, o.worded(ctx, c, name, err)
+		}
+		got, _, err = o.show(ctx, c, name)
+		return got, err
+	}
+	err = client.Again(func() error {
+		old, etag, err := o.show(ctx, c, name)
+		if err != nil {
+			return err
+		}
+		body := map[string]any{"properties": want.apply(old.is.Properties)}
+		return c.PutIf(ctx, o.resource(c)+"/"+url.PathEscape(name), identityVersion, etag, body, &got)
+	})
 	return got, err
 }
 
-func (o *credentialOwner) list(ctx context.Context, c *client.Client) ([]credential, error) {
-	if o.app == "" {
-		return listAll[credential](ctx, c, o.resource(c), identityVersion)
+// worded says in words whether the credential is missing or its owner.
+func (o *credentialOwner) worded(ctx context.Context, c *client.Client, name string, err error) error {
+	if !client.IsNotFound(err) {
+		return err
 	}
-	all := []credential{}
+	if o.app != "" {
+		if client.IsNotFound(c.Graph(ctx, "GET", appPath(o.app), nil, nil)) {
+			return noApp(o.app)
+		}
+		return withHint(fmt.Errorf("no federated credential %q of the application %s", name, o.app), "lanyard credential list --app "+o.app)
+	}
+	if client.IsNotFound(c.ARM(ctx, "GET", o.identityID(c, o.identity), identityVersion, nil, nil)) {
+		return o.missing(ctx, c, identityKind(), o.identity)
+	}
+	hint := "lanyard credential list --identity " + shellQuote(o.identity)
+	if o.group != defaultGroup {
+		hint += " -g " + shellQuote(o.group)
+	}
+	return withHint(fmt.Errorf("no federated credential %q of the identity %s", name, o.identity), hint)
+}
+
+func (o *credentialOwner) list(ctx context.Context, c *client.Client) ([]whole[credential], error) {
+	if o.app == "" {
+		all, err := listAll[whole[credential]](ctx, c, o.resource(c), identityVersion)
+		return all, o.worded(ctx, c, "", err)
+	}
+	all := []whole[credential]{}
 	err := c.GraphList(ctx, o.directory(), func(raw json.RawMessage) error {
 		var one directoryCredential
 		err := json.Unmarshal(raw, &one)
-		all = append(all, one.credential())
+		all = append(all, whole[credential]{is: one.credential()})
 		return err
 	})
-	return all, err
+	return all, o.worded(ctx, c, "", err)
 }
 
 func (o *credentialOwner) remove(ctx context.Context, c *client.Client, name string) error {
 	if o.app != "" {
-		return c.Graph(ctx, "DELETE", o.directory()+"/"+url.PathEscape(name), nil, nil)
+		return o.worded(ctx, c, name, c.Graph(ctx, "DELETE", o.directory()+"/"+url.PathEscape(name), nil, nil))
 	}
-	return c.ARM(ctx, "DELETE", o.resource(c)+"/"+url.PathEscape(name), identityVersion, nil, nil)
-}
-
-func newCredentialCmd(a *app) *cobra.Command {
-	var o credentialOwner
-	cmd := noun("credential", "Federated credentials: which foreign tokens may stand for an identity or an application", []string{"credentials"})
-	f := cmd.PersistentFlags()
-	addTarget(f, &o.target)
-	f.StringVarP(&o.identity, "identity", "i", "", "`name` of the identity")
-	f.StringVar(&o.app, "app", "", "or the client `id` of the application")
-	cmd.MarkFlagsOneRequired("identity", "app")
-	cmd.MarkFlagsMutuallyExclusive("identity", "app")
-	cmd.AddCommand(newCredentialCreateCmd(a, &o), newCredentialShowCmd(a, &o), newCredentialListCmd(a, &o), newCredentialDeleteCmd(a, &o))
-	return cmd
-}
-
-// connectFor checks whose credentials are meant, and connects.
-func (a *app) connectFor(o *credentialOwner) (*client.Client, error) {
-	if err := o.check(); err != nil {
-		return nil, err
+	found, err := c.Delete(ctx, o.resource(c)+"/"+url.PathEscape(name), identityVersion)
+	if err == nil && !found {
+		err = &client.Error{Status: http.StatusNotFound}
 	}
-	return a.connect()
-}
-
-func newCredentialCreateCmd(a *app, o *credentialOwner) *cobra.Command {
-	var p credentialProperties
-	var match, audience string
-	create := &cobra.Command{
-		Use: "create NAME", Short: "Trust an issuer's tokens for one subject, or for all that match an expression",
-		Example: `  lanyard credential create quick-start --identity workshop-identity \
-      --issuer https://oidc.example.org/cluster-1/ \
-      --subject system:serviceaccount:default:workload-identity-sa
-  lanyard credential create any-in-team-a --identity workshop-identity \
-      --issuer https://oidc.example.org/cluster-1/ \
-      --match "claims['sub'] matches 'system:serviceaccount:team-a:*'"
-  lanyard credential create production --app 0b6f3f6c-5f7e-4d0e-9a55-2f6d3c1f8a10 \
-      --issuer https://token.actions.githubusercontent.com \
-      --subject repo:octo-org/octo-repo:environment:prod`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			p.Audiences = []string{audience}
-			if match != "" {
-				p.Expression = &expression{Value: match, LanguageVersion: 1}
-			}
-			c, err := a.connectFor(o)
-			if err != nil {
-				return err
-			}
-			made, err := o.create(cmd.Context(), c, args[0], p)
-			if err != nil {
-				return err
-			}
-			return a.print(made, credentialTable(made))
-		},
-	}
-	f := create.Flags()
-	f.StringVar(&p.Issuer, "issuer", "", "the token's issuer, exactly as in iss, a trailing slash included")
-	f.StringVar(&p.Subject, "subject", "", "the token's subject, exactly as in sub")
-	f.StringVar(&match, "match", "", "`expression` over the claims, in place of --subject")
-	f.StringVar(&audience, "audience", "api://AzureADTokenExchange", "the token's audience")
-	create.MarkFlagRequired("issuer")
-	create.MarkFlagsOneRequired("subject", "match")
-	create.MarkFlagsMutuallyExclusive("subject", "match")
-	return create
-}
-
-func newCredentialShowCmd(a *app, o *credentialOwner) *cobra.Command {
-	return &cobra.Command{
-		Use: "show NAME", Short: "Show a federated credential", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connectFor(o)
-			if err != nil {
-				return err
-			}
-			got, err := o.show(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
-			return a.print(got, credentialTable(got))
-		},
-	}
-}
-
-func newCredentialListCmd(a *app, o *credentialOwner) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List the federated credentials of an identity or an application", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connectFor(o)
-			if err != nil {
-				return err
-			}
-			all, err := o.list(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			return a.print(all, credentialTable(all...))
-		},
-	}
-}
-
-func newCredentialDeleteCmd(a *app, o *credentialOwner) *cobra.Command {
-	return &cobra.Command{
-		Use: "delete NAME", Short: "Delete a federated credential", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connectFor(o)
-			if err != nil {
-				return err
-			}
-			return o.remove(cmd.Context(), c, args[0])
-		},
-	}
+	return o.worded(ctx, c, name, err)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -48,12 +50,19 @@ func newIdentityCmd(a *app) *cobra.Command {
 			if err := t.ensure(cmd.Context(), c); err != nil {
 				return err
 			}
-			var i identity
+			var i whole[identity]
 			body := map[string]string{"location": t.location}
-			if err := c.ARM(cmd.Context(), "PUT", t.identityID(c, args[0]), identityVersion, body, &i); err != nil {
+			made, err := c.Create(cmd.Context(), t.identityID(c, args[0]), identityVersion, body, &i)
+			if err != nil {
 				return err
 			}
-			return a.print(i, identityTable(i))
+			if !made {
+				if cmd.Flags().Changed("location") && !strings.EqualFold(i.is.Location, t.location) {
+					return differs("identity", args[0], "the location "+i.is.Location, "a location cannot be changed: leave --location out, or choose another name")
+				}
+				a.stays("identity", args[0])
+			}
+			return a.print(i, identityTable(i.is))
 		},
 	}
 	show := &cobra.Command{
@@ -64,42 +73,45 @@ func newIdentityCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(i, identityTable(i))
+			return a.print(i, identityTable(i.is))
 		},
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "List all identities", Args: cobra.NoArgs,
+		Use: "list", Short: "List all identities, or those of the group that -g names", Args: cobra.NoArgs,
+		Example: `  lanyard identity list
+  lanyard identity list -g lab`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			path := "/subscriptions/" + c.Subscription + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
-			all, err := listAll[identity](cmd.Context(), c, path, identityVersion)
+			all, err := listOf[identity](cmd.Context(), c, t, identityKind(), cmd.Flags().Changed("resource-group"))
 			if err != nil {
 				return err
 			}
-			return a.print(all, identityTable(all...))
+			return a.print(all, identityTable(parts(all)...))
 		},
 	}
 	remove := &cobra.Command{
 		Use: "delete NAME", Short: "Delete an identity: no more tokens are issued for it", Args: cobra.ExactArgs(1),
+		Example: `  lanyard identity delete workshop-identity`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			return c.ARM(cmd.Context(), "DELETE", t.identityID(c, args[0]), identityVersion, nil, nil)
+			return t.drop(cmd.Context(), c, identityKind(), args[0])
 		},
 	}
 	cmd.AddCommand(create, show, list, remove)
 	return cmd
 }
 
-func (a *app) identity(cmd *cobra.Command, t target, name string) (i identity, err error) {
+func (a *app) identity(cmd *cobra.Command, t target, name string) (i whole[identity], err error) {
 	c, err := a.connect()
 	if err != nil {
 		return i, err
 	}
-	return i, c.ARM(cmd.Context(), "GET", t.identityID(c, name), identityVersion, nil, &i)
+	i, _, err = find[identity](cmd.Context(), c, t, identityKind(), name)
+	return i, err
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
@@ -51,13 +54,14 @@ func newIssuerCmd(a *app) *cobra.Command {
 trusts needs no setting. For one with a private CA give --ca; for one that this
 server cannot reach give its keys with --jwks.
 
-A setting alone lets nobody in: a federated credential must name the issuer.`,
+What is not named stays as it was set before. A setting alone lets nobody in: a
+federated credential must name the issuer.`,
 		Example: `  lanyard issuer set https://oidc.cluster-1.internal/ --ca cluster-1-ca.pem
   kubectl get --raw /openid/v1/jwks > jwks.json
   lanyard issuer set https://kubernetes.default.svc.cluster.local --jwks jwks.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			i := issuer{Properties: issuerProperties{URL: args[0]}}
+			p := issuerProperties{URL: args[0]}
 			if keysFile != "" {
 				b, err := os.ReadFile(keysFile)
 				if err != nil {
@@ -66,28 +70,28 @@ A setting alone lets nobody in: a federated credential must name the issuer.`,
 				if !json.Valid(b) {
 					return fmt.Errorf("%s: not JSON", keysFile)
 				}
-				i.Properties.Keys = b
+				p.Keys = b
 			}
 			if rootsFile != "" {
 				b, err := os.ReadFile(rootsFile)
 				if err != nil {
 					return err
 				}
-				i.Properties.Roots = string(b)
+				p.Roots = string(b)
 			}
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			var made issuer
-			if err := c.ARM(cmd.Context(), "PUT", issuerID(args[0]), lanyardVersion, i, &made); err != nil {
+			made, err := setIssuer(cmd.Context(), c, p, cmd.Flags().Changed)
+			if err != nil {
 				return err
 			}
-			return a.print(made, issuerTable(made))
+			return a.print(made, issuerTable(made.is))
 		},
 	}
-	set.Flags().StringVar(&keysFile, "jwks", "", "JSON Web Key Set `file`, in place of discovery")
-	set.Flags().StringVar(&rootsFile, "ca", "", "PEM `file` with the CA of the issuer's host")
+	set.Flags().StringVar(&keysFile, "jwks", "", "JSON Web Key Set `file`, in place of discovery; empty for discovery again")
+	set.Flags().StringVar(&rootsFile, "ca", "", "PEM `file` with the CA of the issuer's host; empty for the system's again")
 	set.MarkFlagsOneRequired("jwks", "ca")
 
 	list := &cobra.Command{
@@ -97,11 +101,11 @@ A setting alone lets nobody in: a federated credential must name the issuer.`,
 			if err != nil {
 				return err
 			}
-			all, err := listAll[issuer](cmd.Context(), c, issuersPath, lanyardVersion)
+			all, err := listAll[whole[issuer]](cmd.Context(), c, issuersPath, lanyardVersion)
 			if err != nil {
 				return err
 			}
-			return a.print(all, issuerTable(all...))
+			return a.print(all, issuerTable(parts(all)...))
 		},
 	}
 	remove := &cobra.Command{
@@ -111,8 +115,35 @@ A setting alone lets nobody in: a federated credential must name the issuer.`,
 			if err != nil {
 				return err
 			}
-			return c.ARM(cmd.Context(), "DELETE", issuerID(strings.TrimSpace(args[0])), lanyardVersion, nil, nil)
+			found, err := c.Delete(cmd.Context(), issuerID(strings.TrimSpace(args[0])), lanyardVersion)
+			if err == nil && !found {
+				err = withHint(fmt.Errorf("the issuer %s has no settings", args[0]), "lanyard issuer list")
+			}
+			return err
 		},
 	}
 	return noun("issuer", "Foreign issuers: how to trust their tokens", []string{"issuers"}, set, list, remove, newJWKSCmd(a), newPublishCmd(a))
+}
+
+// setIssuer changes the settings that were given; one that was not stays.
+func setIssuer(ctx context.Context, c *client.Client, want issuerProperties, given func(flag string) bool) (made whole[issuer], err error) {
+	err = client.Again(func() error {
+		var old issuer
+		etag, err := c.Read(ctx, issuerID(want.URL), lanyardVersion, &old)
+		if err != nil && !client.IsNotFound(err) {
+			return err
+		}
+		p := want
+		if !given("jwks") {
+			p.Keys = old.Properties.Keys
+		}
+		if !given("ca") {
+			p.Roots = old.Properties.Roots
+		}
+		if len(p.Keys) == 0 && p.Roots == "" {
+			return withHint(errors.New("that would leave no setting of the issuer"), "lanyard issuer delete "+shellQuote(want.URL))
+		}
+		return c.PutIf(ctx, issuerID(want.URL), lanyardVersion, etag, issuer{Properties: p}, &made)
+	})
+	return made, err
 }

@@ -143,3 +143,19 @@ func beside(dir, name string) string {
 	}
 	return filepath.Join(dir, name)
 }
+
+// serverOf is the API server in what readKubeconfig made.
+func serverOf(kubeconfig []byte) string {
+	var k kubeConfig
+	if json.Unmarshal(kubeconfig, &k) != nil || len(k.Clusters) == 0 {
+		return ""
+	}
+	text, _ := k.Clusters[0].Cluster["server"].(string)
+	return text
+}
+
+// sameServer compares two addresses of API servers.
+func sameServer(a, b string) bool {
+	plain := func(s string) string { return strings.ToLower(strings.TrimRight(s, "/")) }
+	return plain(a) == plain(b)
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -17,9 +18,10 @@ import (
 
 // accessPolicy is what one principal may do in a vault, as ARM shows it.
 type accessPolicy struct {
-	TenantID    string      `json:"tenantId"`
-	ObjectID    string      `json:"objectId"`
-	Permissions permissions `json:"permissions"`
+	TenantID      string      `json:"tenantId"`
+	ObjectID      string      `json:"objectId"`
+	ApplicationID string      `json:"applicationId,omitempty"`
+	Permissions   permissions `json:"permissions"`
 }
 
 // permissions of a vault here matter for secrets; the others are kept as they are.
@@ -44,7 +46,8 @@ func newPolicyCmd(a *app) *cobra.Command {
 	cmd := noun("policy", "Access policies: who may do what in a vault", []string{"policies"})
 	addTarget(cmd.PersistentFlags(), &t)
 
-	change := func(cmd *cobra.Command, verb, vault string, policies func(*client.Client) ([]accessPolicy, error)) error {
+	// change has the policies of one principal changed, whoever else writes meanwhile.
+	change := func(cmd *cobra.Command, verb, vault string, of func(*client.Client, keyVault) []accessPolicy) error {
 		c, err := a.connect()
 		if err != nil {
 			return err
@@ -54,14 +57,21 @@ func newPolicyCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			objectID = i.Properties.PrincipalID
+			objectID = i.is.Properties.PrincipalID
 		}
-		changed, err := policies(c)
+		err = client.Again(func() error {
+			v, etag, err := find[keyVault](cmd.Context(), c, t, vaultKind(), vault)
+			if err != nil {
+				return err
+			}
+			changed := of(c, v.is)
+			if verb == "remove" && len(changed) == 0 {
+				return withHint(fmt.Errorf("the vault %s has no access policy of %s", v.is.Name, cmp.Or(owner, objectID)), "lanyard policy list "+v.is.Name)
+			}
+			body := map[string]any{"properties": map[string]any{"accessPolicies": changed}}
+			return c.PutIf(cmd.Context(), t.vaultID(c, vault)+"/accessPolicies/"+verb, vaultVersion, etag, body, nil)
+		})
 		if err != nil {
-			return err
-		}
-		body := map[string]any{"properties": map[string]any{"accessPolicies": changed}}
-		if err := c.ARM(cmd.Context(), "PUT", t.vaultID(c, vault)+"/accessPolicies/"+verb, vaultVersion, body, nil); err != nil {
 			return err
 		}
 		return a.printPolicies(cmd.Context(), c, t, vault)
@@ -76,12 +86,19 @@ func newPolicyCmd(a *app) *cobra.Command {
 
 	var secrets []string
 	set := who(&cobra.Command{
-		Use: "set VAULT", Short: "Give a principal permissions, in place of those it had",
+		Use: "set VAULT", Short: "Give a principal permissions for secrets, in place of those it had",
 		Example: `  lanyard policy set kv-dev --identity workshop-identity --secrets get`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return change(cmd, "replace", args[0], func(c *client.Client) ([]accessPolicy, error) {
-				return []accessPolicy{{TenantID: c.Tenant, ObjectID: objectID, Permissions: permissions{Secrets: secrets}}}, nil
+			return change(cmd, "replace", args[0], func(c *client.Client, v keyVault) []accessPolicy {
+				p := accessPolicy{TenantID: c.Tenant, ObjectID: objectID}
+				for _, old := range v.Properties.Policies {
+					if strings.EqualFold(old.ObjectID, objectID) && old.ApplicationID == "" {
+						p = old // its permissions for keys, certificates and storage stay
+					}
+				}
+				p.Permissions.Secrets = secrets
+				return []accessPolicy{p}
 			})
 		},
 	})
@@ -90,13 +107,11 @@ func newPolicyCmd(a *app) *cobra.Command {
 		Use: "delete VAULT", Short: "Take a principal's permissions away", Args: cobra.ExactArgs(1),
 		Example: `  lanyard policy delete kv-dev --identity workshop-identity`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return change(cmd, "remove", args[0], func(c *client.Client) ([]accessPolicy, error) {
+			return change(cmd, "remove", args[0], func(_ *client.Client, v keyVault) []accessPolicy {
 				// Only the permissions that are named are taken away, so name all it has.
-				var v keyVault
-				err := c.ARM(cmd.Context(), "GET", t.vaultID(c, args[0]), vaultVersion, nil, &v)
 				return slices.DeleteFunc(v.Properties.Policies, func(p accessPolicy) bool {
 					return !strings.EqualFold(p.ObjectID, objectID)
-				}), err
+				})
 			})
 		},
 	})
@@ -115,11 +130,22 @@ func newPolicyCmd(a *app) *cobra.Command {
 }
 
 func (a *app) printPolicies(ctx context.Context, c *client.Client, t target, vault string) error {
-	var v keyVault
-	if err := c.ARM(ctx, "GET", t.vaultID(c, vault), vaultVersion, nil, &v); err != nil {
+	v, _, err := find[whollyPolicies](ctx, c, t, vaultKind(), vault)
+	if err != nil {
 		return err
 	}
-	return a.print(v.Properties.Policies, policyTable(v.Properties.Policies))
+	if v.is.Properties.Roles {
+		a.say("the vault %s uses roles: its access policies count for nothing; lanyard role list shows who may", vault)
+	}
+	return a.print(v.is.Properties.Policies, policyTable(parts(v.is.Properties.Policies)))
+}
+
+// whollyPolicies is a vault whose policies are shown as the server has them.
+type whollyPolicies struct {
+	Properties struct {
+		Roles    bool                  `json:"enableRbacAuthorization"`
+		Policies []whole[accessPolicy] `json:"accessPolicies"`
+	} `json:"properties"`
 }
 
 // principal is the object id of whoever is signed in, from their own token.

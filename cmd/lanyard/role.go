@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -80,19 +83,15 @@ func newRoleAssignCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			scope, err := scopePath(c, scope)
+			if err != nil {
+				return err
+			}
 			principal, err := a.holder(cmd, c, h)
 			if err != nil {
 				return err
 			}
-			body := map[string]any{"properties": roleAssignmentProperties{
-				RoleID:      "/subscriptions/" + c.Subscription + "/providers/Microsoft.Authorization/roleDefinitions/" + role.ID,
-				PrincipalID: principal, PrincipalType: h.kind(),
-			}}
-			var made roleAssignment
-			if err := c.ARM(cmd.Context(), "PUT", scopePath(c, scope)+assignments+"/"+model.NewUUID(), roleVersion, body, &made); err != nil {
-				return err
-			}
-			return a.print(made, roleTable(nil, made))
+			return a.assign(cmd.Context(), c, scope, role.ID, roleAssignmentProperties{PrincipalID: principal, PrincipalType: h.kind()})
 		},
 	}
 	addTarget(assign.Flags(), &h.target)
@@ -105,6 +104,21 @@ func newRoleAssignCmd(a *app) *cobra.Command {
 	assign.MarkFlagsOneRequired("object-id", "app", "identity", "user")
 	assign.MarkFlagsMutuallyExclusive("object-id", "app", "identity", "user")
 	return assign
+}
+
+// assign gives a role; one that is given already stays as it is.
+func (a *app) assign(ctx context.Context, c *client.Client, scope, roleID string, p roleAssignmentProperties) error {
+	p.RoleID = "/subscriptions/" + c.Subscription + "/providers/Microsoft.Authorization/roleDefinitions/" + roleID
+	var made whole[roleAssignment]
+	err := c.ARM(ctx, "PUT", scope+assignments+"/"+model.NewUUID(), roleVersion, map[string]any{"properties": p}, &made)
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Code == "RoleAssignmentExists" {
+		made, err = assigned(ctx, c, scope, roleID, p.PrincipalID)
+		a.say("the role is assigned already; nothing was changed")
+	}
+	if err != nil {
+		return roleError(err, scope)
+	}
+	return a.print(made, roleTable(nil, made.is))
 }
 
 // kind is the principal's type; an object id's is the server's to find.
@@ -134,11 +148,35 @@ func findRole(s string) (access.Role, error) {
 }
 
 // scopePath is a scope as the beginning of a URL's path.
-func scopePath(c *client.Client, scope string) string {
-	if scope == "" {
-		return "/subscriptions/" + c.Subscription
+func scopePath(c *client.Client, scope string) (string, error) {
+	switch {
+	case scope == "":
+		return "/subscriptions/" + c.Subscription, nil
+	case !strings.HasPrefix(scope, "/"):
+		return "", withHint(fmt.Errorf("the scope %q is no resource id: those begin with /", scope),
+			"a vault's is in the column ID of `lanyard vault list`; / is everything")
 	}
-	return strings.TrimSuffix(scope, "/")
+	return strings.TrimSuffix(scope, "/"), nil
+}
+
+// roleError words a scope that is not there.
+func roleError(err error, scope string) error {
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusNotFound && e.Code != "PrincipalNotFound" {
+		return withHint(fmt.Errorf("nothing has the id %s", scope), "`lanyard vault list` and `lanyard identity list` show ids; / is everything")
+	}
+	return err
+}
+
+// assigned finds the assignment of a role to a principal at exactly one scope.
+func assigned(ctx context.Context, c *client.Client, scope, roleID, principal string) (none whole[roleAssignment], err error) {
+	all, err := listAll[whole[roleAssignment]](ctx, c, scope+assignments+"?$filter="+url.QueryEscape("atScope()"), roleVersion)
+	for _, r := range all {
+		p := r.is.Properties
+		if sameRole(p.RoleID, roleID) && strings.EqualFold(p.PrincipalID, principal) && strings.EqualFold(cmp.Or(p.Scope, "/"), cmp.Or(scope, "/")) {
+			return r, nil
+		}
+	}
+	return none, err
 }
 
 // holder finds the object id of a principal.
@@ -146,7 +184,7 @@ func (a *app) holder(cmd *cobra.Command, c *client.Client, h holder) (string, er
 	switch {
 	case h.identity != "":
 		i, err := a.identity(cmd, h.target, h.identity)
-		return i.Properties.PrincipalID, err
+		return i.is.Properties.PrincipalID, err
 	case h.appID != "":
 		if err := checkAppID(h.appID); err != nil {
 			return "", err
@@ -174,11 +212,16 @@ func newRoleListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := listAll[roleAssignment](cmd.Context(), c, scopePath(c, scope)+assignments, roleVersion)
+			scope, err := scopePath(c, scope)
 			if err != nil {
 				return err
 			}
-			return a.print(all, roleTable(principalNames(cmd.Context(), c, all), all...))
+			found, err := listAll[whole[roleAssignment]](cmd.Context(), c, scope+assignments, roleVersion)
+			if err != nil {
+				return roleError(err, scope)
+			}
+			all := parts(found)
+			return a.print(found, roleTable(principalNames(cmd.Context(), c, all), all...))
 		},
 	}
 	list.Flags().StringVar(&scope, "scope", "", "a resource `id`, or / for everything (default the subscription)")
@@ -226,7 +269,11 @@ func newRoleDeleteCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.ARM(cmd.Context(), "DELETE", args[0], roleVersion, nil, nil)
+			found, err := c.Delete(cmd.Context(), args[0], roleVersion)
+			if err == nil && !found {
+				err = withHint(fmt.Errorf("no role assignment %s", args[0]), "lanyard role list")
+			}
+			return err
 		},
 	}
 }

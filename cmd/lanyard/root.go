@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/lanyard-io/lanyard/internal/client"
 )
 
 // stdio is what a command may touch of the process.
@@ -44,7 +46,7 @@ func run(ctx context.Context, args []string, io stdio) int {
 	if err == nil {
 		return 0
 	}
-	if hintFor(err) == "" && !a.ran {
+	if hintFor(err) == "" && (!a.ran || client.IsBadRequest(err)) {
 		err = withHint(err, cmd.CommandPath()+" --help")
 	}
 	printError(io.Err, err)

@@ -145,9 +145,10 @@ func (r *saRun) createCredential(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var all []credential
 	if r.id.ID != "" {
-		all, at, err := r.credentials(ctx, want)
-		if err != nil {
+		at := -1
+		if all, at, err = r.credentials(ctx, want); err != nil {
 			return err
 		}
 		if at >= 0 {
@@ -156,6 +157,10 @@ func (r *saRun) createCredential(ctx context.Context) error {
 		}
 	}
 	name := r.credentialName()
+	if at := slices.IndexFunc(all, func(c credential) bool { return strings.EqualFold(c.Name, name) }); at >= 0 {
+		how, _ := all[at].differs(want)
+		return differs("credential", name, how, "name another with --credential")
+	}
 	if !r.dryRun {
 		body := map[string]any{"properties": want}
 		// Azure takes one change of an identity's credentials at a time.
@@ -172,7 +177,11 @@ func (r *saRun) createCredential(ctx context.Context) error {
 
 // roleID finds a role by its name or id, where it is to be given.
 func (r *saRun) roleID(ctx context.Context) (string, error) {
-	base := scopePath(r.c, r.scope) + "/providers/Microsoft.Authorization/roleDefinitions"
+	scope, err := scopePath(r.c, r.scope)
+	if err != nil {
+		return "", err
+	}
+	base := scope + "/providers/Microsoft.Authorization/roleDefinitions"
 	if model.ValidUUID(r.role) {
 		return "/subscriptions/" + r.c.Subscription + "/providers/Microsoft.Authorization/roleDefinitions/" + r.role, nil
 	}
@@ -194,8 +203,12 @@ func (r *saRun) assigned(ctx context.Context) ([]roleAssignment, error) {
 	if r.id.Properties.PrincipalID == "" {
 		return nil, nil
 	}
+	scope, err := scopePath(r.c, r.scope)
+	if err != nil {
+		return nil, err
+	}
 	filter := url.QueryEscape("principalId eq '" + r.id.Properties.PrincipalID + "'")
-	return listAll[roleAssignment](ctx, r.c, scopePath(r.c, r.scope)+assignments+"?$filter="+filter, roleVersion)
+	return listAll[roleAssignment](ctx, r.c, scope+assignments+"?$filter="+filter, roleVersion)
 }
 
 func (r *saRun) createRole(ctx context.Context) error {
@@ -214,7 +227,10 @@ func (r *saRun) createRole(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	scope := scopePath(r.c, r.scope)
+	scope, err := scopePath(r.c, r.scope)
+	if err != nil {
+		return err
+	}
 	for _, given := range all {
 		if sameRole(given.Properties.RoleID, role) && strings.EqualFold(given.Properties.Scope, scope) {
 			r.did(phaseRole, "unchanged", "%s at %s", r.role, scope)

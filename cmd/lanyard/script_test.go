@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "load": load, "jsonget": jsonGet, "match": match, "filesize": fileSize,
-			"issuer": startIssuer, "satoken": serviceAccountToken, "mode": mode, "oneline": oneLine,
+			"issuer": startIssuer, "satoken": serviceAccountToken, "mode": mode, "oneline": oneLine, "arm": callARM,
 			"etcd": startEtcd,
 		},
 		Setup: func(e *testscript.Env) error {
@@ -235,4 +235,12 @@ func runHere(t *testing.T, args ...string) (code int, stdout, stderr string) {
 		},
 	})
 	return code, out.String(), errs.String()
+}
+
+// arm METHOD ID VERSION BODY: ask the management API itself, as the admin.
+func callARM(ts *testscript.TestScript, _ bool, args []string) {
+	a := &app{dataDir: ts.Getenv("DATA")}
+	c, err := a.connect()
+	ts.Check(err)
+	ts.Check(c.ARM(context.Background(), args[0], args[1], args[2], json.RawMessage(args[3]), nil))
 }

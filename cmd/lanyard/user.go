@@ -164,6 +164,9 @@ func newUserCreateCmd(a *app) *cobra.Command {
 			}
 			var made person
 			if err := c.Graph(cmd.Context(), "POST", "/users", body, &made); err != nil {
+				if _, there := showUser(cmd.Context(), c, args[0]); there == nil && !client.IsBadRequest(err) {
+					return differs("user", upn, "a password of its own", "to change that: lanyard user set-password "+shellQuote(args[0]))
+				}
 				return err
 			}
 			made.Password = generated

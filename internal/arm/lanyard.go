@@ -121,10 +121,11 @@ func (c *call) issuer() (*model.Issuer, *store.Entry, error) {
 func issuerKey(id resid.ID) string { return "/issuers/" + strings.ToLower(id.Name()) }
 
 func (c *call) getIssuer() error {
-	i, _, err := c.issuer()
+	i, e, err := c.issuer()
 	if err != nil {
 		return err
 	}
+	c.w.Header().Set("ETag", etag(e.Rev))
 	return httpx.WriteJSON(c.w, http.StatusOK, showIssuer(i))
 }
 

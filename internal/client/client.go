@@ -143,22 +143,21 @@ func (e *Error) Error() string {
 }
 
 // IsNotFound says whether err is the server's 404.
-func IsNotFound(err error) bool {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Status == http.StatusNotFound
-	}
-	return false
+func IsNotFound(err error) bool { return isStatus(err, http.StatusNotFound) }
+
+// IsBadRequest says whether err is the server's 400.
+func IsBadRequest(err error) bool { return isStatus(err, http.StatusBadRequest) }
+
+func isStatus(err error, status int) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == status
 }
 
 // ARM calls the management API. id is a resource id or collection path, with a
 // query if need be. body and answer are JSON, either may be nil.
 func (c *Client) ARM(ctx context.Context, method, id, apiVersion string, body, answer any) error {
-	token, err := c.ManagementToken(ctx)
-	if err != nil {
-		return err
-	}
-	u := c.at.management + versioned(id, apiVersion)
-	return c.do(ctx, method, u, token, body, answer)
+	_, err := c.arm(ctx, method, id, apiVersion, nil, body, answer)
+	return err
 }
 
 // Graph calls the directory. path begins behind the version, such as
@@ -168,7 +167,8 @@ func (c *Client) Graph(ctx context.Context, method, path string, body, answer an
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, method, c.at.graph+"/v1.0"+path, token, body, answer)
+	_, err = c.do(ctx, call{method: method, url: c.at.graph + "/v1.0" + path, token: token, body: body}, answer)
+	return err
 }
 
 // GraphList calls the directory for a collection and follows its pages.
@@ -206,7 +206,7 @@ func (c *Client) pages(ctx context.Context, next, token string, each func(json.R
 			NextLink string            `json:"nextLink"`        // Resource Manager's
 			OData    string            `json:"@odata.nextLink"` // Graph's
 		}
-		if err := c.do(ctx, http.MethodGet, next, token, nil, &page); err != nil {
+		if _, err := c.do(ctx, call{method: http.MethodGet, url: next, token: token}, &page); err != nil {
 			return err
 		}
 		for _, item := range page.Value {
@@ -219,39 +219,50 @@ func (c *Client) pages(ctx context.Context, next, token string, each func(json.R
 	return nil
 }
 
-func (c *Client) do(ctx context.Context, method, u, token string, body, answer any) error {
+// call is one request: body is JSON or nil.
+type call struct {
+	method, url, token string
+	header             http.Header
+	body               any
+}
+
+// do returns the answer's status and headers; its body is read into answer.
+func (c *Client) do(ctx context.Context, r call, answer any) (*http.Response, error) {
 	var sent io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
+	if r.body != nil {
+		b, err := json.Marshal(r.body)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		sent = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u, sent)
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url, sent)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	if body != nil {
+	if r.header != nil {
+		req.Header = r.header.Clone()
+	}
+	req.Header.Set("Authorization", "Bearer "+r.token)
+	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
+		return nil, fmt.Errorf("reading the answer: %w", err)
 	}
 	if res.StatusCode >= 300 {
-		return parseError(res, b)
+		return nil, parseError(res, b)
 	}
 	if answer == nil || len(b) == 0 {
-		return nil
+		return res, nil
 	}
-	return json.Unmarshal(b, answer)
+	return res, json.Unmarshal(b, answer)
 }
 
 // ParseError words the answer in an error of the SDK's, which has read it already.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -133,6 +134,64 @@ func TestClient(t *testing.T) {
 		distrusting.Roots = x509.NewCertPool()
 		if err := connect(t, distrusting).ARM(t.Context(), "GET", group+"x", "2021-04-01", nil, nil); err == nil || !strings.Contains(err.Error(), "x509") {
 			t.Errorf("an unknown CA: %v", err)
+		}
+	})
+
+	t.Run("create-changes-nothing", func(t *testing.T) {
+		id := group + "raced"
+		var work errgroup.Group
+		var made atomic.Int32
+		for i := range 8 {
+			work.Go(func() error {
+				var got struct{ Tags map[string]string }
+				body := map[string]any{"location": "local", "tags": map[string]string{"by": fmt.Sprint(i)}}
+				first, err := c.Create(t.Context(), id, "2021-04-01", body, &got)
+				if first {
+					made.Add(1)
+				}
+				if err == nil && (got.Tags["by"] == "" || first && got.Tags["by"] != fmt.Sprint(i)) {
+					err = fmt.Errorf("it was given %v", got)
+				}
+				return err
+			})
+		}
+		if err := work.Wait(); err != nil || made.Load() != 1 {
+			t.Errorf("made %d times: %v", made.Load(), err)
+		}
+	})
+
+	t.Run("changes-at-once-all-count", func(t *testing.T) {
+		id := group + "raced"
+		type body struct {
+			Location string            `json:"location"`
+			Tags     map[string]string `json:"tags"`
+		}
+		var work errgroup.Group
+		for i := range 8 {
+			work.Go(func() error {
+				return client.Again(func() error {
+					var old body
+					etag, err := c.Read(t.Context(), id, "2021-04-01", &old)
+					if err != nil {
+						return err
+					}
+					old.Tags[fmt.Sprint("tag", i)] = "x"
+					return c.PutIf(t.Context(), id, "2021-04-01", etag, old, nil)
+				})
+			})
+		}
+		var now body
+		if err := errors.Join(work.Wait(), c.ARM(t.Context(), "GET", id, "2021-04-01", nil, &now)); err != nil || len(now.Tags) != 9 {
+			t.Errorf("tags %v: %v", now.Tags, err)
+		}
+	})
+
+	t.Run("delete-says-what-was-there", func(t *testing.T) {
+		for _, want := range []bool{true, false} {
+			found, err := c.Delete(t.Context(), group+"raced", "2021-04-01")
+			if found != want || err != nil {
+				t.Errorf("found %t, want %t: %v", found, want, err)
+			}
 		}
 	})
 }
