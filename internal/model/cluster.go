@@ -25,7 +25,7 @@ type Cluster struct {
 	// Webhook says how it gets it.
 	Webhook Webhook `json:"webhook,omitzero"`
 	// Kubeconfig is JSON, sealed under Key.
-	Kubeconfig []byte `json:"kubeconfig"`
+	Kubeconfig Sealed `json:"kubeconfig"`
 }
 
 // Kind implements Object.

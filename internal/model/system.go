@@ -58,7 +58,7 @@ func (*Keyset) Index() []string { return nil }
 type CA struct {
 	Webhook     bool     `json:"webhook,omitempty"`  // it is the latter
 	Certificate []byte   `json:"certificate"`        // DER
-	SealedKey   []byte   `json:"sealedKey"`          // PKCS#8, sealed under Key
+	SealedKey   Sealed   `json:"sealedKey"`          // PKCS#8, sealed under Key
 	Previous    [][]byte `json:"previous,omitempty"` // DER; still in the bundle that clients trust
 }
 
@@ -88,7 +88,7 @@ type SigningKey struct {
 	ID        string    `json:"id"`     // kid
 	Algorithm string    `json:"alg"`    // RS256 or ES256
 	Public    []byte    `json:"public"` // PKIX
-	Sealed    []byte    `json:"sealed"` // PKCS#8, sealed under SigningKeysKey and the kid
+	Sealed    Sealed    `json:"sealed"` // PKCS#8, sealed under SigningKeysKey and the kid
 	Created   time.Time `json:"created"`
 	Active    time.Time `json:"active"`  // zero: prepared
 	Retired   time.Time `json:"retired"` // zero: not yet

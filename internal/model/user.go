@@ -18,7 +18,7 @@ type User struct {
 	Nickname string `json:"nickname,omitempty"` // mailNickname
 	Disabled bool   `json:"disabled,omitempty"`
 	// Password is the Argon2id hash, with its parameters, sealed under PasswordName.
-	Password []byte `json:"password,omitempty"`
+	Password Sealed `json:"password,omitempty"`
 	// MustChange asks for a new password at the next sign-in.
 	MustChange bool      `json:"mustChange,omitempty"`
 	Changed    time.Time `json:"changed"` // the password

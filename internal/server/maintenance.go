@@ -191,66 +191,42 @@ func (b *Backend) resealAll(ctx context.Context, progress func(done, all int)) (
 // reseal writes one object again if an older key sealed any of it. Somebody who
 // changes it meanwhile seals it with the new key anyway, so a conflict is fine.
 func (b *Backend) reseal(ctx context.Context, e *store.Entry) error {
-	again := func(sealed []byte, name string) ([]byte, error) {
-		plain, err := b.Sealer.Open(sealed, name)
-		if err != nil {
-			return nil, err
-		}
-		return b.Sealer.Seal(plain, name)
-	}
 	switch o := e.Value.(type) {
-	case *model.SecretVersion:
+	case model.SealedOwner:
+		changed := false
+		next, err := o.Reseal(func(value model.Sealed, name string) (model.Sealed, error) {
+			if len(value) == 0 || b.Sealer.Current(value) {
+				return value, nil
+			}
+			changed = true
+			return b.sealAgain(value, name)
+		})
+		if err != nil || !changed {
+			return err
+		}
+		_, err = b.Store.Put(ctx, next, e.Rev)
+		return err
+	case model.BlobOwner:
 		blob, err := b.Store.Blob(ctx, e)
 		if err != nil || blob == nil || b.Sealer.Current(blob) {
 			return err
 		}
-		if blob, err = again(blob, e.Key); err != nil {
+		if blob, err = b.sealAgain(blob, e.Key); err != nil {
 			return err
 		}
 		_, err = b.Store.Commit(ctx, store.Op{Value: o, Rev: e.Rev, Blob: blob})
 		return err
-	case *model.CA:
-		if b.Sealer.Current(o.SealedKey) {
-			return nil
-		}
-		next, err := *o, error(nil)
-		if next.SealedKey, err = again(o.SealedKey, o.Key()); err != nil {
-			return err
-		}
-		_, err = b.Store.Put(ctx, &next, e.Rev)
-		return err
-	case *model.Cluster:
-		if b.Sealer.Current(o.Kubeconfig) {
-			return nil
-		}
-		next, err := *o, error(nil)
-		if next.Kubeconfig, err = again(o.Kubeconfig, o.Key()); err != nil {
-			return err
-		}
-		_, err = b.Store.Put(ctx, &next, e.Rev)
-		return err
-	case *model.User:
-		if b.Sealer.Current(o.Password) {
-			return nil
-		}
-		next, err := *o, error(nil)
-		if next.Password, err = again(o.Password, o.PasswordName()); err != nil {
-			return err
-		}
-		_, err = b.Store.Put(ctx, &next, e.Rev)
-		return err
-	case *model.SigningKeys:
-		next := model.SigningKeys{Keys: append([]model.SigningKey(nil), o.Keys...)}
-		for i, k := range next.Keys {
-			var err error
-			if next.Keys[i].Sealed, err = again(k.Sealed, k.SealName()); err != nil {
-				return err
-			}
-		}
-		_, err := b.Store.Put(ctx, &next, e.Rev)
-		return err
 	}
 	return nil
+}
+
+// sealAgain seals a value with the newest data key.
+func (b *Backend) sealAgain(sealed []byte, name string) ([]byte, error) {
+	plain, err := b.Sealer.Open(sealed, name)
+	if err != nil {
+		return nil, err
+	}
+	return b.Sealer.Seal(plain, name)
 }
 
 // Rekey replaces the key file by a new key and wraps the data keys with it. The
