@@ -29,11 +29,12 @@ const (
 	Throttled                      // over a limit on rate; see RetryAfter
 	Unavailable                    // a part we need is not there; try again
 	Timeout                        // the request did not arrive or end in time
+	Unsupported                    // the body is coded in a way that we do not read
 )
 
 var kindNames = [...]string{
 	"internal", "invalid", "unauthenticated", "forbidden", "not_found", "method_not_allowed",
-	"conflict", "precondition_failed", "too_large", "throttled", "unavailable", "timeout",
+	"conflict", "precondition_failed", "too_large", "throttled", "unavailable", "timeout", "unsupported",
 }
 
 // String is a short name, fit for a metric label.

@@ -63,6 +63,7 @@ const (
 	tooManyRequests         code = "TooManyRequests"
 	tooManyTags             code = "TooManyTags"
 	unmatchedPrincipalType  code = "UnmatchedPrincipalType"
+	unsupportedMediaType    code = "UnsupportedMediaType"
 	vaultExists             code = "VaultAlreadyExists"
 	vaultNameInvalid        code = "VaultNameNotValid"
 )
@@ -126,6 +127,7 @@ var answers = map[apierr.Kind]struct {
 	apierr.Throttled:          {http.StatusTooManyRequests, tooManyRequests},
 	apierr.Unavailable:        {http.StatusServiceUnavailable, serviceUnavailable},
 	apierr.Timeout:            {http.StatusRequestTimeout, requestTimeout},
+	apierr.Unsupported:        {http.StatusUnsupportedMediaType, unsupportedMediaType},
 }
 
 // wireError gives an error a code of its own.

@@ -32,6 +32,7 @@ const (
 	timeout          code = "RequestTimeout"
 	unavailable      code = "ServiceUnavailable"
 	unsupportedQuery code = "Request_UnsupportedQuery"
+	unsupportedMedia code = "UnsupportedMediaType"
 )
 
 func (c code) Error() string { return string(c) }
@@ -66,6 +67,7 @@ var answers = map[apierr.Kind]struct {
 	apierr.Throttled:          {http.StatusTooManyRequests, throttled},
 	apierr.Unavailable:        {http.StatusServiceUnavailable, unavailable},
 	apierr.Timeout:            {http.StatusRequestTimeout, timeout},
+	apierr.Unsupported:        {http.StatusUnsupportedMediaType, unsupportedMedia},
 }
 
 // fail is an error with a wire code and a sentence for the caller.

@@ -142,26 +142,37 @@ func ReadForm(r *http.Request) (url.Values, error) {
 	return form, nil
 }
 
-// readBody reads all of a body that the route has limited.
+// readBody reads all of a body that the route has limited, and undoes its coding.
 func readBody(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	zipped, err := zipped(r)
+	if err != nil {
+		return nil, err
+	}
+	if zipped {
+		return unzip(r)
+	}
 	var b bytes.Buffer
 	if n := r.ContentLength; n > 0 && n <= 1<<20 {
 		b.Grow(int(n) + bytes.MinRead) // ReadFrom asks for MinRead free bytes before it sees the end
 	}
-	if r.Body == nil {
-		return nil, nil
+	if _, err := b.ReadFrom(r.Body); err != nil {
+		return nil, bodyError(r, err)
 	}
-	_, err := b.ReadFrom(r.Body)
-	if err == nil {
-		return b.Bytes(), nil
-	}
+	return b.Bytes(), nil
+}
+
+// bodyError words a failure of reading what the client sends.
+func bodyError(r *http.Request, err error) error {
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge(e.Limit, err)
+		return tooLarge(e.Limit, err)
 	}
 	if isTimeout(err) || r.Context().Err() != nil {
-		return nil, apierr.Wrap(err, apierr.Timeout, "the body did not arrive in time")
+		return apierr.Wrap(err, apierr.Timeout, "the body did not arrive in time")
 	}
-	return nil, apierr.Wrap(err, apierr.Invalid, "the body ended early")
+	return apierr.Wrap(err, apierr.Invalid, "the body ended early")
 }
 
 // maxIgnored is how much of an unwanted body is read before the answer.

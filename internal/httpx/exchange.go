@@ -40,6 +40,7 @@ type exchange struct {
 	routedHeader http.Header
 
 	op, code string
+	maxBody  int64 // of the route
 	caller   model.Caller
 	err      error
 	stack    []byte // of a panic
@@ -165,8 +166,11 @@ func (x *exchange) fail(r *http.Request) {
 	for _, name := range [...]string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified"} {
 		h.Del(name)
 	}
-	if apierr.KindOf(x.err) == apierr.Timeout && r.ProtoMajor == 1 {
+	switch kind := apierr.KindOf(x.err); {
+	case kind == apierr.Timeout && r.ProtoMajor == 1:
 		h.Set("Connection", "close") // the rest of the body is not coming
+	case kind == apierr.Unsupported:
+		h.Set("Accept-Encoding", "gzip") // https://www.rfc-editor.org/rfc/rfc9110#name-accept-encoding
 	}
 	x.writeError(r)
 	if x.status == 0 && !x.abort {

@@ -52,7 +52,7 @@ type fixture struct {
 
 var statuses = map[apierr.Kind]int{
 	apierr.Internal: 500, apierr.Invalid: 400, apierr.Unauthenticated: 401, apierr.Forbidden: 403,
-	apierr.NotFound: 404, apierr.MethodNotAllowed: 405, apierr.TooLarge: 413, apierr.Throttled: 429, apierr.Timeout: 408,
+	apierr.NotFound: 404, apierr.MethodNotAllowed: 405, apierr.TooLarge: 413, apierr.Throttled: 429, apierr.Timeout: 408, apierr.Unsupported: 415,
 }
 
 func writeError(w http.ResponseWriter, r *http.Request, err error) {

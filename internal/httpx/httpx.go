@@ -238,6 +238,7 @@ func (rt *route) serve(x *exchange, r *http.Request) error {
 		x.caller = caller
 	}
 
+	x.maxBody = rt.MaxBody
 	switch {
 	case rt.MaxBody == NoBody:
 		ignoreBody(r)

@@ -106,6 +106,7 @@ func bare(r *http.Request) *http.Request {
 	}
 	form := r.Clone(r.Context())
 	form.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	form.Header.Del("Content-Encoding") // of no body
 	form.Body, form.ContentLength = io.NopCloser(strings.NewReader(r.URL.RawQuery)), int64(len(r.URL.RawQuery))
 	return form
 }

@@ -243,6 +243,8 @@ func wireError(err error) (code, meaning) {
 		c, status = codeMalformed, http.StatusRequestEntityTooLarge
 	case apierr.Timeout:
 		c, status = codeMalformed, http.StatusRequestTimeout
+	case apierr.Unsupported:
+		c, status = codeMalformed, http.StatusUnsupportedMediaType
 	case apierr.MethodNotAllowed:
 		c = codeMethod
 	case apierr.Throttled:

@@ -41,6 +41,7 @@ const (
 	throttled
 	unavailable
 	timeout
+	unsupportedMedia
 )
 
 // catalogue is Key Vault's error codes.
@@ -74,6 +75,7 @@ var catalogue = [...]struct {
 	throttled:             {apierr.Throttled, http.StatusTooManyRequests, "Throttled", ""},
 	unavailable:           {apierr.Unavailable, http.StatusServiceUnavailable, "ServiceUnavailable", ""},
 	timeout:               {apierr.Timeout, http.StatusRequestTimeout, "RequestTimeout", ""},
+	unsupportedMedia:      {apierr.Unsupported, http.StatusUnsupportedMediaType, "UnsupportedMediaType", ""},
 }
 
 // Error is the most precise code, as it appears on the wire.
@@ -117,6 +119,8 @@ func codeOf(err error) code {
 		return unavailable
 	case apierr.Timeout:
 		return timeout
+	case apierr.Unsupported:
+		return unsupportedMedia
 	case apierr.Internal:
 	}
 	return internal

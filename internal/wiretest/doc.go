@@ -22,6 +22,8 @@
 // members of an object, more may be there; all items of an array, no more.
 // A body "< empty" means none.
 //
+// The body of a request with "> Content-Encoding: gzip" is sent so.
+//
 // {{name}} in a request stands for a variable. In an expected string or header
 // it stands for the variable's value; if it has none yet, it takes what is there
 // (one or more characters, no slash or quote) for the rest of the file. {{*}}

@@ -2,7 +2,9 @@ package wiretest
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -55,7 +57,11 @@ func Run(t *testing.T, client *http.Client, pattern string, vars map[string]stri
 func play(t *testing.T, client *http.Client, file string, x *exchange, vars map[string]string) {
 	t.Helper()
 	where := fmt.Sprintf("%s:%d: %s", file, x.line, x.title)
-	req, err := http.NewRequestWithContext(t.Context(), x.method, fill(x.url, vars), strings.NewReader(fill(strings.TrimSpace(x.body), vars)))
+	sent := fill(strings.TrimSpace(x.body), vars)
+	if slices.Contains(x.header, [2]string{"Content-Encoding", "gzip"}) {
+		sent = gzipped(t, sent)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), x.method, fill(x.url, vars), strings.NewReader(sent))
 	if err != nil {
 		t.Fatalf("%s: %v", where, err)
 	}
@@ -74,6 +80,17 @@ func play(t *testing.T, client *http.Client, file string, x *exchange, vars map[
 	if faults := x.compare(resp, body, vars); len(faults) > 0 {
 		t.Fatalf("%s\n%s %s\nanswer: %s %s\n  %s", where, x.method, req.URL, resp.Status, body, strings.Join(faults, "\n  "))
 	}
+}
+
+func gzipped(t *testing.T, text string) string {
+	t.Helper()
+	var b strings.Builder
+	z := gzip.NewWriter(&b)
+	_, err := io.WriteString(z, text)
+	if err = errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 func (x *exchange) compare(resp *http.Response, body []byte, vars map[string]string) (faults []string) {
