@@ -37,7 +37,8 @@ var mayImport = map[string][]string{
 	"internal/store":           {"internal/model", "internal/apierr"},
 	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
 	"internal/trust":           {"internal/apierr", "internal/jsonnames"},
-	"internal/audit":           {"internal/model", "internal/apierr", "internal/obs"},
+	"internal/limit":           std,
+	"internal/audit":           {"internal/model", "internal/apierr", "internal/limit", "internal/obs"},
 	"internal/access":          {"internal/model", "internal/apierr", "internal/audit", "internal/names", "internal/obs", "internal/store"},
 	"internal/httpx":           {"internal/model", "internal/apierr", "internal/jsonnames", "internal/names", "internal/obs"},
 	"internal/kube":            std,
@@ -74,7 +75,7 @@ var mayImport = map[string][]string{
 }
 
 var surface = []string{
-	"internal/access", "internal/apierr", "internal/audit", "internal/httpx", "internal/model", "internal/names",
+	"internal/access", "internal/apierr", "internal/audit", "internal/httpx", "internal/limit", "internal/model", "internal/names",
 	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signing", "internal/store", "internal/trust",
 }
 
