@@ -12,9 +12,18 @@ const (
 // Source is where a request comes from, as coarse as one sender can choose. The
 // zero Source stands for every address that cannot be read.
 type Source struct {
-	near netip.Prefix // an IPv4 address, or a /64
-	wide netip.Prefix // the /48 around it; not valid for IPv4
+	near key // an IPv4 address, or a /64, or a name
+	wide key // the /48 around it; zero for the others
 }
+
+type key struct {
+	prefix netip.Prefix
+	name   string
+}
+
+// Named is a source that is known otherwise than by its address. The name must
+// not be one that a sender can choose.
+func Named(name string) Source { return Source{near: key{name: name}} }
 
 // SourceOf reads an address without a port.
 func SourceOf(remote string) Source {
@@ -24,20 +33,23 @@ func SourceOf(remote string) Source {
 	}
 	a = a.Unmap().WithZone("")
 	if a.Is4() {
-		return Source{near: netip.PrefixFrom(a, a.BitLen())}
+		return Source{near: key{prefix: netip.PrefixFrom(a, a.BitLen())}}
 	}
 	near, _ := a.Prefix(nearBits) // of an IPv6 address it cannot fail
 	wide, _ := a.Prefix(wideBits)
-	return Source{near: near, wide: wide}
+	return Source{near: key{prefix: near}, wide: key{prefix: wide}}
 }
 
 // String is how records name the source: an IPv4 address or a prefix.
 func (s Source) String() string {
-	switch {
-	case !s.near.IsValid():
+	switch p := s.near.prefix; {
+	case s.near.name != "":
+		return s.near.name
+	case !p.IsValid():
 		return "unknown"
-	case s.near.Addr().Is4():
-		return s.near.Addr().String()
+	case p.Addr().Is4():
+		return p.Addr().String()
+	default:
+		return p.String()
 	}
-	return s.near.String()
 }

@@ -1,7 +1,6 @@
 package limit
 
 import (
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +33,7 @@ type Table struct {
 	held        atomic.Int64 // of buckets; so that an idle table costs no lock
 
 	mu      sync.Mutex
-	buckets map[netip.Prefix]*bucket // guarded by mu
+	buckets map[key]*bucket // guarded by mu
 	rest    bucket                   // of sources without room; guarded by mu
 	swept   time.Time                // guarded by mu
 }
@@ -60,7 +59,7 @@ func New(c Config) *Table {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	t := &Table{rate: c.PerMinute / 60, burst: max(c.Burst, 1), size: c.Size, now: c.Now, buckets: map[netip.Prefix]*bucket{}}
+	t := &Table{rate: c.PerMinute / 60, burst: max(c.Burst, 1), size: c.Size, now: c.Now, buckets: map[key]*bucket{}}
 	t.rest = bucket{tokens: crowd * t.burst, last: c.Now(), crowd: crowd}
 	return t
 }
@@ -90,7 +89,7 @@ func (t *Table) Take(s Source) time.Duration {
 		return wait
 	}
 	// The wide bucket first: a /48 that has none left makes no further entries.
-	if s.wide.IsValid() {
+	if s.wide != (key{}) {
 		t.bucketLocked(s.wide, crowd, now).tokens--
 	}
 	t.bucketLocked(s.near, 1, now).tokens--
@@ -104,8 +103,8 @@ func (t *Table) Give(s Source) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, p := range [...]netip.Prefix{s.wide, s.near} {
-		if b := t.buckets[p]; b != nil {
+	for _, k := range [...]key{s.wide, s.near} {
+		if b := t.buckets[k]; b != nil {
 			b.tokens = min(b.tokens+1, t.burst*b.crowd)
 		}
 	}
@@ -121,7 +120,7 @@ func (t *Table) Limited() uint64 {
 
 func (t *Table) waitLocked(s Source, now time.Time) time.Duration {
 	wait := time.Duration(0)
-	if s.wide.IsValid() {
+	if s.wide != (key{}) {
 		if b := t.buckets[s.wide]; b != nil {
 			wait = t.lacks(b, now)
 		}
@@ -148,16 +147,16 @@ func (t *Table) lacks(b *bucket, now time.Time) time.Duration {
 	return time.Duration((1 - b.tokens) / (t.rate * b.crowd) * float64(time.Second))
 }
 
-// bucketLocked is a prefix's bucket, or that of all who find no room.
-func (t *Table) bucketLocked(p netip.Prefix, worth float64, now time.Time) *bucket {
-	if b := t.buckets[p]; b != nil {
+// bucketLocked is a source's bucket, or that of all who find no room.
+func (t *Table) bucketLocked(k key, worth float64, now time.Time) *bucket {
+	if b := t.buckets[k]; b != nil {
 		return b
 	}
 	if len(t.buckets) >= t.size {
 		return &t.rest
 	}
 	b := &bucket{tokens: t.burst * worth, last: now, crowd: worth}
-	t.buckets[p] = b
+	t.buckets[k] = b
 	t.held.Store(int64(len(t.buckets)))
 	return b
 }
@@ -168,9 +167,9 @@ func (t *Table) sweepLocked(now time.Time) bool {
 		return false
 	}
 	t.swept = now
-	for p, b := range t.buckets {
+	for k, b := range t.buckets {
 		if t.lacks(b, now); b.tokens >= t.burst*b.crowd {
-			delete(t.buckets, p)
+			delete(t.buckets, k)
 		}
 	}
 	t.held.Store(int64(len(t.buckets)))

@@ -39,8 +39,8 @@ func TestSources(t *testing.T) {
 		{"nonsense", "unknown", ""},
 	} {
 		s := SourceOf(tt.remote)
-		if s.String() != tt.near || s.wide.IsValid() != (tt.wide != "") || tt.wide != "" && s.wide.String() != tt.wide {
-			t.Errorf("SourceOf(%q) = %v in %v, want %s in %q", tt.remote, s, s.wide, tt.near, tt.wide)
+		if s.String() != tt.near || s.wide.prefix.IsValid() != (tt.wide != "") || tt.wide != "" && s.wide.prefix.String() != tt.wide {
+			t.Errorf("SourceOf(%q) = %v in %v, want %s in %q", tt.remote, s, s.wide.prefix, tt.near, tt.wide)
 		}
 	}
 }
