@@ -216,12 +216,15 @@ func TestNothingWithoutARecord(t *testing.T) {
 	w.assign("owner", ownerID, "/")
 	vault := &model.Vault{Resource: model.Resource{ID: vaultID}, TenantID: tenant,
 		Policies: []model.AccessPolicy{{TenantID: tenant, ObjectID: "owner", Secrets: []string{"get"}}}}
-	file := filepath.Join(w.dir, "audit-00000001.jsonl")
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("/dev/full", file); err != nil {
-		t.Fatal(err)
+	files := []string{"audit-00000001.jsonl", "change-00000001.jsonl", "refused-00000001.jsonl"}
+	for _, name := range files {
+		file := filepath.Join(w.dir, name)
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("/dev/full", file); err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	ctx, id := w.ctx()
@@ -236,11 +239,13 @@ func TestNothingWithoutARecord(t *testing.T) {
 		}
 	}
 
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
+	for _, name := range files {
+		if err := os.Remove(filepath.Join(w.dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.verdict(id, w.gate.Check(ctx, w.view(), caller("owner"), write, vaultID), true)
-	if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), id) {
+	if b, err := os.ReadFile(filepath.Join(w.dir, files[0])); err != nil || !strings.Contains(string(b), id) {
 		t.Errorf("the record on disk is %q, %v", b, err)
 	}
 }

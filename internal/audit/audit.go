@@ -5,108 +5,89 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
-	"sync"
 	"time"
-
-	"github.com/lanyard-io/lanyard/internal/apierr"
-	"github.com/lanyard-io/lanyard/internal/model"
 )
-
-// Record is one decision. It never holds a secret, a token or a signature.
-type Record struct {
-	Time        time.Time     `json:"time"`
-	ID          string        `json:"id"`          // the request's id (trace id)
-	Correlation string        `json:"correlation"` // the client's id for it
-	Remote      string        `json:"remote,omitempty"`
-	Action      string        `json:"action"`   // such as Microsoft.KeyVault/vaults/secrets/getSecret/action
-	Resource    string        `json:"resource"` // ARM id, vault path or client id
-	Granted     bool          `json:"granted"`
-	Reason      string        `json:"reason,omitempty"` // a sentence: why granted or refused
-	Code        string        `json:"code,omitempty"`   // the wire's code of a refusal: AADSTS700213, ForbiddenByPolicy
-	Caller      *model.Caller `json:"caller,omitempty"`
-	Exchange    *Exchange     `json:"exchange,omitempty"`
-}
-
-// Exchange is what a token request presented, and what was registered.
-type Exchange struct {
-	ClientID  string   `json:"clientId,omitempty"`
-	Scope     string   `json:"scope,omitempty"`
-	Method    string   `json:"method,omitempty"` // secret, certificate, federated
-	Issuer    string   `json:"issuer,omitempty"`
-	Subject   string   `json:"subject,omitempty"`
-	Audiences []string `json:"audiences,omitempty"`
-	KeyID     string   `json:"kid,omitempty"`
-	Algorithm string   `json:"alg,omitempty"`
-	Expires   string   `json:"exp,omitempty"` // RFC 3339
-	NotBefore string   `json:"nbf,omitempty"`
-	TokenID   string   `json:"uti,omitempty"` // of the token that was issued
-	// Registered are the client's credentials as they were (at most 20).
-	Registered []Registered `json:"registered,omitempty"`
-	Differed   []string     `json:"differed,omitempty"` // of issuer, subject, audience, key, time, signature
-	Hint       string       `json:"hint,omitempty"`     // the likely mend
-}
-
-// Registered is one federated credential of the client.
-type Registered struct {
-	Name       string `json:"name"`
-	Issuer     string `json:"issuer"`
-	Subject    string `json:"subject,omitempty"`
-	Expression string `json:"expression,omitempty"`
-	Audience   string `json:"audience"`
-}
 
 // Config for Open.
 type Config struct {
-	Dir     string // of the files; made 0700
-	Log     *slog.Logger
-	Now     func() time.Time
-	MaxFile int64 // bytes before a new file is begun; default 128 MiB
-	Keep    int   // files kept; default 32, 0 = default, < 0 = all
-	Sync    bool  // fsync before Append returns; concurrent appends share one
-	Recent  int   // refusals kept in memory for Find; default 10,000
+	Dir string // of the files; made 0700
+	Log *slog.Logger
+	Now func() time.Time
+	// MaxFile is the bytes of a file of granted decisions before a new one is begun;
+	// default 128 MiB. Files of changes and of refusals have a quarter of it.
+	MaxFile int64
+	// Keep is how many files of granted decisions are kept, and as many of changes;
+	// default 32, 0 = default, < 0 = all.
+	Keep int
+	// KeepRefused is how many files of refusals are kept; default 16. They are
+	// never all kept: strangers write them.
+	KeepRefused int
+	MaxAge      time.Duration // of records, more or less; 0: no limit
+	Sync        bool          // fsync before Append returns; concurrent appends share one
+	Recent      int           // refusals kept in memory for Find; default 10,000
 }
 
 // Log is an open audit log: JSON lines in 0600 files.
 type Log struct {
 	now    func() time.Time
+	log    *slog.Logger
 	recent *recent
+	sample *sample
 	dir    string
 	scan   chan struct{} // holds one token while files are searched
-
-	mu   sync.Mutex
-	next *batch // the batch that may be joined; nil when there is none; guarded by mu
-
-	writing sync.Mutex
-	files   *files // guarded by writing
+	series [len(prefixes)]*series
 }
 
-// batch is the records that one write(2) puts into the file.
-type batch struct {
-	data *[]byte       // pooled; guarded by Log.mu until the batch is taken
-	done chan struct{} // closed when err is final
-	err  error
-}
+// Files come in series with limits of their own, so that no kind of record can
+// push out another: who reads much does not push out who changed what, and who
+// is refused pushes out nothing but refusals.
+const (
+	granted = iota
+	changes
+	refused
+)
 
-func (b *batch) wait(ctx context.Context) error {
-	select {
-	case <-b.done:
-		return nil
-	case <-ctx.Done():
+// prefixes of the series' files. In the oldest layout the first had everything.
+var prefixes = [...]string{granted: "audit-", changes: "change-", refused: "refused-"}
+
+// seriesOf is where a record belongs.
+func seriesOf(r *Record) int {
+	switch {
+	case !r.Granted:
+		return refused
+	case r.Outcome != nil:
+		return changes
 	}
-	select {
-	case <-b.done: // both were ready
-		return nil
-	default:
-		return ctx.Err()
-	}
+	return granted
 }
 
 var errClosed = errors.New("the audit log is closed")
 
-// Open makes the directory and continues the newest file. If a crash left half
+// Open makes the directory and continues the newest files. If a crash left half
 // a line there, it is ended, and readers pass it over.
 func Open(c Config) (*Log, error) {
+	c = c.withDefaults()
+	l := &Log{
+		now: c.Now, log: c.Log, recent: newRecent(c.Recent), sample: newSample(c.Now), dir: c.Dir, scan: make(chan struct{}, 1),
+	}
+	for i, prefix := range prefixes {
+		f := &files{dir: c.Dir, prefix: prefix, max: c.MaxFile, keep: c.Keep, age: c.MaxAge, now: c.Now, sync: c.Sync, log: c.Log}
+		if i != granted {
+			f.max = max(c.MaxFile/4, 1)
+		}
+		if i == refused {
+			f.keep = c.KeepRefused
+		}
+		if err := f.open(); err != nil {
+			return nil, fmt.Errorf("opening the audit log: %w", errors.Join(err, l.Close()))
+		}
+		f.prune()
+		l.series[i] = &series{files: f}
+	}
+	return l, nil
+}
+
+func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -119,18 +100,13 @@ func Open(c Config) (*Log, error) {
 	if c.Keep == 0 {
 		c.Keep = 32
 	}
+	if c.KeepRefused <= 0 {
+		c.KeepRefused = 16
+	}
 	if c.Recent <= 0 {
 		c.Recent = 10_000
 	}
-	f := &files{dir: c.Dir, max: c.MaxFile, keep: c.Keep, sync: c.Sync, log: c.Log}
-	if err := f.open(); err != nil {
-		return nil, fmt.Errorf("opening the audit log: %w", err)
-	}
-	f.prune()
-	return &Log{
-		now: c.Now, recent: newRecent(c.Recent), dir: c.Dir,
-		scan: make(chan struct{}, 1), files: f,
-	}, nil
+	return c
 }
 
 // Append writes one record; it has reached the operating system (with
@@ -138,6 +114,9 @@ func Open(c Config) (*Log, error) {
 // write. After an error, of kind apierr.Unavailable, the record may be in the
 // file nevertheless; the next Append starts afresh. The end of ctx ends the
 // waiting, but does not take the record back.
+//
+// Of a source's refusals that come faster than it may fill files, some are
+// counted only; a record of its own tells their number within a minute.
 func (l *Log) Append(ctx context.Context, r *Record) error {
 	buf := buffers.Get().(*[]byte)
 	defer release(buf)
@@ -147,14 +126,10 @@ func (l *Log) Append(ctx context.Context, r *Record) error {
 	}
 	*buf = appendRecord((*buf)[:0], r, at)
 
-	b, first := l.join(*buf)
-	if first {
-		l.commit(b)
-	} else if err := b.wait(ctx); err != nil {
-		return apierr.Wrap(err, apierr.Unavailable, "the audit log did not answer in time")
-	}
-	if b.err != nil {
-		return apierr.Wrap(b.err, apierr.Unavailable, "the audit log cannot be written")
+	if r.Granted || l.sample.keep(r, at) {
+		if err := l.series[seriesOf(r)].append(ctx, *buf); err != nil {
+			return err
+		}
 	}
 	if !r.Granted {
 		l.recent.add(r.ID, r.Correlation, *buf)
@@ -162,47 +137,55 @@ func (l *Log) Append(ctx context.Context, r *Record) error {
 	return nil
 }
 
-// join puts a line into the next batch. Whoever comes first must commit it.
-func (l *Log) join(line []byte) (b *batch, first bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	first = l.next == nil
-	if first {
-		l.next = &batch{data: buffers.Get().(*[]byte), done: make(chan struct{})}
-		*l.next.data = (*l.next.data)[:0]
+// tendEvery is how often counts are written and old files looked for.
+const tendEvery = time.Minute
+
+// Run writes the counts of refusals that have no record of their own, and removes
+// what is too old, until ctx ends.
+func (l *Log) Run(ctx context.Context) error {
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		l.tend(ctx)
 	}
-	*l.next.data = append(*l.next.data, line...)
-	return l.next, first
 }
 
-// commit writes the batch. While it waits for the one before, others join.
-func (l *Log) commit(b *batch) {
-	l.writing.Lock()
-	runtime.Gosched() // who is ready to run may join: fewer, larger writes under load
-	l.mu.Lock()
-	l.next = nil
-	l.mu.Unlock()
-	b.err = l.files.write(*b.data)
-	l.writing.Unlock()
-	release(b.data)
-	close(b.done)
+func (l *Log) tend(ctx context.Context) {
+	if err := l.summarise(ctx); err != nil {
+		l.log.ErrorContext(ctx, "could not write how many more were refused", "error", err)
+	}
+	for _, s := range l.series {
+		s.tend()
+	}
+}
+
+// summarise writes a record for each source of refusals that have none.
+func (l *Log) summarise(ctx context.Context) error {
+	for _, r := range l.sample.take() {
+		line := appendRecord(nil, &r, l.now())
+		if err := l.series[refused].append(ctx, line); err != nil {
+			l.sample.putBack(r)
+			return err
+		}
+	}
+	return nil
 }
 
 // Close ends the log; later Appends fail.
 func (l *Log) Close() error {
-	l.writing.Lock()
-	defer l.writing.Unlock()
-	return l.files.close()
-}
-
-// buffers hold one line, or one batch of them.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
-
-// maxPooled keeps a rare large buffer from being held for ever.
-const maxPooled = 256 << 10
-
-func release(b *[]byte) {
-	if cap(*b) <= maxPooled {
-		buffers.Put(b)
+	var faults []error
+	if l.series[refused] != nil {
+		faults = append(faults, l.summarise(context.Background()))
 	}
+	for _, s := range l.series {
+		if s != nil {
+			faults = append(faults, s.close())
+		}
+	}
+	return errors.Join(faults...)
 }

@@ -83,14 +83,14 @@ func TestFailedAndNotWritten(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := open(t, Config{})
 			appendAll(t, l, record("a", true))
-			info, err := os.Stat(path(l.dir, 1))
+			info, err := os.Stat(path(l.dir, "audit-", 1))
 			if err != nil {
 				t.Fatal(err)
 			}
 
 			lift := limitFiles(t, info.Size()+tt.room)
 			mustFail(t, l, record("b", true))
-			mustFail(t, l, record("c", false))
+			mustFail(t, l, record("c", true))
 			lift()
 			found(t, l, "c", 0)
 
@@ -107,10 +107,10 @@ func TestFailedAndNotWritten(t *testing.T) {
 
 func TestFailedButWritten(t *testing.T) {
 	l := open(t, Config{Sync: true})
-	appendAll(t, l, record("a", true))
+	appendAll(t, l, record("a", false))
 
 	// A pipe takes the line, but cannot be synced.
-	name := path(l.dir, 1)
+	name := path(l.dir, "refused-", 1)
 	if err := os.Rename(name, name+".old"); err != nil {
 		t.Fatal(err)
 	}
@@ -140,17 +140,17 @@ func TestFailedButWritten(t *testing.T) {
 
 func TestFullDevice(t *testing.T) {
 	l := open(t, Config{})
-	if err := os.Remove(path(l.dir, 1)); err != nil {
+	if err := os.Remove(path(l.dir, "audit-", 1)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/dev/full", path(l.dir, 1)); err != nil {
+	if err := os.Symlink("/dev/full", path(l.dir, "audit-", 1)); err != nil {
 		t.Fatal(err)
 	}
 	err := l.Append(context.Background(), record("a", true))
 	if !errors.Is(err, syscall.ENOSPC) || strings.Contains(apierr.Detail(err), l.dir) {
 		t.Errorf("Append = %v, detail %q", err, apierr.Detail(err))
 	}
-	if err := os.Remove(path(l.dir, 1)); err != nil {
+	if err := os.Remove(path(l.dir, "audit-", 1)); err != nil {
 		t.Fatal(err)
 	}
 	appendAll(t, l, record("b", true))
@@ -162,7 +162,7 @@ func TestRemovedFileIsMadeAgain(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			l := open(t, Config{})
 			appendAll(t, l, record("a", true))
-			name := path(l.dir, 1)
+			name := path(l.dir, "audit-", 1)
 			if what == "directory" {
 				name = l.dir
 			}
@@ -179,11 +179,11 @@ func TestRemovedFileIsMadeAgain(t *testing.T) {
 func TestRotationThatFails(t *testing.T) {
 	l := open(t, Config{MaxFile: 1})
 	appendAll(t, l, record("a", true))
-	if err := os.Mkdir(path(l.dir, 2), 0o700); err != nil {
+	if err := os.Mkdir(path(l.dir, "audit-", 2), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	mustFail(t, l, record("b", true))
-	if err := os.Remove(path(l.dir, 2)); err != nil {
+	if err := os.Remove(path(l.dir, "audit-", 2)); err != nil {
 		t.Fatal(err)
 	}
 	appendAll(t, l, record("c", true))
@@ -244,13 +244,13 @@ func TestOpenRefusesWhatItCannotUse(t *testing.T) {
 
 func TestAppendStopsWaiting(t *testing.T) {
 	l := open(t, Config{})
-	l.writing.Lock() // a write that hangs
+	l.series[granted].writing.Lock() // a write that hangs
 	first := make(chan error, 1)
 	go func() { first <- l.Append(context.Background(), record("a", true)) }()
 	for waiting := false; !waiting; runtime.Gosched() {
-		l.mu.Lock()
-		waiting = l.next != nil
-		l.mu.Unlock()
+		l.series[granted].mu.Lock()
+		waiting = l.series[granted].next != nil
+		l.series[granted].mu.Unlock()
 	}
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -258,7 +258,7 @@ func TestAppendStopsWaiting(t *testing.T) {
 	if err := l.Append(ctx, record("b", true)); apierr.KindOf(err) != apierr.Unavailable {
 		t.Errorf("Append = %v, want an error of kind unavailable", err)
 	}
-	l.writing.Unlock()
+	l.series[granted].writing.Unlock()
 	if err := <-first; err != nil {
 		t.Error(err)
 	}

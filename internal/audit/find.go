@@ -53,13 +53,44 @@ func decode(lines [][]byte) ([]Record, error) {
 }
 
 func (l *Log) search(ctx context.Context, id string) ([]Record, error) {
-	numbers, err := list(l.dir)
+	var all []Record
+	for _, prefix := range prefixes {
+		found, err := l.searchSeries(ctx, prefix, id)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	all = joined(all)
+	return all[max(0, len(all)-maxFound):], nil
+}
+
+// joined sorts records by time, and leaves out the first record of a write whose
+// second one is there.
+func joined(all []Record) []Record {
+	type act struct{ id, action, resource string }
+	of := func(r *Record) act { return act{r.ID, r.Action, r.Resource} }
+	ended := map[act]bool{}
+	for i := range all {
+		if o := all[i].Outcome; o != nil && o.Code != Pending {
+			ended[of(&all[i])] = true
+		}
+	}
+	all = slices.DeleteFunc(all, func(r Record) bool {
+		return r.Outcome != nil && r.Outcome.Code == Pending && ended[of(&r)]
+	})
+	slices.SortStableFunc(all, func(a, b Record) int { return a.Time.Compare(b.Time) })
+	return all
+}
+
+func (l *Log) searchSeries(ctx context.Context, prefix, id string) ([]Record, error) {
+	numbers, err := list(l.dir, prefix)
 	if err != nil {
 		return nil, err
 	}
 	var found []Record
 	for _, n := range slices.Backward(numbers) {
-		file, err := os.Open(path(l.dir, n))
+		file, err := os.Open(path(l.dir, prefix, n))
 		if errors.Is(err, fs.ErrNotExist) { // rotated away meanwhile
 			break
 		}
@@ -85,7 +116,7 @@ func (l *Log) search(ctx context.Context, id string) ([]Record, error) {
 // searchFile gives the newest records with this id or correlation id. It passes
 // over lines that are torn, too long or not records, in bounded memory.
 func searchFile(ctx context.Context, file io.Reader, id string) ([]Record, error) {
-	needle := appendText(nil, id)
+	needle := appendText(nil, id, maxText)
 	in := bufio.NewReaderSize(file, 256<<10)
 	var found []Record
 	var buf []byte

@@ -34,8 +34,8 @@ type Table struct {
 
 	mu      sync.Mutex
 	buckets map[key]*bucket // guarded by mu
-	rest    bucket                   // of sources without room; guarded by mu
-	swept   time.Time                // guarded by mu
+	rest    bucket          // of sources without room; guarded by mu
+	swept   time.Time       // guarded by mu
 }
 
 // bucket is what one source has left. A full one need not be remembered.

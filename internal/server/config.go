@@ -110,8 +110,14 @@ type Config struct {
 
 	// AuditSync waits for the disk before each answer, not only for the system.
 	AuditSync bool
-	// AuditKeep is how many audit files of 128 MiB are kept; negative = all. Default 32.
+	// AuditKeep is how many audit files of 128 MiB are kept, and how many of changes
+	// of 32 MiB; negative = all. Default 32.
 	AuditKeep int
+	// AuditKeepRefused is how many files of refusals, of 32 MiB, are kept. Default 16.
+	AuditKeepRefused int
+	// AuditDays is after how many days records are removed; 0, the default: never
+	// for their age.
+	AuditDays int
 
 	// NewAdmin makes a new secret for the admin at start, and writes its file again.
 	NewAdmin bool
@@ -239,6 +245,7 @@ func (c Config) Validate() error {
 	if c.Drain < 0 || c.Drain > maxDrain {
 		fault("drain of %s: want 0 to %s", c.Drain, maxDrain)
 	}
+	faults = append(faults, c.checkRecords()...)
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		fault("a TLS certificate and its key go together: set both or neither")
 	}

@@ -131,7 +131,10 @@ func (s *Server) openInstance(ctx context.Context) (err error) {
 // openKeys opens the audit log, the admin and the signing keys.
 func (s *Server) openKeys(ctx context.Context) (err error) {
 	c, st := s.c, s.backend.Store
-	s.audit, err = audit.Open(audit.Config{Dir: c.path(auditDirName), Log: c.Log, Now: c.Now, Sync: c.AuditSync, Keep: c.AuditKeep})
+	s.audit, err = audit.Open(audit.Config{
+		Dir: c.path(auditDirName), Log: c.Log, Now: c.Now, Sync: c.AuditSync,
+		Keep: c.AuditKeep, KeepRefused: c.AuditKeepRefused, MaxAge: time.Duration(c.AuditDays) * 24 * time.Hour,
+	})
 	if err != nil {
 		return fmt.Errorf("opening the audit log: %w", err)
 	}
@@ -281,6 +284,7 @@ func (s *Server) Run(ctx context.Context) error {
 	back.Go(func() error { return s.keys.Run(backCtx) })
 	back.Go(func() error { return s.vault.Run(backCtx) })
 	back.Go(func() error { return s.purgeVaults(backCtx) })
+	back.Go(func() error { return s.audit.Run(backCtx) })
 	back.Go(func() error { return s.arm.Run(backCtx) })
 
 	if s.dns != nil {
