@@ -142,15 +142,16 @@ const imdsAudience = "api://AzureADTokenExchange"
 
 func newLaptop(ctx context.Context, c *client.Client, p *imdsFlags) (*laptop, error) {
 	l := &laptop{c: c}
-	if err := c.ARM(ctx, "GET", p.target.identityID(c, p.identity), identityVersion, nil, &l.identity); err != nil {
+	found, _, err := find[identity](ctx, c, p.target, identityKind(), p.identity)
+	if err != nil {
 		return nil, err
 	}
+	l.identity = found.is
 	name := machine()
 	// The names say where this is, so that a later run replaces what one that was
 	// killed has left; the subject says which run it is.
 	where := "https://imds.invalid/" + url.PathEscape(name) + "/" + l.identity.Properties.ClientID
 	l.credential = l.identity.ID + "/federatedIdentityCredentials/lanyard-imds-" + name
-	var err error
 	if l.issuer, err = imds.NewIssuer(where, "lanyard-imds:"+name+":"+rand.Text()); err != nil {
 		return nil, err
 	}

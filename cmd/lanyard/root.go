@@ -2,18 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/lanyard-io/lanyard/internal/client"
 )
@@ -23,6 +16,7 @@ type stdio struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Getenv   func(string) string
+	Environ  func() []string // nil: no warning of what is misspelt
 }
 
 // app is what every command shares.
@@ -61,8 +55,10 @@ func newRoot(a *app) *cobra.Command {
 need no stored secret. It speaks Azure's protocols: the Azure CLI, SDKs and
 existing manifests work against it unmodified.
 
-Every flag can also be set as LANYARD_FLAG in the environment (--data-dir is
-LANYARD_DATA_DIR), or in a YAML file given with --config (data-dir: …).`,
+The flags of lanyard up, and those of every command, can also be set as LANYARD_FLAG in
+the environment (--data-dir is LANYARD_DATA_DIR), or in a YAML file that --config names
+(data-dir: …). Those of webhook, proxy and imds have the command before them
+(LANYARD_IMDS_LISTEN, imds-listen: …). Nothing else of a command is ever set so.`,
 		Example: `  lanyard demo                      # see the whole chain work, in seconds
   lanyard up                        # run the server here
   eval "$(lanyard env)"             # make this shell's clients find and trust it`,
@@ -124,105 +120,6 @@ func defaultDataDir(getenv func(string) string) string {
 		return filepath.Join(home, ".lanyard")
 	}
 	return "lanyard-data"
-}
-
-// fillFlags sets what the command line left open: from the environment, then
-// from the configuration file.
-func (a *app) fillFlags(cmd *cobra.Command) error {
-	var faults []error
-	set := func(f *pflag.Flag, value, source string) {
-		if err := cmd.Flags().Set(f.Name, value); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", source, err))
-		}
-	}
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		name := "LANYARD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		if v := a.Getenv(name); v != "" && !f.Changed {
-			set(f, v, name)
-		}
-	})
-	if a.config != "" {
-		values, err := readConfig(a.config, knownFlags(cmd.Root()))
-		if err != nil {
-			return err
-		}
-		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if v, ok := values[f.Name]; ok && !f.Changed {
-				set(f, v, a.config)
-			}
-		})
-	}
-	if dir, err := filepath.Abs(a.dataDir); err == nil {
-		a.dataDir = dir // what is printed of it must hold in other directories too
-	}
-	if a.output != "table" && a.output != "json" {
-		faults = append(faults, fmt.Errorf("output format %q: want table or json", a.output))
-	}
-	return errors.Join(faults...)
-}
-
-// readConfig reads a YAML mapping of flag names to values. A key that no
-// command knows is an error: a misspelt limit must not be silently absent.
-func readConfig(path string, known []string) (map[string]string, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
-	}
-	var raw map[string]any
-	if err := yaml.Unmarshal(b, &raw); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	values := map[string]string{}
-	var faults []error
-	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		if !slices.Contains(known, key) || key == "config" || key == "help" {
-			faults = append(faults, fmt.Errorf("%s: no such setting %q", path, key))
-			continue
-		}
-		v, err := word(raw[key])
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %s: %w", path, key, err))
-			continue
-		}
-		values[key] = v
-	}
-	return values, errors.Join(faults...)
-}
-
-// word is a YAML value as it would stand on the command line.
-func word(v any) (string, error) {
-	switch v := v.(type) {
-	case nil:
-		return "", errors.New("it has no value")
-	case map[string]any, map[any]any:
-		return "", errors.New("want one value or a list of them")
-	case []any:
-		var words []string
-		for _, item := range v {
-			w, err := word(item)
-			if err != nil {
-				return "", err
-			}
-			words = append(words, w)
-		}
-		return strings.Join(words, ","), nil
-	}
-	return fmt.Sprint(v), nil
-}
-
-func knownFlags(root *cobra.Command) []string {
-	var known []string
-	var walk func(*cobra.Command)
-	walk = func(c *cobra.Command) {
-		add := func(f *pflag.Flag) { known = append(known, f.Name) }
-		c.LocalFlags().VisitAll(add)
-		c.PersistentFlags().VisitAll(add)
-		for _, sub := range c.Commands() {
-			walk(sub)
-		}
-	}
-	walk(root)
-	return known
 }
 
 // noun groups the verbs of one thing.
