@@ -47,3 +47,19 @@ func TestWorkloadGetsItsSecret(t *testing.T) {
 		t.Errorf("the secret is %q, want %q", got, want)
 	}
 }
+
+// What a test needs to have a vault, an identity and a cluster of its own. The rest
+// is the code under test, with the public Azure SDK: see TestWorkloadGetsItsSecret.
+func ExampleNew() {
+	var t *testing.T // your test's
+
+	lanyard := lanyardtest.New(t, lanyardtest.Config{})
+	lanyard.Vault("kv-orders")
+	lanyard.SetSecret("kv-orders", "db-password", "correct horse")
+
+	identity := lanyard.Identity("orders")
+	lanyard.Allow("kv-orders", identity.PrincipalID, "get")
+
+	cluster := lanyard.NewIssuer()
+	lanyard.Trust(identity, cluster, "default", "orders-sa")
+}

@@ -154,7 +154,7 @@ func (s *Server) purge(ctx context.Context, v *model.Vault, rev int64) error {
 }
 
 // PurgeExpired deletes the vaults that were deleted longer ago than they can be
-// recovered. Every replica may call it; cmd does so now and then.
+// recovered. Every replica may call it; package server does so now and then.
 func (s *Server) PurgeExpired(ctx context.Context) error {
 	view, err := s.c.Store.View()
 	if err != nil {

@@ -5,5 +5,6 @@
 // provider. Run keeps the keys of attached clusters fresh (clusters.go).
 //
 // It stores and checks; it signs in nobody (package access verifies tokens),
-// serves no secret (package vault does), and changes nothing in a cluster.
+// serves no secret (package vault does). It decides what an attached cluster is to
+// have, and asks package cluster, through Webhooks, to do it.
 package arm

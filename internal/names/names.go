@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Surface is one of the four faces of the server.
+// Surface is one of the services that have hosts of their own.
 type Surface uint8
 
 // The surfaces. Discovery is the token service's instance-discovery answer

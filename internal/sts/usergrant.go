@@ -20,8 +20,8 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// builtInClients are Microsoft's own public clients, which sign in here as they
-// do there: they keep no secret, and listen on loopback.
+// builtInClient gives the name of one of Microsoft's own public clients, which sign in
+// here as they do there: they keep no secret, and listen on loopback.
 // https://learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in
 func builtInClient(clientID string) (name string) {
 	switch strings.ToLower(clientID) {
