@@ -226,8 +226,8 @@ func (z *azRun) register(ctx context.Context, cloud, address string, clouds []st
 	return err
 }
 
-// cloudConfig names every endpoint that the server has: what an older az
-// discovers by itself lacks the vaults and Graph.
+// cloudConfig names every endpoint that the server announces: what an older az
+// discovers by itself lacks the vaults, Graph and more.
 func cloudConfig(s *names.Set) (string, error) {
 	b, err := json.Marshal(map[string]any{
 		"endpoints": map[string]string{
@@ -239,8 +239,13 @@ func cloudConfig(s *names.Set) (string, error) {
 			"management":                     s.ManagementURL() + "/",
 			// az looks for extensions below it, for this cloud only.
 			"azmirrorStorageAccountResourceId": s.ManagementURL(),
+
+			"batchResourceId": s.Services.Batch, "mediaResourceId": s.Services.Media,
+			"activeDirectoryDataLakeResourceId": s.Services.DataLake, "ossrdbmsResourceId": s.Services.Databases,
+			"appInsightsResourceId": s.Services.AppInsights, "logAnalyticsResourceId": s.Services.LogAnalytics,
+			"synapseAnalyticsResourceId": s.Services.Synapse, "attestationResourceId": s.Services.Attestation,
 		},
-		"suffixes": map[string]string{"keyvaultDns": "." + s.HostPort(s.VaultZone)},
+		"suffixes": map[string]string{"keyvaultDns": "." + s.HostPort(s.VaultZone), "storageEndpoint": s.HostPort(s.Domain)},
 	})
 	return string(b), err
 }

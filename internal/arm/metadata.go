@@ -3,7 +3,6 @@ package arm
 import (
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/names"
@@ -99,35 +98,49 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 	return httpx.WriteJSON(w, http.StatusOK, flat)
 }
 
-// cloudOf lists a family's endpoints. The services that Lanyard does not have
-// get names in the same domain: clients want every field, and must not be sent
-// to somebody else's service.
+// cloudOf lists a family's endpoints. Every resource among them is one that the
+// token service issues tokens for. The services that Lanyard does not have get names
+// in our own domain: clients want every field, and must not be sent to somebody else.
 func cloudOf(set *names.Set) cloud {
-	domain, audiences := strings.TrimPrefix(set.VaultZone, "vault."), []string{set.ManagementURL() + "/"}
-	name := "Lanyard"
+	name, audiences, services := "Lanyard", []string{set.ManagementURL() + "/"}, &set.Services
+	suffix := suffixesOf(set)
 	if set.Azure {
-		name, domain = "AzureCloud", "azure.com"
+		name, suffix = "AzureCloud", azureSuffixes
 		audiences = []string{"https://management.core.windows.net/", "https://management.azure.com/"}
 	}
-	at := func(service string) string { return "https://" + set.HostPort(service+"."+domain) + "/" }
-	host := func(service string) string { return set.HostPort(service + "." + domain) }
+	portal := "https://" + set.HostPort("portal."+set.Domain) + "/"
 	return cloud{
-		Name: name, Portal: at("portal"),
+		Name: name, Portal: portal,
 		Authentication: authentication{
 			LoginEndpoint: set.LoginURL() + "/", Audiences: audiences, Tenant: "common", Provider: "AAD",
 		},
 		ResourceManager: set.ManagementURL() + "/",
 		Graph:           set.GraphURL() + "/", GraphAudience: set.GraphURL() + "/", MicrosoftGraph: set.GraphURL() + "/",
-		Batch: at("batch"), Gallery: at("gallery"), Media: at("media"), SQLManagement: at("sql-management"),
-		ImageAliases: at("portal") + "aliases.json", DataLake: at("datalake"),
-		AppInsights: at("api.applicationinsights"), LogAnalytics: at("api.loganalytics"),
-		Databases: at("ossrdbms"), Synapse: at("synapse"), Attestation: at("attestation"),
-		Extensions: set.ManagementURL(),
-		Suffixes: suffixes{
-			Storage: host("storage"), KeyVault: set.HostPort(set.VaultZone), HSM: host("managedhsm"),
-			Registry: host("azurecr"), SQL: host("database"), MySQL: host("mysql"), MariaDB: host("mariadb"),
-			PostgreSQL: host("postgres"), DataLakeStore: host("datalakestore"), DataLakeCatalog: host("datalakeanalytics"),
-			Synapse: host("synapse"), Attestation: host("attest"),
-		},
+		Batch: services.Batch, Gallery: services.Gallery, Media: services.Media, SQLManagement: services.SQLManagement,
+		ImageAliases: portal + "aliases.json", DataLake: services.DataLake,
+		AppInsights: services.AppInsights, LogAnalytics: services.LogAnalytics,
+		Databases: services.Databases, Synapse: services.Synapse, Attestation: services.Attestation,
+		Extensions: set.ManagementURL(), Suffixes: suffix,
 	}
+}
+
+// suffixesOf is what clients put a resource's name before, and for storage the
+// kind too: ACCOUNT.blob.DOMAIN.
+func suffixesOf(set *names.Set) suffixes {
+	host := func(service string) string { return set.HostPort(service + "." + set.Domain) }
+	return suffixes{
+		Storage: set.HostPort(set.Domain), KeyVault: set.HostPort(set.VaultZone), HSM: host("managedhsm"),
+		Registry: host("azurecr"), SQL: host("database"), MySQL: host("mysql"), MariaDB: host("mariadb"),
+		PostgreSQL: host("postgres"), DataLakeStore: host("datalakestore"), DataLakeCatalog: host("datalakeanalytics"),
+		Synapse: host("synapse"), Attestation: host("attest"),
+	}
+}
+
+// azureSuffixes are Microsoft's, as clients have them built in.
+var azureSuffixes = suffixes{
+	Storage: "core.windows.net", KeyVault: "vault.azure.net", HSM: "managedhsm.azure.net",
+	Registry: "azurecr.io", SQL: "database.windows.net", MySQL: "mysql.database.azure.com",
+	MariaDB: "mariadb.database.azure.com", PostgreSQL: "postgres.database.azure.com",
+	DataLakeStore: "azuredatalakestore.net", DataLakeCatalog: "azuredatalakeanalytics.net",
+	Synapse: "dev.azuresynapse.net", Attestation: "attest.azure.net",
 }

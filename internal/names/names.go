@@ -37,11 +37,13 @@ func (s Surface) String() string { return surfaceNames[s] }
 // that it asked.
 type Set struct {
 	Azure      bool   // Microsoft's public names
+	Domain     string // the parent of our own names; Microsoft's portal's
 	Login      string // host without port, lower case
 	Management string
 	Graph      string
 	VaultZone  string // vaults are NAME.VaultZone
 	Port       int    // the public port; 443 is left out of URLs
+	Services   Services
 }
 
 // LoginURL is the authority, without a trailing slash: https://login.D[:port].
@@ -94,6 +96,7 @@ type Names struct {
 	sets  []*Set           // every family once, our own first
 
 	audiences map[string]Surface // without trailing slash
+	announced map[string]bool    // likewise
 }
 
 type route struct {
@@ -122,16 +125,17 @@ func New(c Config) (*Names, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Names{hosts: map[string]route{}, zones: map[string]route{}, audiences: maps.Clone(azureAudiences)}
+	n := &Names{hosts: map[string]route{}, zones: map[string]route{}, audiences: maps.Clone(azureAudiences), announced: map[string]bool{}}
 	n.own = &Set{
 		Login: "login." + domain, Management: "management." + domain, Graph: "graph." + domain,
-		VaultZone: "vault." + domain, Port: port,
+		VaultZone: "vault." + domain, Port: port, Domain: domain,
 	}
+	n.own.Services = n.own.services()
 	n.add(n.own)
 	switch {
 	case c.Azure:
 		n.azure = &Set{
-			Azure: true, Login: publicLogin, Management: "management.azure.com",
+			Azure: true, Domain: "azure.com", Services: azureServices, Login: publicLogin, Management: "management.azure.com",
 			Graph: "graph.microsoft.com", VaultZone: publicVault, Port: 443,
 		}
 		n.add(n.azure)
@@ -153,6 +157,7 @@ func New(c Config) (*Names, error) {
 		n.audiences[s.VaultResource()] = Vault
 		n.audiences[s.ManagementURL()] = Management
 		n.audiences[s.GraphURL()] = Graph
+		n.announce(&s.Services)
 	}
 	return n, nil
 }

@@ -221,7 +221,7 @@ func lowerGroup(id string) string {
 // allowed says whether tokens for a resource may be asked for.
 func (s *Server) allowed(view *store.View, resource string) error {
 	trimmed := strings.TrimSuffix(resource, "/")
-	if s.names.Audience(resource) != names.None || s.audiences[trimmed] {
+	if s.names.Audience(resource) != names.None || s.audiences[trimmed] || s.names.Announced(resource) {
 		return nil
 	}
 	if e := view.First(model.ClientIndex(strings.TrimPrefix(trimmed, "api://"))); e != nil {
