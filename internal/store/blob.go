@@ -18,11 +18,14 @@ func (s *Store) Blob(ctx context.Context, e *Entry) ([]byte, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, freshTimeout)
 	defer cancel()
-	resp, err := s.c.Client.Get(ctx, s.blobs+e.Key, clientv3.WithSerializable())
-	if err == nil && resp.Header.Revision < e.Rev {
-		// This member has not seen the entry's write yet: ask the majority.
-		resp, err = s.c.Client.Get(ctx, s.blobs+e.Key)
-	}
+	resp, err := ask(ctx, s.members, hedge, func(ctx context.Context, c *Client) (*clientv3.GetResponse, error) {
+		resp, err := c.Get(ctx, s.blobs+e.Key, clientv3.WithSerializable())
+		if err == nil && resp.Header.Revision < e.Rev {
+			// This member has not seen the entry's write yet: ask the majority.
+			return c.Get(ctx, s.blobs+e.Key)
+		}
+		return resp, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reading a blob: %w", readError(err))
 	}

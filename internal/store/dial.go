@@ -13,6 +13,8 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // DialConfig says how to reach an external etcd.
@@ -30,6 +32,14 @@ type Client = clientv3.Client
 
 const defaultDialTimeout = 5 * time.Second
 
+// connectParams bound how long etcd is back and not used: gRPC's own pauses grow
+// to two minutes, and it waits 20 seconds for a connection that nobody takes.
+func connectParams() grpc.ConnectParams {
+	pauses := backoff.DefaultConfig
+	pauses.BaseDelay, pauses.MaxDelay = 100*time.Millisecond, 500*time.Millisecond
+	return grpc.ConnectParams{Backoff: pauses, MinConnectTimeout: 1500 * time.Millisecond}
+}
+
 // Dial connects to an external etcd and waits for its first answer. The caller
 // closes the client.
 func Dial(c DialConfig) (*Client, error) {
@@ -42,6 +52,7 @@ func Dial(c DialConfig) (*Client, error) {
 	cfg := clientv3.Config{
 		Endpoints: c.Endpoints, DialTimeout: c.Timeout, Username: c.Username, Logger: zap.NewNop(),
 		DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(connectParams())},
 	}
 	if c.PasswordFile != "" {
 		b, err := os.ReadFile(c.PasswordFile)
@@ -64,18 +75,34 @@ func Dial(c DialConfig) (*Client, error) {
 	return nil, fmt.Errorf("connecting to etcd at %s: %w", strings.Join(c.Endpoints, ", "), err)
 }
 
-// probe asks for anything: whether this user may read it does not matter. It
-// goes round etcd's client, which tries again until the time is up and then
-// does not say why.
-func probe(client *Client, timeout time.Duration) error {
+// probe asks all members for anything: whether this user may read it does not
+// matter, and one answer is enough.
+func probe(client *Client, timeout time.Duration) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	kv := etcdserverpb.NewKVClient(client.ActiveConnection())
-	_, err := kv.Range(ctx, &etcdserverpb.RangeRequest{Key: []byte(DefaultPrefix), CountOnly: true})
-	if passing(err) {
+	endpoints := client.Endpoints()
+	answers := make(chan error, len(endpoints))
+	for _, endpoint := range endpoints {
+		go func() { answers <- probeOne(ctx, client, endpoint) }()
+	}
+	for range endpoints {
+		if err = <-answers; !passing(err) {
+			return nil
+		}
+	}
+	return err
+}
+
+// probeOne goes round etcd's client, which tries again until the time is up and
+// then does not say why.
+func probeOne(ctx context.Context, client *Client, endpoint string) error {
+	conn, err := client.Dial(endpoint)
+	if err != nil {
 		return err
 	}
-	return nil
+	defer conn.Close()
+	_, err = etcdserverpb.NewKVClient(conn).Range(ctx, &etcdserverpb.RangeRequest{Key: []byte(DefaultPrefix), CountOnly: true})
+	return err
 }
 
 // clientTLS is nil when nothing is configured: the endpoints' scheme decides then.

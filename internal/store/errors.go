@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
@@ -25,6 +26,22 @@ func writeError(err error) error {
 	return fmt.Errorf("writing to etcd: %w", err)
 }
 
+// unsentError is for a write that no member of etcd has taken.
+func unsentError(err error) error {
+	return apierr.Wrap(err, apierr.Unavailable, "The server's store did not answer. The change was not stored.")
+}
+
+// unsent reports whether etcd surely did nothing with a write, and may do it a
+// moment later or through another member.
+func unsent(err error) bool {
+	return errors.Is(err, rpctypes.ErrNoLeader) || errors.Is(err, rpctypes.ErrTooManyRequests) ||
+		err != nil && strings.Contains(err.Error(), raftDropped)
+}
+
+// raftDropped is raft's word for a write that came while there was no leader. It
+// has no code of its own.
+const raftDropped = "raft proposal dropped"
+
 // readError is the same for a read.
 func readError(err error) error {
 	if passing(err) {
@@ -32,6 +49,10 @@ func readError(err error) error {
 	}
 	return fmt.Errorf("reading from etcd: %w", err)
 }
+
+// elsewhere reports whether another member may answer where one gave err. One
+// that is about to stop has no code for that.
+func elsewhere(err error) bool { return passing(err) || code(err) == codes.Unknown }
 
 // passing reports whether err is about reaching etcd, not about what was asked.
 func passing(err error) bool {

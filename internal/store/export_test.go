@@ -6,3 +6,9 @@ func Queued(s *Store) int {
 	defer s.group.mu.Unlock()
 	return len(s.group.queue)
 }
+
+// Prefer has a member asked first, by the index of its endpoint.
+func Prefer(s *Store, i int) {
+	s.members.prefer(s.members.all[i])
+	s.members.all[i].out.Store(0)
+}

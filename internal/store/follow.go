@@ -18,6 +18,7 @@ import (
 
 const (
 	heartbeats    = 6                      // in MaxStale
+	lostHeartbeat = 500 * time.Millisecond // while etcd does not answer
 	retryPause    = 200 * time.Millisecond // between attempts to watch or list
 	listPage      = 20_000                 // etcd counts all keys that are left for each page: fewer pages, less counting
 	decodeChunk   = 500
@@ -70,6 +71,10 @@ func (s *Store) follow(ctx context.Context, until int64) error {
 		case err == nil:
 			continue
 		}
+		if errors.Is(err, errMove) {
+			s.c.Log.WarnContext(ctx, "watching another member of etcd", "cause", err)
+			continue
+		}
 		s.c.Log.WarnContext(ctx, "lost the watch on etcd", "error", err)
 		select {
 		case <-ctx.Done():
@@ -86,12 +91,30 @@ func ownStream(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(clientv3.WithRequireLeader(ctx), "lanyard-watch", rand.Text())
 }
 
-// watch applies what happens after the View's revision. Without fragments, etcd
-// never splits a transaction over two responses.
+// watch has one member tell what happens after the View's revision, until that
+// fails or stands still.
 func (s *Store) watch(ctx context.Context, until int64) error {
-	ctx, cancel := context.WithCancel(ownStream(ctx))
-	defer cancel()
-	responses := s.c.Client.Watch(ctx, s.objects+"/",
+	own, stop := context.WithCancelCause(ownStream(ctx))
+	defer stop(nil)
+	m := s.members.order()[0]
+	s.watching.begin(s.clock(), stop)
+	defer s.watching.end()
+	go m.notice(own, stop)
+
+	err := s.watchOn(own, m.client, until)
+	if cause := context.Cause(own); errors.Is(cause, errMove) {
+		err = cause
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, rpctypes.ErrCompacted) {
+		s.members.leaveOut(m)
+	}
+	return err
+}
+
+// watchOn applies what a member tells. Without fragments, etcd never splits a
+// transaction over two responses.
+func (s *Store) watchOn(ctx context.Context, c *Client, until int64) error {
+	responses := c.Watch(ctx, s.objects+"/",
 		clientv3.WithPrefix(), clientv3.WithRev(s.view.Load().rev+1), clientv3.WithProgressNotify())
 	for s.view.Load().rev < until {
 		select {
@@ -106,7 +129,7 @@ func (s *Store) watch(ctx context.Context, until int64) error {
 				return err
 			}
 		case <-s.ask:
-			if err := s.c.Client.RequestProgress(ctx); err != nil {
+			if err := c.RequestProgress(ctx); err != nil {
 				return fmt.Errorf("asking for the watch's progress: %w", err)
 			}
 		}
@@ -266,8 +289,10 @@ type page struct {
 func (s *Store) readPage(ctx context.Context, from string, rev int64) <-chan page {
 	read := make(chan page, 1)
 	go func() {
-		resp, err := s.c.Client.Get(ctx, from, clientv3.WithRange(clientv3.GetPrefixRangeEnd(s.objects+"/")),
-			clientv3.WithLimit(listPage), clientv3.WithRev(rev))
+		resp, err := ask(ctx, s.members, pageHedge, func(ctx context.Context, c *Client) (*clientv3.GetResponse, error) {
+			return c.Get(ctx, from, clientv3.WithRange(clientv3.GetPrefixRangeEnd(s.objects+"/")),
+				clientv3.WithLimit(listPage), clientv3.WithRev(rev))
+		})
 		read <- page{resp, err}
 	}()
 	return read

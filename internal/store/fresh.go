@@ -103,12 +103,15 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// readRevision asks a majority of etcd's members for the newest revision.
+// readRevision asks etcd for the newest revision. Each member asks a majority
+// for it, so it does not matter whose answer is taken.
 func (s *Store) readRevision() (int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), freshTimeout)
 	defer cancel()
 	shown := s.view.Load().rev
-	resp, err := s.c.Client.Get(ctx, s.formatKey(), clientv3.WithKeysOnly())
+	resp, err := ask(ctx, s.members, hedge, func(ctx context.Context, c *Client) (*clientv3.GetResponse, error) {
+		return c.Get(ctx, s.formatKey(), clientv3.WithKeysOnly())
+	})
 	if err != nil {
 		return 0, readError(err)
 	}

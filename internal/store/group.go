@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
@@ -123,26 +124,48 @@ func (p *pending) touches(taken map[string]bool) bool {
 	return false
 }
 
-// sendAll sends until the queue is empty.
+// sendAll sends until the queue is empty: one batch at a time, as long as etcd
+// answers. One that is lost on its way may take seconds to say so; after a moment
+// the next goes beside it. It is left to etcd in which order they come then, as for
+// all commits that are under way at once.
 func (s *Store) sendAll() {
 	for {
 		batch := s.group.next()
 		if batch == nil {
 			return
 		}
-		err := s.sendBatch(batch)
-		if len(batch) > 1 && refused(err) {
-			// One of them is not acceptable: the others must not suffer.
-			for _, p := range batch {
-				p.err = s.sendBatch([]*pending{p})
-				close(p.sent)
-			}
+		if s.members.local {
+			s.deliver(batch)
 			continue
 		}
+		delivered := make(chan struct{})
+		go func() {
+			defer close(delivered)
+			s.deliver(batch)
+		}()
+		late := time.NewTimer(hedge)
+		select {
+		case <-delivered:
+		case <-late.C:
+		}
+		late.Stop()
+	}
+}
+
+// deliver sends a batch and gives each commit its outcome.
+func (s *Store) deliver(batch []*pending) {
+	err := s.sendBatch(batch)
+	if len(batch) > 1 && refused(err) {
+		// One of them is not acceptable: the others must not suffer.
 		for _, p := range batch {
-			p.err = err
+			p.err = s.sendBatch([]*pending{p})
 			close(p.sent)
 		}
+		return
+	}
+	for _, p := range batch {
+		p.err = err
+		close(p.sent)
 	}
 }
 
@@ -153,21 +176,18 @@ func refused(err error) bool {
 
 // sendBatch makes one transaction of the batch, and publishes what it wrote.
 func (s *Store) sendBatch(batch []*pending) error {
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
-	defer cancel()
-	txn := s.c.Client.Txn(ctx)
-	if len(batch) == 1 {
-		txn = txn.If(batch[0].conditions...).Then(batch[0].writes...)
-	} else {
+	resp, err := s.transact(func(txn clientv3.Txn) clientv3.Txn {
+		if len(batch) == 1 {
+			return txn.If(batch[0].conditions...).Then(batch[0].writes...)
+		}
 		parts := make([]clientv3.Op, len(batch))
 		for i, p := range batch {
 			parts[i] = clientv3.OpTxn(p.conditions, p.writes, nil)
 		}
-		txn = txn.Then(parts...)
-	}
-	resp, err := txn.Commit()
+		return txn.Then(parts...)
+	})
 	if err != nil {
-		return writeError(err)
+		return err
 	}
 	var written []change
 	for i, p := range batch {
@@ -187,4 +207,39 @@ func (s *Store) sendBatch(batch []*pending) error {
 		s.applyOwn(written, resp.Header.Revision)
 	}
 	return nil
+}
+
+// unsentTimeout is how long a transaction is offered that no member takes.
+const unsentTimeout = 5 * time.Second
+
+// transact has one member carry a transaction out. Another is given it only when
+// etcd says that it has done nothing with it: sent twice, it might be written twice.
+func (s *Store) transact(build func(clientv3.Txn) clientv3.Txn) (*clientv3.TxnResponse, error) {
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(context.Background()), commitTimeout)
+	defer cancel()
+	offer, end := context.WithTimeout(ctx, unsentTimeout)
+	defer end()
+	for {
+		m, err := s.members.ready(offer)
+		if err != nil {
+			return nil, unsentError(err)
+		}
+		late := time.AfterFunc(hedge, func() { s.members.leaveOut(m) })
+		resp, err := build(m.client.Txn(ctx)).Commit()
+		late.Stop()
+		switch {
+		case err == nil:
+			return resp, nil
+		case elsewhere(err):
+			s.members.leaveOut(m)
+		}
+		if !unsent(err) {
+			return nil, writeError(err)
+		}
+		select {
+		case <-offer.Done():
+			return nil, unsentError(err)
+		case <-time.After(askPause):
+		}
+	}
 }

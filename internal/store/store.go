@@ -77,10 +77,12 @@ type Store struct {
 	follower   chan struct{} // a slot: who is in it watches
 	ask        chan struct{} // asks the follower to ask etcd how far the watch is
 
-	group   group
-	waiters waiters
-	rounds  rounds
-	cache   *blobCache
+	members  *members
+	group    group
+	waiters  waiters
+	watching watching
+	rounds   rounds
+	cache    *blobCache
 }
 
 // Open loads everything and returns a Store whose View is current. Run must be
@@ -96,6 +98,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		follower: make(chan struct{}, 1),
 		ask:      make(chan struct{}, 1),
 		cache:    newBlobCache(),
+	}
+	var err error
+	if s.members, err = newMembers(c.Client, s.clock); err != nil {
+		return nil, err
 	}
 	if err := s.checkFormat(ctx); err != nil {
 		return nil, err

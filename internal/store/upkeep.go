@@ -22,7 +22,9 @@ func (s *Store) formatKey() string { return s.c.Prefix + "/format" }
 func (s *Store) checkFormat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	resp, err := s.c.Client.Get(ctx, s.formatKey())
+	resp, err := ask(ctx, s.members, hedge, func(ctx context.Context, c *Client) (*clientv3.GetResponse, error) {
+		return c.Get(ctx, s.formatKey())
+	})
 	if err != nil {
 		return readError(err)
 	}
@@ -30,7 +32,11 @@ func (s *Store) checkFormat(ctx context.Context) error {
 		return ErrNoStore
 	}
 	if len(resp.Kvs) == 0 {
-		txn, err := s.c.Client.Txn(ctx).
+		m, err := s.members.ready(ctx)
+		if err != nil {
+			return readError(err)
+		}
+		txn, err := m.client.Txn(clientv3.WithRequireLeader(ctx)).
 			If(clientv3.Compare(clientv3.CreateRevision(s.formatKey()), "=", 0)).
 			Then(clientv3.OpPut(s.formatKey(), strconv.Itoa(format))).
 			Commit()
@@ -56,9 +62,10 @@ func (s *Store) checkFormat(ctx context.Context) error {
 }
 
 // stayInTouch proves now and then that the View is current, so that an idle
-// replica does not count as out of touch.
+// replica does not count as out of touch. Once it is, it tries more often.
 func (s *Store) stayInTouch(ctx context.Context) error {
-	tick := time.NewTicker(s.c.MaxStale / heartbeats)
+	usual := s.c.MaxStale / heartbeats
+	tick := time.NewTicker(usual)
 	defer tick.Stop()
 	lost := false
 	for {
@@ -75,9 +82,11 @@ func (s *Store) stayInTouch(ctx context.Context) error {
 			return err
 		case err == nil && lost:
 			lost = false
+			tick.Reset(usual)
 			s.c.Log.InfoContext(ctx, "in touch with etcd again")
 		case err != nil && !lost:
 			lost = true
+			tick.Reset(min(usual, lostHeartbeat))
 			s.c.Log.WarnContext(ctx, "out of touch with etcd", "error", err, "answersFor", s.c.MaxStale)
 		}
 	}

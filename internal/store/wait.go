@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -70,6 +72,7 @@ func (s *Store) wait(ctx context.Context, rev int64) error {
 	s.waiters.list = append(s.waiters.list, waiter{rev, reached})
 	s.waiters.mu.Unlock()
 
+	began := s.clock()
 	ask := time.NewTimer(firstAsk)
 	defer ask.Stop()
 	for {
@@ -81,6 +84,9 @@ func (s *Store) wait(ctx context.Context, rev int64) error {
 			return ctx.Err()
 		case <-ask.C:
 			ask.Reset(nextAsk)
+			if !s.members.local {
+				s.watching.move(began, s.clock())
+			}
 			select {
 			case s.ask <- struct{}{}:
 			default:
@@ -92,4 +98,53 @@ func (s *Store) wait(ctx context.Context, rev int64) error {
 			return err
 		}
 	}
+}
+
+// watching is the watch that runs. A member that is cut off from the others still
+// answers, but tells nothing new; one that is frozen does not answer at all.
+type watching struct {
+	mu       sync.Mutex
+	stop     context.CancelCauseFunc // nil while none runs; guarded by mu, as is all below
+	began    time.Duration
+	moved    time.Duration // when it was last taken to another member
+	patience time.Duration // how long it may keep somebody waiting
+}
+
+// errMove is the cause when a watch ends for another member's.
+var errMove = errors.New("another member is to be watched")
+
+var (
+	errStandsStill = fmt.Errorf("%w: this one did not come to a revision that etcd has", errMove)
+	errHungUp      = fmt.Errorf("%w: the connection to this one ended", errMove)
+)
+
+// calm is how long after the last move a watch is as impatient as at first.
+const calm = 10 * time.Second
+
+func (w *watching) begin(now time.Duration, stop context.CancelCauseFunc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.began, w.stop = now, stop
+	if w.patience == 0 || now-w.moved >= calm {
+		w.patience = hedge
+	}
+}
+
+func (w *watching) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stop = nil
+}
+
+// move ends the watch for another member's, when it has kept somebody waiting
+// since began. Each time the next gets double the time, for all may be slow.
+func (w *watching) move(began, now time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stop == nil || now-max(began, w.began) < w.patience {
+		return
+	}
+	w.stop(errStandsStill)
+	w.stop = nil
+	w.moved, w.patience = now, 2*w.patience
 }
