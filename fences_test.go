@@ -34,14 +34,15 @@ var mayImport = map[string][]string{
 	"internal/obs":             std,
 	"internal/seal":            std,
 	"internal/jsonnames":       std,
+	"internal/egress":          std,
 	"internal/store":           {"internal/model", "internal/apierr"},
 	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
-	"internal/trust":           {"internal/apierr", "internal/jsonnames"},
+	"internal/trust":           {"internal/apierr", "internal/egress", "internal/jsonnames"},
 	"internal/limit":           std,
 	"internal/audit":           {"internal/model", "internal/apierr", "internal/limit", "internal/obs"},
 	"internal/access":          {"internal/model", "internal/apierr", "internal/audit", "internal/names", "internal/obs", "internal/store"},
 	"internal/httpx":           {"internal/model", "internal/apierr", "internal/jsonnames", "internal/names", "internal/obs"},
-	"internal/kube":            std,
+	"internal/kube":            {"internal/egress"},
 	"internal/kube/kubetest":   std,
 	"internal/webhook":         {"internal/admission", "internal/httpx", "internal/kube", "internal/obs", "internal/pki"},
 	"internal/pki":             std,
@@ -75,7 +76,7 @@ var mayImport = map[string][]string{
 }
 
 var surface = []string{
-	"internal/access", "internal/apierr", "internal/audit", "internal/httpx", "internal/limit", "internal/model", "internal/names",
+	"internal/access", "internal/apierr", "internal/audit", "internal/egress", "internal/httpx", "internal/limit", "internal/model", "internal/names",
 	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signing", "internal/store", "internal/trust",
 }
 
@@ -103,7 +104,7 @@ var onlyImporter = map[string][]string{
 }
 
 // stdOnly packages import no outside module at all.
-var stdOnly = []string{"internal/jsonnames", "internal/model", "internal/resid", "internal/apierr", "internal/names"}
+var stdOnly = []string{"internal/egress", "internal/jsonnames", "internal/model", "internal/resid", "internal/apierr", "internal/names"}
 
 type source struct {
 	dir     string // slash-separated, from the root

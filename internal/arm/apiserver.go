@@ -2,15 +2,16 @@ package arm
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/lanyard-io/lanyard/internal/egress"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/trust"
@@ -27,6 +28,7 @@ type apiServer struct {
 	url    string
 	token  string
 	client *http.Client
+	roots  *x509.CertPool // of the kubeconfig; nil: the system's
 }
 
 // dial prepares for questions; it sends nothing yet. The caller must close.
@@ -37,12 +39,12 @@ func (k *kubeconfig) dial() (*apiServer, error) {
 	}
 	transport := &http.Transport{
 		TLSClientConfig:   config,
-		DialContext:       (&net.Dialer{Timeout: clusterTimeout}).DialContext,
+		DialContext:       egress.Dialer(clusterTimeout).DialContext,
 		ForceAttemptHTTP2: true,
 		Proxy:             nil, // the environment's would see the credentials
 	}
 	return &apiServer{
-		url: strings.TrimRight(k.Clusters[0].Cluster.Server, "/"), token: k.Users[0].User.Token,
+		url: strings.TrimRight(k.Clusters[0].Cluster.Server, "/"), token: k.Users[0].User.Token, roots: config.RootCAs,
 		client: &http.Client{
 			Transport: transport, Timeout: clusterTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -64,13 +66,13 @@ func (a *apiServer) get(ctx context.Context, path string) ([]byte, error) {
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, errors.New(egress.Why(err, a.roots))
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxClusterBytes+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading %s: %w", path, err)
+		return nil, fmt.Errorf("reading %s: %s", path, egress.Why(err, a.roots))
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("%s answers %d", path, resp.StatusCode)
 	case len(b) > maxClusterBytes:
@@ -88,11 +90,19 @@ func (a *apiServer) version(ctx context.Context) (string, error) {
 	var doc struct {
 		GitVersion string `json:"gitVersion"`
 	}
-	if err := errors.Join(httpx.CheckJSON(b), json.Unmarshal(b, &doc)); err != nil || len(doc.GitVersion) > 64 {
+	if err := errors.Join(httpx.CheckJSON(b), json.Unmarshal(b, &doc)); err != nil || !kubernetesVersion(doc.GitVersion) {
 		return "", errors.New("/version does not answer like Kubernetes")
 	}
 	version, _, _ := strings.Cut(strings.TrimPrefix(doc.GitVersion, "v"), "+")
 	return version, nil
+}
+
+// kubernetesVersion says whether a server calls itself Kubernetes, with a version
+// such as v1.37.2+k3s1.
+func kubernetesVersion(s string) bool {
+	number, _, _ := strings.Cut(s, ".")
+	return len(s) <= 64 && len(number) > 1 && strings.Trim(number[1:], "0123456789") == "" && number[0] == 'v' &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+-_~") == ""
 }
 
 // issuer is who signs the service accounts' tokens, and the keys to check them
@@ -118,7 +128,7 @@ func (a *apiServer) issuer(ctx context.Context) (issuer string, keys []byte, err
 	}
 	n, err := trust.ParseKeys(keys, maxIssuerKeys)
 	if err != nil {
-		return "", nil, fmt.Errorf("/openid/v1/jwks: %w", err)
+		return "", nil, fmt.Errorf("/openid/v1/jwks: %s", egress.Printable(err.Error(), 200))
 	}
 	if n == 0 {
 		return "", nil, errors.New("/openid/v1/jwks has no key that can verify a token")

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lanyard-io/lanyard/internal/egress"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
@@ -235,17 +234,7 @@ const maxWords = 2048
 
 // brief makes words of a cluster fit to keep and to show: its API server may say
 // whatever it likes.
-func brief(s string) string {
-	if len(s) > maxWords {
-		s = strings.ToValidUTF8(s[:maxWords], "") + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-}
+func brief(s string) string { return egress.Printable(s, maxWords) }
 
 // sameState says whether writing b in a's place would tell nobody anything.
 func sameState(a, b *model.ClusterState) bool {

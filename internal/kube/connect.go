@@ -2,11 +2,11 @@ package kube
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -22,6 +22,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/lanyard-io/lanyard/internal/egress"
 )
 
 // Config says which cluster, and as whom. At most one of Kubeconfig and Path is
@@ -55,6 +57,7 @@ const (
 type Cluster struct {
 	server    *url.URL
 	namespace string
+	roots     *x509.CertPool // of the kubeconfig; nil: the system's
 	rest      *rest.RESTClient
 	metadata  metadata.Interface
 	http      *http.Client
@@ -83,7 +86,7 @@ func Connect(c Config) (*Cluster, error) {
 	}
 	rc.UserAgent = "lanyard"
 	rc.QPS, rc.Burst = callsPerSecond, callsAtOnce
-	rc.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
+	rc.Dial = egress.Dialer(dialTimeout).DialContext // a kubeconfig may name any address
 	rc.WarningHandlerWithContext = warnings{c.Log}
 	server, _, err := rest.DefaultServerUrlFor(rc)
 	if err != nil {
@@ -92,6 +95,9 @@ func Connect(c Config) (*Cluster, error) {
 	k := &Cluster{
 		server: server, namespace: namespace, log: c.Log, now: c.Now,
 		resources: map[string][]metav1.APIResource{},
+	}
+	if pool := x509.NewCertPool(); pool.AppendCertsFromPEM(rc.CAData) {
+		k.roots = pool
 	}
 	plain, err := rest.HTTPClientFor(rc)
 	if err != nil {

@@ -2,16 +2,16 @@ package kube
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
-	"strings"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lanyard-io/lanyard/internal/egress"
 )
 
 // What an error is, for errors.Is. An error of none of these kinds is the
@@ -51,39 +51,26 @@ func (k *Cluster) explain(err error) error {
 	if errors.As(err, &status) {
 		return k.explainStatus(status)
 	}
-	host := k.server.Host
-	fail := func(kind error, format string, args ...any) error {
-		return &Error{Message: fmt.Sprintf(format, args...), kind: kind}
-	}
-	text := sanitize(err).Error()
-	var unknown x509.UnknownAuthorityError
-	var wrongName x509.HostnameError
-	var verify *tls.CertificateVerificationError
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.Is(err, context.Canceled):
+	if errors.Is(err, context.Canceled) {
 		return err
-	case errors.As(err, &tooLarge):
-		return fail(ErrUnreachable, "the API server %s answers more than %d MiB", host, tooLarge.Limit>>20)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fail(ErrUnreachable, "the API server %s does not answer in time", host)
-	case errors.As(err, &unknown):
-		return fail(ErrUnreachable, "the certificate of %s is not signed by the kubeconfig's CA: is it another cluster's?", host)
-	case errors.As(err, &wrongName):
-		return fail(ErrUnreachable, "the certificate of %s is for other names: %s", host, wrongName.Error())
-	case errors.As(err, &verify):
-		return fail(ErrUnreachable, "the certificate of %s is not valid: %s", host, verify.Err)
-	case strings.Contains(text, "server gave HTTP response to HTTPS client"):
-		return fail(ErrUnreachable, "%s speaks plain HTTP: it is no Kubernetes API server", host)
-	case strings.Contains(text, "remote error: tls:"):
-		return fail(ErrUnauthorized, "the API server %s refuses the client certificate (%s)", host, text)
 	}
-	return fail(ErrUnreachable, "cannot reach the API server %s: %s", host, text)
+	kind := ErrUnreachable
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" { // an alert of TLS
+		kind = ErrUnauthorized
+	}
+	why := egress.Why(err, k.roots)
+	if errors.Is(err, errRedirect) {
+		why = errRedirect.Error()
+	}
+	return &Error{Message: "cannot reach the API server " + k.server.Host + ": " + why, kind: kind}
 }
 
 func (k *Cluster) explainStatus(status apierrors.APIStatus) error {
 	s := status.Status()
-	e := &Error{Status: int(s.Code), Message: fmt.Sprintf("%.*s", maxMessage, s.Message)}
+	e := &Error{Status: int(s.Code), Message: egress.Printable(s.Message, maxMessage)}
+	if unlikeKubernetes(&s) {
+		e.Message = fmt.Sprintf("the API server %s answers %d, and not like Kubernetes", k.server.Host, s.Code)
+	}
 	switch s.Code {
 	case 401:
 		e.kind = ErrUnauthorized
@@ -103,6 +90,12 @@ func (k *Cluster) explainStatus(status apierrors.APIStatus) error {
 		e.Message = fmt.Sprintf("the API server answers %d", s.Code)
 	}
 	return e
+}
+
+// unlikeKubernetes says whether client-go made the status, of an answer that was
+// none: then its message repeats what was answered.
+func unlikeKubernetes(s *metav1.Status) bool {
+	return s.Details != nil && slices.ContainsFunc(s.Details.Causes, func(c metav1.StatusCause) bool { return c.Type == metav1.CauseTypeUnexpectedServerResponse })
 }
 
 // sanitize is an error without the URL of a request, whose query and user part

@@ -143,3 +143,43 @@ func TestNamesAreNoPaths(t *testing.T) {
 		t.Errorf("%d requests were sent", n)
 	}
 }
+
+func TestForbiddenAddressesAreNotDialled(t *testing.T) {
+	for _, host := range []string{"169.254.169.254", "100.100.100.200", "[fd00:ec2::254]", "[64:ff9b::a9fe:a9fe]"} {
+		k := connect(t, []byte(`{"apiVersion":"v1","kind":"Config","current-context":"c",
+			"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],
+			"clusters":[{"name":"c","cluster":{"server":"https://`+host+`"}}],"users":[{"name":"u","user":{"token":"t"}}]}`))
+		for name, call := range calls(t, k) {
+			if err := call(); !errors.Is(err, kube.ErrUnreachable) || !strings.Contains(err.Error(), "not allowed") {
+				t.Errorf("%s: %s: %v", host, name, err)
+			}
+		}
+	}
+}
+
+func TestErrorsRepeatNoForeignBody(t *testing.T) {
+	const inside = "what-only-the-network-inside-may-see"
+	for status, body := range map[int]string{
+		500: inside, 404: "<h1>" + inside, 401: inside, 403: `{"message":"` + inside + `"}`, 422: inside,
+		418: `{"kind":"Other","message":"` + inside + `"}`,
+	} {
+		k := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			io.WriteString(w, body)
+		})
+		for name, call := range calls(t, k) {
+			if err := call(); err == nil || strings.Contains(err.Error(), inside) {
+				t.Errorf("%d: %s: %v", status, name, err)
+			}
+		}
+	}
+	k := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
+		if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			io.WriteString(conn, "SSH-2.0-"+inside+"\r\n")
+			conn.Close()
+		}
+	})
+	if _, err := k.Raw(t.Context(), "/version"); err == nil || strings.Contains(err.Error(), inside) {
+		t.Errorf("no HTTP: %v", err)
+	}
+}

@@ -17,7 +17,7 @@ const (
 	maxFollowed = 512 << 20 // of the list of all that is followed, which is read whole
 	maxEvent    = 8 << 20   // of one event of a watch, whose answer does not end
 	maxPages    = 200       // of a list
-	maxMessage  = 4096      // characters of an error
+	maxMessage  = 2048      // bytes of an error
 )
 
 var (

@@ -10,71 +10,11 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/lanyard-io/lanyard/internal/egress"
 )
 
-// scope says how far an address reaches.
-type scope int
-
-const (
-	public    scope = iota
-	private         // only for issuers that are at private addresses themselves
-	forbidden       // never: a cloud's metadata service is among these
-)
-
-type scoper func(netip.Addr) scope
-
-// ranges lists what netip's own predicates do not know; the first match decides.
-// https://www.iana.org/assignments/iana-ipv4-special-registry
-var ranges = []struct {
-	prefix netip.Prefix
-	scope  scope
-}{
-	{netip.MustParsePrefix("168.63.129.16/32"), forbidden},   // Azure's host agent
-	{netip.MustParsePrefix("100.100.100.200/32"), forbidden}, // Alibaba's metadata service
-	{netip.MustParsePrefix("fd00:ec2::/32"), forbidden},      // Amazon's
-	{netip.MustParsePrefix("0.0.0.0/8"), forbidden},
-	{netip.MustParsePrefix("240.0.0.0/4"), forbidden},
-	{netip.MustParsePrefix("100.64.0.0/10"), private}, // carrier-grade NAT
-	{netip.MustParsePrefix("192.0.0.0/24"), private},
-	{netip.MustParsePrefix("198.18.0.0/15"), private},
-	{netip.MustParsePrefix("fec0::/10"), private},       // site-local, as before ULA
-	{netip.MustParsePrefix("64:ff9b:1::/48"), private},  // a network's own NAT64
-	{netip.MustParsePrefix("::/96"), private},           // IPv4-compatible, and ::1
-	{netip.MustParsePrefix("2001::/32"), forbidden},     // Teredo
-	{netip.MustParsePrefix("::ffff:0:0:0/96"), private}, // stateless translation
-}
-
-// carriers hold an IPv4 address, which says where a packet ends, from a byte on.
-// https://www.rfc-editor.org/rfc/rfc6052#section-2.1
-var carriers = []struct {
-	prefix netip.Prefix
-	from   int
-}{
-	{netip.MustParsePrefix("64:ff9b::/96"), 12}, // NAT64
-	{netip.MustParsePrefix("2002::/16"), 2},     // 6to4
-}
-
-func scopeOf(a netip.Addr) scope {
-	a = a.Unmap().WithZone("")
-	for _, c := range carriers {
-		if c.prefix.Contains(a) {
-			b := a.As16()
-			a = netip.AddrFrom4([4]byte(b[c.from:]))
-		}
-	}
-	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
-		return forbidden
-	}
-	for _, r := range ranges {
-		if r.prefix.Contains(a) {
-			return r.scope
-		}
-	}
-	if a.IsPrivate() || a.IsLoopback() {
-		return private
-	}
-	return public
-}
+type scoper func(netip.Addr) egress.Scope
 
 // guard keeps the address rules during one fetch. It judges the address that is
 // dialled, after name resolution, so a name that resolves differently the
@@ -102,7 +42,7 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 		return nil, err
 	}
 	remote, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err == nil && g.scope(remote.Addr()) == public {
+	if err == nil && g.scope(remote.Addr()) == egress.Public {
 		g.mu.Lock()
 		g.public = true
 		g.mu.Unlock()
@@ -117,7 +57,7 @@ func (g *guard) control(_ context.Context, _, address string, _ syscall.RawConn)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if s := g.scope(remote.Addr()); s == forbidden || s == private && g.public {
+	if s := g.scope(remote.Addr()); s == egress.Forbidden || s == egress.Private && g.public {
 		return fail(outcomeAddress, fmt.Errorf("address %s is not allowed", remote.Addr()))
 	}
 	return nil
@@ -133,7 +73,7 @@ func (g *guard) proxy(find func(*http.Request) (*url.URL, error)) func(*http.Req
 		}
 		if a, err := netip.ParseAddr(r.URL.Hostname()); err == nil {
 			s := g.scope(a)
-			if s == forbidden || s == private && !strings.EqualFold(r.URL.Hostname(), g.issuer) {
+			if s == egress.Forbidden || s == egress.Private && !strings.EqualFold(r.URL.Hostname(), g.issuer) {
 				return nil, fail(outcomeAddress, fmt.Errorf("address %s is not allowed", a))
 			}
 		}

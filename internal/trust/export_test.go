@@ -1,24 +1,25 @@
 package trust
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/lanyard-io/lanyard/internal/egress"
+)
 
 // SetScope replaces the address rules' view of an address, because a test has
 // only loopback: "public", "private", "forbidden", or "" for the real one.
 func (v *Verifier) SetScope(of func(netip.Addr) string) {
-	v.scope = func(a netip.Addr) scope {
+	v.scope = func(a netip.Addr) egress.Scope {
 		for s, name := range scopeNames {
 			if of(a) == name {
 				return s
 			}
 		}
-		return scopeOf(a)
+		return egress.ScopeOf(a)
 	}
 }
 
-// ScopeOf is the real view of an address.
-func ScopeOf(a netip.Addr) string { return scopeNames[scopeOf(a)] }
-
-var scopeNames = map[scope]string{public: "public", private: "private", forbidden: "forbidden"}
+var scopeNames = map[egress.Scope]string{egress.Public: "public", egress.Private: "private", egress.Forbidden: "forbidden"}
 
 // ReadObject lets tests compare the JSON reader with encoding/json.
 var ReadObject = readObject

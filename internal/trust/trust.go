@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lanyard-io/lanyard/internal/egress"
 )
 
 // Source is where one issuer's keys come from, as an operator stored it.
@@ -73,7 +75,7 @@ func New(c Config) *Verifier {
 		metrics: newMetrics(),
 		issuers: newLRU[sourceID, *published](maxSources),
 		pinned:  newLRU[[32]byte, pinnedKeys](maxSources),
-		scope:   scopeOf,
+		scope:   egress.ScopeOf,
 	}
 }
 
