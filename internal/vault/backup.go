@@ -125,6 +125,10 @@ func (s *Server) restore(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// Who may not learns nothing of the blob; only its inside says which secret it is.
+	if _, _, err := s.enter(r, &t, access.ActionRestoreSecret); err != nil {
+		return err
+	}
 	var in blob
 	if err := httpx.ReadJSON(r, &in); err != nil {
 		return err
