@@ -218,7 +218,7 @@ func (c *call) deleteAssignment() error {
 		return err
 	}
 	if err := c.s.c.Store.Delete(c.r.Context(), e.Key, e.Rev); err != nil {
-		return c.written(err)
+		return err
 	}
 	return httpx.WriteJSON(c.w, http.StatusOK, c.show(c.row, e))
 }

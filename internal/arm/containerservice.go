@@ -230,11 +230,11 @@ func (c *call) deleteCluster() error {
 	}
 	if cluster, ok := e.Value.(*model.Cluster); ok {
 		if err := c.s.clearCluster(c.r.Context(), cluster, parameter(c.query, "force") == "true"); err != nil {
-			return c.written(err)
+			return err
 		}
 	}
 	if err := c.s.commitAll(c.r.Context(), c.row.removal(c.s, c.view, e)); err != nil {
-		return c.written(err)
+		return err
 	}
 	return c.accepted(c.s.sub + "/operationresults")
 }

@@ -137,7 +137,7 @@ func (c *call) purgeVault() error {
 			v.Name, v.Deleted.Purge.UTC().Format(time.RFC3339))
 	}
 	if err := c.s.purge(c.r.Context(), v, rev); err != nil {
-		return c.written(err)
+		return err
 	}
 	return c.accepted(c.s.sub + "/providers/Microsoft.KeyVault/locations/" + v.Location + "/operationResults")
 }

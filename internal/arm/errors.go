@@ -20,7 +20,6 @@ const (
 	authenticationFailed    code = "AuthenticationFailed"
 	authorizationFailed     code = "AuthorizationFailed"
 	badRequest              code = "BadRequest"
-	concurrentCredentials   code = "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity"
 	conflict                code = "Conflict"
 	deletedVaultNotFound    code = "DeletedVaultNotFound"
 	expiredToken            code = "ExpiredAuthenticationToken"
@@ -71,7 +70,6 @@ const (
 // kinds says what each code that handlers use is about; its status follows.
 var kinds = map[code]apierr.Kind{
 	badRequest:              apierr.Invalid,
-	concurrentCredentials:   apierr.Conflict,
 	conflict:                apierr.Conflict,
 	deletedVaultNotFound:    apierr.NotFound,
 	insufficientPermissions: apierr.Forbidden,

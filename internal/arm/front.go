@@ -1,6 +1,7 @@
 package arm
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -59,7 +60,31 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := c.findHolder(); err != nil {
 		return err
 	}
-	return c.op.do(c)
+	return c.persist()
+}
+
+// maxTries bounds how often a write is made anew. Each time one of the writers
+// that compete wins, so this many can compete.
+const maxTries = 64
+
+// persist runs the type's own part, and runs it anew on what is there now when
+// another writer was first: its conditions are judged again, so who loses is
+// only who asked to. A client that sends no condition has no use for a lost race.
+func (c *call) persist() error {
+	for range maxTries {
+		err := c.op.do(c)
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if c.view, err = c.s.c.Store.Fresh(c.r.Context()); err != nil {
+			return err
+		}
+		c.holder = nil
+		if err := c.findHolder(); err != nil {
+			return err
+		}
+	}
+	return fail(conflict, "Too many requests change '%s', or what it belongs to, at the same time. Repeat the request.", c.id)
 }
 
 func (c *call) authorize() error {

@@ -103,7 +103,7 @@ func (c *call) deleteGroup() error {
 		return err
 	}
 	if err := c.s.clearGroup(c.r.Context(), c.view, e); err != nil {
-		return c.written(err)
+		return err
 	}
 	if err := c.s.deleteGroup(c.r.Context(), e); err != nil {
 		return err

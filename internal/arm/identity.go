@@ -163,15 +163,8 @@ func putCredential(c *call, in *input) (*change, error) {
 		return nil, err
 	}
 	// The identity is written with it, unchanged: of two credentials written at
-	// once, each checked against the same others, one loses.
-	return &change{
-		object: f,
-		more:   []store.Op{{Value: parent, Rev: c.holder.Rev}},
-		lost: func(*store.View) error {
-			return fail(concurrentCredentials, "Too many federated identity credentials are written concurrently for the managed identity '%s'. "+
-				"Concurrent writes under one identity are not supported.", parent.Name)
-		},
-	}, nil
+	// once, each checked against the same others, one starts over.
+	return &change{object: f, more: []store.Op{{Value: parent, Rev: c.holder.Rev}}}, nil
 }
 
 // checkOthers keeps the rules over all credentials of one identity.

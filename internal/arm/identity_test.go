@@ -38,15 +38,9 @@ func TestLimitOfCredentialsHoldsInARace(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
-			for {
-				a, err := l.try("admin", "PUT", fmt.Sprintf("%s/cred-%d", credentials, i), credential("https://a.example", fmt.Sprint("s", i)))
-				if err != nil || a.status != 409 {
-					return
-				}
-				if a.code() != "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity" {
-					t.Errorf("code %q", a.code())
-					return
-				}
+			a, err := l.try("admin", "PUT", fmt.Sprintf("%s/cred-%d", credentials, i), credential("https://a.example", fmt.Sprint("s", i)))
+			if err != nil || a.status != 201 && a.status != 400 {
+				t.Errorf("%v %v", a, err)
 			}
 		})
 	}

@@ -109,10 +109,6 @@ func (c *call) bindCredential(ch *change, in *input, entry *store.Entry, identit
 	}
 	// The identity is written with its credential, as by a PUT of the credential.
 	ch.more = append(ch.more, store.Op{Value: f}, store.Op{Value: identity, Rev: entry.Rev})
-	ch.lost = func(*store.View) error {
-		return fail(concurrentCredentials, "Too many federated identity credentials are written concurrently for the managed identity '%s'. "+
-			"Concurrent writes under one identity are not supported.", identity.Name)
-	}
 	return nil
 }
 
@@ -161,7 +157,7 @@ func (c *call) deleteBinding() error {
 		return nil
 	}
 	if err := c.s.commitAll(c.r.Context(), c.row.removal(c.s, c.view, e)); err != nil {
-		return c.written(err)
+		return err
 	}
 	return c.accepted(c.s.sub + "/operationresults")
 }

@@ -119,7 +119,6 @@ func putVault(c *call, in *input) (*change, error) {
 	return &change{
 		object: v,
 		more:   []store.Op{{Value: &model.VaultName{Name: v.Name, VaultID: v.ID}, Rev: 0}},
-		lost:   func(now *store.View) error { return vaultTakenByOther(now, v) },
 	}, nil
 }
 
@@ -150,13 +149,6 @@ func vaultTaken(v *store.View, name string) error {
 			"recover or purge the deleted vault first, or choose another name.", name)
 	}
 	return fail(vaultExists, "The vault name '%s' is already in use. Vault names are globally unique, so it may be in use in another resource group.", name)
-}
-
-func vaultTakenByOther(v *store.View, want *model.Vault) error {
-	if live := v.Get(want.Key()); live != nil {
-		return nil // the same vault, made twice at once
-	}
-	return vaultTaken(v, want.Name)
 }
 
 const (

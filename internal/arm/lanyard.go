@@ -179,7 +179,7 @@ func (c *call) putIssuer() error {
 		return err
 	}
 	if _, err := c.s.c.Store.Put(c.r.Context(), i, revision(old)); err != nil {
-		return c.written(err)
+		return err
 	}
 	status := http.StatusOK
 	if old == nil {
@@ -254,7 +254,7 @@ func (c *call) deleteIssuer() error {
 		return err
 	}
 	if err := c.s.c.Store.Delete(c.r.Context(), e.Key, e.Rev); err != nil {
-		return c.written(err)
+		return err
 	}
 	c.w.WriteHeader(http.StatusOK)
 	return nil

@@ -222,7 +222,7 @@ func (c *call) putPolicies() error {
 	}
 	v.System.ModifiedAt, v.System.ModifiedBy, v.System.ModifiedByType = c.s.c.Now().UTC(), c.caller.ObjectID, callerKind(&c.caller)
 	if _, err := c.s.c.Store.Put(c.r.Context(), &v, c.holder.Rev); err != nil {
-		return c.written(err)
+		return err
 	}
 	return httpx.WriteJSON(c.w, http.StatusOK, &resource{
 		ID: v.ID + "/accessPolicies/", Name: strings.ToLower(c.id.Name()), Type: c.row.typ, Location: v.Location,

@@ -65,8 +65,6 @@ type change struct {
 	confirm func(v *store.View, rev int64) error
 	// after runs when it is written, before the answer; nil: nothing does.
 	after func()
-	// lost words a lost race, given a view from after it; nil: 409 Conflict.
-	lost func(v *store.View) error
 }
 
 func (c *call) get() error {
@@ -143,6 +141,7 @@ func (c *call) write() error {
 	if err := c.precondition(old); err != nil {
 		return err
 	}
+	in.old = nil
 	switch {
 	case old != nil:
 		in.old = old.Value
@@ -183,9 +182,6 @@ func (c *call) write() error {
 func (c *call) commit(ch *change, old *store.Entry) (int64, error) {
 	ops := append([]store.Op{{Value: ch.object, Rev: revision(old)}}, ch.more...)
 	rev, err := c.s.c.Store.Commit(c.r.Context(), ops...)
-	if errors.Is(err, store.ErrConflict) {
-		return 0, c.lost(ch)
-	}
 	if err != nil {
 		return 0, err
 	}
@@ -235,31 +231,6 @@ func madeBy(ops []store.Op, rev int64) []store.Op {
 	return undo
 }
 
-// lost is the answer to whoever lost a race.
-func (c *call) lost(ch *change) error {
-	if len(c.r.Header.Values("If-Match"))+len(c.r.Header.Values("If-None-Match")) > 0 {
-		return fail(preconditionFailed, "The resource was changed by another request.")
-	}
-	if ch != nil && ch.lost != nil {
-		v, err := c.s.c.Store.Fresh(c.r.Context())
-		if err != nil {
-			return err
-		}
-		if err := ch.lost(v); err != nil {
-			return err
-		}
-	}
-	return fail(conflict, "Another request changed '%s' at the same time. Read it again and repeat the request.", c.id)
-}
-
-// written words the error of a write that a verb of a type's own made.
-func (c *call) written(err error) error {
-	if errors.Is(err, store.ErrConflict) {
-		return c.lost(nil)
-	}
-	return err
-}
-
 func revision(e *store.Entry) int64 {
 	if e == nil {
 		return 0
@@ -278,7 +249,7 @@ func (c *call) delete() error {
 		return nil
 	}
 	if err := c.s.commitAll(c.r.Context(), c.row.removal(c.s, c.view, e)); err != nil {
-		return c.written(err)
+		return err
 	}
 	c.w.WriteHeader(http.StatusOK)
 	return nil

@@ -23,6 +23,7 @@ type application struct {
 	ID             string               `json:"id"`
 	AppID          string               `json:"appId"`
 	DisplayName    string               `json:"displayName"`
+	UniqueName     *string              `json:"uniqueName"`
 	Created        time.Time            `json:"createdDateTime"`
 	Audience       string               `json:"signInAudience"`
 	IdentifierURIs []string             `json:"identifierUris"`
@@ -40,7 +41,7 @@ const oneTenant = "AzureADMyOrg"
 
 func showApplication(a *model.Application) *application {
 	return &application{
-		ID: a.ObjectID, AppID: a.AppID, DisplayName: a.Name, Created: a.Created.UTC().Truncate(time.Second), Audience: oneTenant,
+		ID: a.ObjectID, AppID: a.AppID, DisplayName: a.Name, UniqueName: orNull(a.UniqueName), Created: a.Created.UTC().Truncate(time.Second), Audience: oneTenant,
 		IdentifierURIs: []string{}, Keys: showKeys(a.Certificates), Passwords: showPasswords(a.Secrets),
 		Required: []struct{}{}, Tags: []string{},
 		Fallback: a.Public, Public: redirects{orEmpty(a.PublicRedirects)}, Web: redirects{orEmpty(a.WebRedirects)},
@@ -60,6 +61,7 @@ func applicationFields() fields {
 		"id":             text(func(a *model.Application) string { return a.ObjectID }),
 		"appid":          text(func(a *model.Application) string { return a.AppID }),
 		"displayname":    text(func(a *model.Application) string { return a.Name }),
+		"uniquename":     text(func(a *model.Application) string { return a.UniqueName }),
 		"identifieruris": {list: func(model.Object) []string { return nil }}, // there are none
 	}
 }
@@ -134,12 +136,22 @@ func (c *call) createApplication() error {
 	if err := c.read(&in, false); err != nil {
 		return err
 	}
+	return c.addApplication(&in, "")
+}
+
+// addApplication makes an application. A unique name is taken by an object of
+// its own, so that of two who want it one starts over, and finds it.
+func (c *call) addApplication(in *applicationInput, uniqueName string) error {
 	now := c.now()
-	a := &model.Application{AppID: model.NewUUID(), ObjectID: model.NewUUID(), Created: now}
+	a := &model.Application{AppID: model.NewUUID(), ObjectID: model.NewUUID(), UniqueName: uniqueName, Created: now}
 	if err := in.apply(a, now); err != nil {
 		return err
 	}
-	if err := c.save(a, 0); err != nil {
+	ops := []store.Op{{Value: a}}
+	if uniqueName != "" {
+		ops = append(ops, store.Op{Value: &model.UniqueName{Name: uniqueName, AppID: a.AppID}})
+	}
+	if _, err := c.s.c.Store.Commit(c.r.Context(), ops...); err != nil {
 		return err
 	}
 	return c.replyApplication(http.StatusCreated, a)
@@ -165,6 +177,12 @@ func (c *call) updateApplication() error {
 		return err
 	}
 	old, rev, err := c.application()
+	if k := c.path.keys[0]; err != nil && k.by == byUniqueName && c.creates() {
+		if !validName(k.value) {
+			return fail(badRequest, "The unique name must have 1 to %d printable characters.", maxName)
+		}
+		return c.addApplication(&in, k.value)
+	}
 	if err != nil {
 		return err
 	}
@@ -186,9 +204,12 @@ func (c *call) deleteApplication() error {
 		return err
 	}
 	ops := []store.Op{{Key: a.Key(), Rev: rev}, {Key: a.Key() + "/", Rev: store.Any, Tree: true}}
+	if a.UniqueName != "" {
+		ops = append(ops, store.Op{Key: model.UniqueNameKey(a.UniqueName), Rev: store.Any})
+	}
 	ops = append(ops, unassign(c.view, a)...)
 	if err := c.s.commitAll(c.r.Context(), ops); err != nil {
-		return written(err)
+		return err
 	}
 	return c.done()
 }

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -43,14 +44,33 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return c.op.do(c)
+	return c.persist()
 }
 
-// route finds the row of the table, and checks the keys: all are GUIDs but the
-// name of a federated credential and a user's.
+// maxTries bounds how often a write is made anew. Each time one of the writers
+// that compete wins, so this many can compete.
+const maxTries = 64
+
+// persist runs the operation, and runs it anew on what is there now when another
+// writer was first: requests here come without conditions, so none has lost.
+func (c *call) persist() error {
+	for range maxTries {
+		err := c.op.do(c)
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if c.view, err = c.s.c.Store.Fresh(c.r.Context()); err != nil {
+			return err
+		}
+	}
+	return fail(concurrency, "The object was changed by too many requests at the same time. Repeat the request.")
+}
+
+// route finds the row of the table, and checks the first key: it is a GUID but for
+// users and unique names.
 func (c *call) route() (err error) {
 	var ok bool
-	if c.path, ok = parsePath(c.r.URL.Path); !ok {
+	if c.path, ok = parsePath(c.r.URL.EscapedPath()); !ok {
 		return fail(badRequest, "Resource not found for the segment '%.100s'.", c.r.URL.Path)
 	}
 	row := c.s.table[c.path.shape]
@@ -67,8 +87,10 @@ func (c *call) route() (err error) {
 		return fail(methodNotAllowed, "Specified HTTP method is not allowed for the request target; it takes %s.", allow)
 	}
 	httpx.SetOp(c.r, c.op.op)
-	if len(c.path.keys) > 0 && !strings.HasPrefix(c.path.shape, "users") && !model.ValidUUID(c.path.keys[0].value) {
-		return fail(badRequest, "Invalid object identifier '%.100s'.", c.path.keys[0].value)
+	if len(c.path.keys) > 0 && !strings.HasPrefix(c.path.shape, "users") {
+		if k := c.path.keys[0]; k.by != byUniqueName && !model.ValidUUID(k.value) {
+			return fail(badRequest, "Invalid object identifier '%.100s'.", k.value)
+		}
 	}
 	return nil
 }
@@ -100,10 +122,12 @@ func (c *call) application() (*model.Application, int64, error) {
 	principals := strings.HasPrefix(c.path.shape, "serviceprincipals")
 	var e *store.Entry
 	switch {
-	case principals && k.byAppID:
+	case principals && k.by == byAppID:
 		e = c.view.First(model.ClientIndex(k.value))
-	case k.byAppID:
+	case k.by == byAppID:
 		e = c.view.Get(model.ApplicationKey(k.value))
+	case k.by == byUniqueName:
+		e = c.view.First(model.UniqueNameIndex(k.value))
 	case principals:
 		e = c.view.First(model.PrincipalIndex(k.value))
 	default:
@@ -124,7 +148,21 @@ func (c *call) application() (*model.Application, int64, error) {
 // save writes a changed application back, if nobody else was faster.
 func (c *call) save(a *model.Application, rev int64) error {
 	_, err := c.s.c.Store.Put(c.r.Context(), a, rev)
-	return written(err)
+	return err
+}
+
+// creates tells whether a PATCH is to make what is not there.
+// https://learn.microsoft.com/graph/api/application-upsert
+func (c *call) creates() bool {
+	for _, header := range c.r.Header.Values("Prefer") {
+		for preference := range strings.SplitSeq(header, ",") {
+			name, _, _ := strings.Cut(preference, ";")
+			if strings.EqualFold(strings.TrimSpace(name), "create-if-missing") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // read decodes the body into dst. An action may come without one.

@@ -202,12 +202,12 @@ type answer struct {
 }
 
 // do sends a request as alice.
-func (e *env) do(t testing.TB, method, path, body string) answer {
+func (e *env) do(t testing.TB, method, path, body string, header ...string) answer {
 	t.Helper()
-	return e.as(t, "alice", method, path, body)
+	return e.as(t, "alice", method, path, body, header...)
 }
 
-func (e *env) as(t testing.TB, who, method, path, body string) answer {
+func (e *env) as(t testing.TB, who, method, path, body string, header ...string) answer {
 	t.Helper()
 	if !strings.HasPrefix(path, "https://") {
 		path = base + path
@@ -215,6 +215,9 @@ func (e *env) as(t testing.TB, who, method, path, body string) answer {
 	req, err := http.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 	must(t, err)
 	req.Header.Set("Authorization", "Bearer "+who)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	req.Header.Set("Content-Type", "application/json")
 	return e.send(t, req)
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/obs"
-	"github.com/lanyard-io/lanyard/internal/store"
 )
 
 // code is an error code of Graph. As an error it is the cause that fail wraps,
@@ -78,14 +77,6 @@ func fail(c code, format string, args ...any) error {
 // notFoundError has the words by which az knows that something is missing.
 func notFoundError(id string) error {
 	return fail(resourceNotFound, "Resource '%.200s' does not exist or one of its queried reference-property objects are not present.", id)
-}
-
-// written words a lost race; other errors pass.
-func written(err error) error {
-	if errors.Is(err, store.ErrConflict) {
-		return fail(concurrency, "The object was changed by another request at the same time. Repeat the request.")
-	}
-	return err
 }
 
 type errorBody struct {

@@ -77,13 +77,13 @@ func (c *call) credentials(a *model.Application) iter.Seq2[*model.FederatedCrede
 
 // credential finds the one that the path names, by its name or id.
 func (c *call) credential(a *model.Application) (*model.FederatedCredential, int64, error) {
-	wanted := c.path.keys[1].value
+	k := c.path.keys[1]
 	for f, rev := range c.credentials(a) {
-		if strings.EqualFold(f.Name, wanted) || model.ValidUUID(wanted) && f.ObjectID() == strings.ToLower(wanted) {
+		if strings.EqualFold(f.Name, k.value) || k.by != byName && model.ValidUUID(k.value) && f.ObjectID() == strings.ToLower(k.value) {
 			return f, rev, nil
 		}
 	}
-	return nil, 0, notFoundError(wanted)
+	return nil, 0, notFoundError(k.value)
 }
 
 // federatedInput is the body of create and update; an absent member changes
@@ -130,13 +130,19 @@ func (c *call) createFederated() error {
 	if err != nil {
 		return err
 	}
-	if in.Name == nil || !model.ValidCredentialName(*in.Name) {
-		return fail(badRequest, "The federated identity credential's name must have 3 to 120 letters, digits, '-' and '_', and begin with a letter or digit.")
+	return c.addFederated(a, rev, &in)
+}
+
+// addFederated makes a new credential of an application.
+func (c *call) addFederated(a *model.Application, appRev int64, in *federatedInput) error {
+	if in.Name == nil || !model.ValidApplicationCredentialName(*in.Name) {
+		return fail(badRequest, "The federated identity credential's name must have 1 to 120 characters that a URL holds as they are: "+
+			"letters, digits, '-', '_', '.', '~' and '='.")
 	}
 	f := &model.FederatedCredential{ParentKey: a.Key()}
 	f.Name, f.ID = *in.Name, a.Key()+"/federatedIdentityCredentials/"+*in.Name
 	f.System.CreatedAt, f.System.CreatedBy = c.s.c.Now().UTC(), c.caller.ObjectID
-	if err := c.writeFederated(a, rev, f, 0, &in); err != nil {
+	if err := c.writeFederated(a, appRev, f, 0, in); err != nil {
 		return err
 	}
 	return c.replyFederated(http.StatusCreated, a, f)
@@ -144,7 +150,7 @@ func (c *call) createFederated() error {
 
 // writeFederated stores a new or changed credential. The application is written
 // with it, unchanged: of two credentials written at once, each checked against
-// the same others, one loses; and none outlives its application.
+// the same others, one starts over; and none outlives its application.
 func (c *call) writeFederated(a *model.Application, appRev int64, f *model.FederatedCredential, rev int64, in *federatedInput) error {
 	if err := in.apply(f); err != nil {
 		return err
@@ -167,7 +173,7 @@ func (c *call) writeFederated(a *model.Application, appRev int64, f *model.Feder
 		return fail(quota, "An application may have at most %d federated identity credentials; this one has %d.", limit, others)
 	}
 	_, err := c.s.c.Store.Commit(c.r.Context(), store.Op{Value: f, Rev: rev}, store.Op{Value: a, Rev: appRev})
-	return written(err)
+	return err
 }
 
 func (c *call) replyFederated(status int, a *model.Application, f *model.FederatedCredential) error {
@@ -198,6 +204,14 @@ func (c *call) updateFederated() error {
 		return err
 	}
 	old, rev, err := c.credential(a)
+	if k := c.path.keys[1]; err != nil && k.by == byName && c.creates() {
+		if in.Name == nil {
+			in.Name = &k.value
+		} else if *in.Name != k.value {
+			return fail(badRequest, "The property 'name' differs from the name in the request's path.")
+		}
+		return c.addFederated(a, appRev, &in)
+	}
 	if err != nil {
 		return err
 	}
@@ -221,7 +235,7 @@ func (c *call) deleteFederated() error {
 		return err
 	}
 	if err := c.s.c.Store.Delete(c.r.Context(), f.Key(), rev); err != nil {
-		return written(err)
+		return err
 	}
 	return c.done()
 }

@@ -1,9 +1,9 @@
 package graph
 
 import (
+	"net/url"
+	"slices"
 	"strings"
-
-	"github.com/lanyard-io/lanyard/internal/model"
 )
 
 // path is a parsed URL path: shape is its form with every key as "*", in lower
@@ -14,65 +14,87 @@ type path struct {
 }
 
 // key picks one object of a collection: by its id or, in applications(appId='…'),
-// by its client id.
+// by an alternate key.
 type key struct {
-	value   string
-	byAppID bool
+	value string
+	by    string // the alternate key's name, in lower case
 }
+
+const (
+	byAppID      = "appid"
+	byUniqueName = "uniquename"
+	byName       = "name"
+)
 
 const maxPath = 600
 
-// collections are the segments after which a key may stand.
-var collections = map[string]bool{
-	"applications": true, "serviceprincipals": true, "users": true, "groups": true, "federatedidentitycredentials": true,
+// collections are the segments after which a key may stand, with the alternate
+// keys that are known there.
+var collections = map[string][]string{
+	"applications": {byAppID, byUniqueName}, "serviceprincipals": {byAppID}, "federatedidentitycredentials": {byName},
+	"users": {"userprincipalname"}, "groups": {byUniqueName},
 }
 
 // parsePath reads /v1.0/COLLECTION/KEY/NAVIGATION/KEY, with keys as segments or
 // in parentheses.
 // https://docs.oasis-open.org/odata/odata/v4.01/odata-v4.01-part2-url-conventions.html#sec_CanonicalURL
-func parsePath(s string) (path, bool) {
-	rest, ok := strings.CutPrefix(s, "/v1.0/")
-	if !ok || len(s) > maxPath {
+func parsePath(escaped string) (path, bool) {
+	rest, ok := strings.CutPrefix(escaped, "/v1.0/")
+	if !ok || len(escaped) > maxPath {
 		return path{}, false
 	}
 	var p path
 	var shape []string
-	keyed := false // a key may come
-	for segment := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
-		if keyed {
-			p.keys, shape, keyed = append(p.keys, key{value: segment}), append(shape, "*"), false
+	collection := "" // a key of it may come
+	for part := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
+		segment, err := url.PathUnescape(part)
+		if err != nil {
+			return path{}, false
+		}
+		if collection != "" {
+			p.keys, shape, collection = append(p.keys, key{value: segment}), append(shape, "*"), ""
 			continue
 		}
 		name, argument, parenthesised := strings.Cut(segment, "(")
 		name = strings.ToLower(name)
-		shape, keyed = append(shape, name), collections[name]
-		if !parenthesised {
-			continue
+		shape = append(shape, name)
+		alternates, keyed := collections[name]
+		switch {
+		case parenthesised:
+			k, ok := parseKey(argument, alternates)
+			if !ok || !keyed {
+				return path{}, false
+			}
+			p.keys, shape = append(p.keys, k), append(shape, "*")
+		case keyed:
+			collection = name
 		}
-		k, ok := parseKey(argument)
-		if !ok || !keyed {
-			return path{}, false
-		}
-		p.keys, shape, keyed = append(p.keys, k), append(shape, "*"), false
 	}
 	p.shape = strings.Join(shape, "/")
 	return p, true
 }
 
-// parseKey reads what follows the opening parenthesis: 'ID') or appId='ID').
-func parseKey(s string) (key, bool) {
+// parseKey reads what follows the opening parenthesis: 'VALUE') or NAME='VALUE'). A
+// quote in the value is doubled.
+func parseKey(s string, alternates []string) (key, bool) {
 	s, ok := strings.CutSuffix(s, ")")
 	if !ok {
 		return key{}, false
 	}
 	var k key
-	const appID = "appid="
-	if len(s) > len(appID) && strings.EqualFold(s[:len(appID)], appID) {
-		k.byAppID, s = true, s[len(appID):]
+	if name, value, named := strings.Cut(s, "="); named && !strings.Contains(name, "'") {
+		k.by, s = strings.ToLower(name), value
+		switch {
+		case k.by == "id":
+			k.by = ""
+		case !slices.Contains(alternates, k.by):
+			return key{}, false
+		}
 	}
 	if len(s) < 2 || s[0] != '\'' || s[len(s)-1] != '\'' {
 		return key{}, false
 	}
-	k.value = s[1 : len(s)-1]
-	return k, model.ValidUUID(k.value)
+	s = s[1 : len(s)-1]
+	k.value = strings.ReplaceAll(s, "''", "'")
+	return k, k.value != "" && strings.Count(s, "'") == 2*strings.Count(k.value, "'")
 }

@@ -119,7 +119,7 @@ func (c *call) principals(after string) iter.Seq[*store.Entry] {
 func (c *call) findPrincipal() (*principal, error) {
 	k := c.path.keys[0]
 	index := model.PrincipalIndex(k.value)
-	if k.byAppID {
+	if k.by == byAppID {
 		index = model.ClientIndex(k.value)
 	}
 	if e := c.view.First(index); e != nil {
@@ -210,7 +210,7 @@ func (c *call) deletePrincipal() error {
 	a.PrincipalID, a.Disabled = "", false
 	ops := append([]store.Op{{Value: &a, Rev: rev}}, unassign(c.view, old)...)
 	if err := c.s.commitAll(c.r.Context(), ops); err != nil {
-		return written(err)
+		return err
 	}
 	return c.done()
 }

@@ -192,7 +192,7 @@ func (c *call) createUser() error {
 		return err
 	}
 	if _, err := c.s.c.Store.Put(c.r.Context(), u, 0); err != nil {
-		return written(err)
+		return err
 	}
 	return c.replyUser(http.StatusCreated, u)
 }
@@ -214,7 +214,7 @@ func (c *call) updateUser() error {
 		return err
 	}
 	if _, err := c.s.c.Store.Put(c.r.Context(), &u, rev); err != nil {
-		return written(err)
+		return err
 	}
 	return c.done()
 }
@@ -231,7 +231,7 @@ func (c *call) deleteUser() error {
 		ops = append(ops, store.Op{Key: e.Key, Rev: store.Any})
 	}
 	if err := c.s.commitAll(c.r.Context(), ops); err != nil {
-		return written(err)
+		return err
 	}
 	return c.done()
 }
@@ -253,7 +253,7 @@ func (c *call) revokeUser() error {
 	u := *old
 	u.Stamp = model.NewUUID()
 	if _, err := c.s.c.Store.Put(c.r.Context(), &u, rev); err != nil {
-		return written(err)
+		return err
 	}
 	return c.reply(http.StatusOK, struct {
 		Context string `json:"@odata.context"`

@@ -142,8 +142,19 @@ func ReadForm(r *http.Request) (url.Values, error) {
 	return form, nil
 }
 
-// readBody reads all of a body that the route has limited, and undoes its coding.
+// readBody gives all of a body that the route has limited. It is kept: a handler
+// that starts over because it lost a race reads it again.
 func readBody(r *http.Request) ([]byte, error) {
+	x := exchangeOf(r)
+	if !x.bodyRead {
+		x.body, x.bodyErr = receive(r)
+		x.bodyRead = true
+	}
+	return x.body, x.bodyErr
+}
+
+// receive reads a body and undoes its coding.
+func receive(r *http.Request) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
 	}

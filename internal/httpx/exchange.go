@@ -41,6 +41,9 @@ type exchange struct {
 
 	op, code string
 	maxBody  int64 // of the route
+	bodyRead bool
+	body     []byte // once it has been read
+	bodyErr  error
 	caller   model.Caller
 	err      error
 	stack    []byte // of a panic

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/hex"
 	"strings"
 	"time"
 )
@@ -12,8 +13,10 @@ type Application struct {
 	ObjectID string `json:"objectId"` // of the application
 	// PrincipalID is its service principal's object id: what roles and policies
 	// name. While it is empty there is none, and nobody signs in as the application.
-	PrincipalID  string        `json:"principalId"`
-	Name         string        `json:"name"`
+	PrincipalID string `json:"principalId"`
+	Name        string `json:"name"`
+	// UniqueName is another key for it, which whoever makes it may choose; it never changes.
+	UniqueName   string        `json:"uniqueName,omitempty"`
 	Disabled     bool          `json:"disabled,omitempty"`
 	Secrets      []AppSecret   `json:"secrets,omitempty"`
 	Certificates []Certificate `json:"certificates,omitempty"`
@@ -65,8 +68,35 @@ func (a *Application) Key() string { return ApplicationKey(a.AppID) }
 // Index implements Object. Without a service principal the application is no
 // client, so the client id does not find it.
 func (a *Application) Index() []string {
-	if a.PrincipalID == "" {
-		return []string{ApplicationIndex(a.ObjectID)}
+	index := []string{ApplicationIndex(a.ObjectID)}
+	if a.PrincipalID != "" {
+		index = append(index, ClientIndex(a.AppID), PrincipalIndex(a.PrincipalID))
 	}
-	return []string{ApplicationIndex(a.ObjectID), ClientIndex(a.AppID), PrincipalIndex(a.PrincipalID)}
+	if a.UniqueName != "" {
+		index = append(index, UniqueNameIndex(a.UniqueName))
+	}
+	return index
 }
+
+// UniqueName reserves an application's unique name.
+type UniqueName struct {
+	Name  string `json:"name"`
+	AppID string `json:"appId"`
+}
+
+// UniqueNameIndex finds the Application with this unique name.
+func UniqueNameIndex(name string) string { return "uniquename/" + strings.ToLower(name) }
+
+// UniqueNameKey is where a unique name is reserved. The name may have any character.
+func UniqueNameKey(name string) string {
+	return "/uniquenames/" + hex.EncodeToString([]byte(strings.ToLower(name)))
+}
+
+// Kind implements Object.
+func (*UniqueName) Kind() Kind { return "UniqueName" }
+
+// Key implements Object.
+func (n *UniqueName) Key() string { return UniqueNameKey(n.Name) }
+
+// Index implements Object.
+func (*UniqueName) Index() []string { return nil }

@@ -49,6 +49,7 @@ var kinds = map[Kind]func() Object{
 	"Secret":              func() Object { return &Secret{} },
 	"SecretVersion":       func() Object { return &SecretVersion{} },
 	"VaultName":           func() Object { return &VaultName{} },
+	"UniqueName":          func() Object { return &UniqueName{} },
 	"Registration":        func() Object { return &Registration{} },
 	"Cluster":             func() Object { return &Cluster{} },
 	"ClusterState":        func() Object { return &ClusterState{} },

@@ -1,6 +1,9 @@
 package model
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"strings"
+)
 
 // NewUUID makes a random (version 4) UUID in lower case.
 func NewUUID() string {
@@ -71,6 +74,17 @@ func ValidIdentityName(s string) bool { return validWord(s, 3, 128, true) }
 // ValidCredentialName says whether s may name a federated credential: 3 to 120
 // letters, digits, dashes and underscores, starting with a letter or digit.
 func ValidCredentialName(s string) bool { return validWord(s, 3, 120, true) }
+
+// ValidApplicationCredentialName says whether s may name a federated credential
+// of an application: 1 to 120 characters that need no escape in a URL, such as
+// padded base64url, but no dot segment.
+// https://learn.microsoft.com/graph/api/resources/federatedidentitycredential
+func ValidApplicationCredentialName(s string) bool {
+	if s == "" || len(s) > 120 || s == "." || s == ".." {
+		return false
+	}
+	return strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~=") == ""
+}
 
 func validWord(s string, least, most int, named bool) bool {
 	if len(s) < least || len(s) > most || named && !letter(s[0]) && !digit(s[0]) {

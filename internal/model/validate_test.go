@@ -18,10 +18,11 @@ var rules = map[string]struct {
 	"vault":      {ValidVaultName, regexp.MustCompile(`\A[a-zA-Z](-?[0-9a-zA-Z])*\z`)}, // and 3 to 24 long
 	"identity":   {ValidIdentityName, regexp.MustCompile(`\A[0-9a-zA-Z][0-9a-zA-Z_-]{2,127}\z`)},
 	"credential": {ValidCredentialName, regexp.MustCompile(`\A[0-9a-zA-Z][0-9a-zA-Z_-]{2,119}\z`)},
+	"of-an-app":  {ValidApplicationCredentialName, regexp.MustCompile(`\A([0-9a-zA-Z_~=-]|\.[0-9a-zA-Z_.~=-]|\.\.[0-9a-zA-Z_.~=-])[0-9a-zA-Z_.~=-]*\z`)}, // and at most 120 long
 }
 
 func want(kind, s string) bool {
-	return rules[kind].pattern.MatchString(s) && (kind != "vault" || len(s) >= 3 && len(s) <= 24)
+	return rules[kind].pattern.MatchString(s) && (kind != "vault" || len(s) >= 3 && len(s) <= 24) && (kind != "of-an-app" || s != ".." && len(s) <= 120)
 }
 
 func TestValidNames(t *testing.T) {
@@ -29,6 +30,7 @@ func TestValidNames(t *testing.T) {
 		rapid.String(),
 		rapid.StringMatching(`[a-zA-Z0-9_-]{0,40}`),
 		rapid.StringMatching(`[a-z][a-z0-9-]{1,24}`),
+		rapid.StringMatching(`[a-zA-Z0-9_.~=-]{0,4}`),
 		rapid.StringMatching(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{11,13}`),
 		rapid.Map(rapid.IntRange(118, 130), func(n int) string { return strings.Repeat("a", n) }),
 	)
