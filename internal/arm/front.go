@@ -112,7 +112,7 @@ func (c *call) parse() error {
 		return fail(invalidRequestURI, "The request's path is invalid: %s.", err)
 	}
 	if c.row, c.op, err = c.s.find(c.r.Method, c.id); err != nil {
-		return err
+		return c.s.aboutMachines(c.r.Method, c.id, err)
 	}
 	httpx.SetOp(c.r, c.op.op)
 	if c.version < c.row.oldest() {

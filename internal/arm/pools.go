@@ -70,3 +70,24 @@ func (c *call) listPools() error {
 	}
 	return httpx.WriteJSON(c.w, http.StatusOK, listBody{Value: []any{p}})
 }
+
+// aboutMachines words the refusal of what there is no operation for on a cluster or
+// below it: node pools, upgrades, stop and start, maintenance. Other errors pass.
+func (s *Server) aboutMachines(method string, id resid.ID, err error) error {
+	typ, under := id.TypeKey(), strings.ToLower(clusterType)
+	if s.table[under] == nil || typ != under && !strings.HasPrefix(typ, under+"/") || typ == under+"/identitybindings" {
+		return err
+	}
+	cluster := id
+	for cluster.TypeKey() != under || cluster.IsCollection() {
+		if cluster = cluster.Parent(); cluster.IsRoot() {
+			return err
+		}
+	}
+	c := badRequest
+	if method == http.MethodGet || method == http.MethodHead {
+		c = invalidResourceType // who only looks is told that there is none
+	}
+	return fail(c, "The machines of the cluster '%s' are not managed here: it was attached, so its nodes, versions, power and maintenance "+
+		"are changed where it was made. Only tags, oidcIssuerProfile and securityProfile.workloadIdentity can be changed here.", cluster.Name())
+}
