@@ -41,6 +41,9 @@ func (s *Store) Fresh(ctx context.Context) (*View, error) {
 	return s.catchUp(ctx)
 }
 
+// Sole reports whether every View is as good as Fresh, because nobody else writes.
+func (s *Store) Sole() bool { return s.c.Sole }
+
 // catchUp asks etcd how far it is and waits for the View to be there.
 func (s *Store) catchUp(ctx context.Context) (*View, error) {
 	ctx, cancel := context.WithTimeout(ctx, freshTimeout)

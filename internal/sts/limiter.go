@@ -5,10 +5,6 @@ import (
 	"time"
 )
 
-// missesPerSecond is how many refusals are checked with the store each second,
-// over all clients: each costs a round to etcd.
-const missesPerSecond = 8
-
 // limiter is a token bucket.
 type limiter struct {
 	rate float64 // per second
@@ -18,11 +14,6 @@ type limiter struct {
 	mu     sync.Mutex
 	tokens float64
 	last   time.Time
-}
-
-// newLimiter makes one that holds one second's worth.
-func newLimiter(perSecond float64) *limiter {
-	return &limiter{rate: perSecond, most: perSecond, tokens: perSecond}
 }
 
 func (l *limiter) allow(now time.Time) bool {

@@ -6,7 +6,7 @@ import (
 )
 
 func TestLimiter(t *testing.T) {
-	l := newLimiter(8)
+	l := &limiter{rate: 8, most: 8, tokens: 8}
 	now := time.Unix(1_800_000_000, 0)
 	passed := func() (n int) {
 		for range 1000 {

@@ -66,7 +66,7 @@ type Server struct {
 	audiences        map[string]bool // without trailing slash
 	now              func() time.Time
 	log              *slog.Logger
-	misses           *limiter
+	checks           *checks
 	sealer           *seal.Sealer
 	clusters         Clusters
 	passwords        *password.Hasher
@@ -114,7 +114,7 @@ func New(c Config) (*Server, error) {
 		domain:   strings.TrimPrefix(c.Names.Own().Login, "login."),
 		rs256:    c.RS256, appLifetime: c.AppLifetime, identityLifetime: c.IdentityLifetime,
 		audiences: map[string]bool{}, now: c.Now, log: c.Log,
-		misses:   newLimiter(missesPerSecond),
+		checks:   &checks{fresh: c.Store.Fresh},
 		clusters: c.Clusters,
 		sealer:   c.Sealer, passwords: password.NewHasher(), counting: make(chan struct{}, 1), noPasswordGrant: c.NoPasswordGrant, pages: newPages(),
 	}

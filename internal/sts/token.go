@@ -142,18 +142,18 @@ func (s *Server) prove(ctx context.Context, a *attempt) error {
 }
 
 // find looks up the client and its credential. What this replica's View does
-// not show, another one may have written: a refusal for that is checked with
-// the store first, as often as the limiter allows.
+// not show, another one may have written: a refusal for that is never given
+// without a look at the store.
 func (s *Server) find(ctx context.Context, a *attempt) error {
 	view, err := s.store.View()
 	if err != nil {
 		return err
 	}
 	refused := s.findIn(view, a)
-	if c, ok := refusalOf(refused); !ok || !catalogue[c].late || !s.misses.allow(s.now()) {
+	if c, ok := refusalOf(refused); !ok || !catalogue[c].late || s.store.Sole() {
 		return refused
 	}
-	fresh, err := s.store.Fresh(ctx)
+	fresh, err := s.checks.wait(ctx)
 	if err != nil {
 		return err
 	}
