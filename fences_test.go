@@ -35,7 +35,8 @@ var mayImport = map[string][]string{
 	"internal/seal":            std,
 	"internal/jsonnames":       std,
 	"internal/egress":          std,
-	"internal/store":           {"internal/model", "internal/apierr"},
+	"internal/outfile":         std,
+	"internal/store":           {"internal/model", "internal/apierr", "internal/outfile"},
 	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
 	"internal/trust":           {"internal/apierr", "internal/egress", "internal/jsonnames"},
 	"internal/limit":           std,
@@ -104,7 +105,7 @@ var onlyImporter = map[string][]string{
 }
 
 // stdOnly packages import no outside module at all.
-var stdOnly = []string{"internal/egress", "internal/jsonnames", "internal/model", "internal/resid", "internal/apierr", "internal/names"}
+var stdOnly = []string{"internal/egress", "internal/jsonnames", "internal/model", "internal/outfile", "internal/resid", "internal/apierr", "internal/names"}
 
 type source struct {
 	dir     string // slash-separated, from the root

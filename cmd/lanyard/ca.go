@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/outfile"
 	"github.com/lanyard-io/lanyard/internal/pki"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
@@ -35,8 +38,12 @@ javax.net.ssl.trustStore; it has no password.`,
 			b, err := readDataFile(path, "a server with --tls-cert has no CA of its own; else start one with `lanyard up`")
 			if err == nil && pkcs12 {
 				b, err = pki.Truststore(b)
+				return a.printBytes(b, err)
 			}
-			return a.printBytes(b, err)
+			if err != nil {
+				return err
+			}
+			return a.printText(b)
 		},
 	}
 	cmd.Flags().BoolVar(&bundle, "bundle", false, "with the system's CAs")
@@ -54,7 +61,10 @@ takes. Whoever has it may do everything.`,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			b, err := readDataFile(server.Dir(a.dataDir).AdminFile(), "it is on the replica that started first; `lanyard up --new-admin` makes another")
-			return a.printBytes(b, err)
+			if err != nil {
+				return err
+			}
+			return a.printText(b)
 		},
 	}
 }
@@ -67,9 +77,37 @@ func readDataFile(path, hint string) ([]byte, error) {
 	return b, err
 }
 
+// printBytes writes bytes that are no text: a terminal is spared them.
 func (a *app) printBytes(b []byte, err error) error {
 	if err == nil {
+		err = a.noTerminal()
+	}
+	if err == nil {
 		_, err = a.Out.Write(b)
+	}
+	return err
+}
+
+func (a *app) noTerminal() error {
+	if isTerminal(a.Out) {
+		return withHint(errors.New("this is not for a terminal"), "write it to a file: add > FILE")
+	}
+	return nil
+}
+
+// printText ends what it writes with the end of a line.
+func (a *app) printText(b []byte) error {
+	if !bytes.HasSuffix(b, []byte("\n")) {
+		b = append(slices.Clip(b), '\n')
+	}
+	_, err := a.Out.Write(b)
+	return err
+}
+
+// outError says where else to write.
+func outError(err error) error {
+	if errors.Is(err, outfile.ErrNoFile) {
+		return withHint(err, "name a file, or - for standard output")
 	}
 	return err
 }

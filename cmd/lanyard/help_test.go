@@ -62,6 +62,9 @@ func TestExamplesParse(t *testing.T) {
 			if !ok || strings.HasPrefix(strings.TrimSpace(call), "#") {
 				continue
 			}
+			if _, inPod, ok := strings.Cut(call, "-- lanyard "); ok {
+				call = inPod // kubectl exec has words of its own
+			}
 			call, _, _ = strings.Cut(call, " #")
 			call = strings.NewReplacer(`)"`, " ", `"`, "", "'", "").Replace(call)
 			words := strings.Fields(call)

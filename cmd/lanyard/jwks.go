@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/outfile"
 	"github.com/lanyard-io/lanyard/internal/publish"
 )
 
@@ -31,15 +33,14 @@ Kubernetes writes into the tokens that it signs.`,
 			if err != nil {
 				return err
 			}
-			if output == "" {
-				_, err := a.Out.Write(text) // without a newline: the bytes of the document
-				return err
+			if output == "" || output == "-" {
+				return a.printText(text)
 			}
-			return writeNew(output, text, os.FileMode(mode))
+			return writeKeeping(output, text, os.FileMode(mode))
 		},
 	}
 	cmd.Flags().StringSliceVar(&files, "public-keys", nil, "PEM `files` with the public keys, a comma between them")
-	cmd.Flags().StringVar(&output, "output-file", "", "`file` to write (default standard output)")
+	cmd.Flags().StringVar(&output, "output-file", "", "`file` to write (default standard output, as is -)")
 	cmd.Flags().Uint32Var(&mode, "mode", 0o600, "permissions of a new file, such as 0644")
 	cmd.MarkFlagRequired("public-keys")
 	return cmd
@@ -65,15 +66,14 @@ func readPublicKeys(files []string) (publish.Set, error) {
 	return set, nil
 }
 
-// writeNew writes a file whose permissions do not depend on the umask; one that
-// is there keeps its own.
-func writeNew(path string, text []byte, mode os.FileMode) error {
-	_, missing := os.Stat(path)
-	if err := os.WriteFile(path, text, mode&0o777); err != nil {
+// writeKeeping writes a file; one that is there keeps its permissions.
+func writeKeeping(path string, text []byte, mode os.FileMode) error {
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode()
+	}
+	err := outfile.Write(path, mode, func(w io.Writer) error {
+		_, err := w.Write(text)
 		return err
-	}
-	if missing != nil {
-		return os.Chmod(path, mode&0o777)
-	}
-	return nil
+	})
+	return outError(err)
 }

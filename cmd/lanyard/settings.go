@@ -41,7 +41,7 @@ func settings(cmd *cobra.Command) []setting {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		switch {
 		case slices.Contains(noSetting, f.Name):
-		case global.Lookup(f.Name) == f, top == "up", top == "store", top == "seal":
+		case global.Lookup(f.Name) == f, top == "up", (top == "store" || top == "seal") && server.Lookup(f.Name) != nil:
 			all = append(all, setting{f, []string{f.Name}})
 		case top == "webhook", top == "proxy", top == "imds":
 			s := setting{f, []string{top + "-" + f.Name}}

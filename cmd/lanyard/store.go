@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -10,19 +13,31 @@ import (
 )
 
 func newStoreCmd(a *app) *cobra.Command {
+	return noun("store", "Back the store up, bring it back, and move it", nil, newSnapshotCmd(a), newRestoreCmd(a), newStoreCopyCmd(a))
+}
+
+func newSnapshotCmd(a *app) *cobra.Command {
 	var c server.Config
 	snapshot := &cobra.Command{
 		Use: "snapshot FILE", Short: "Write everything that is stored to one file",
-		Long: `Write a snapshot of the store to FILE, while the server runs or when it is stopped.
-Secret values and private keys in it are encrypted: to use the snapshot again you
-also need the key file (DATA-DIR/seal.key). Keep the two apart.`,
+		Long: `Write a snapshot of the store to FILE, while the server runs or when it is stopped;
+- is standard output, for a pod that has no shell. Secret values and private keys in
+it are encrypted: to use the snapshot again you also need the key file
+(DATA-DIR/seal.key, or lanyard seal export). Keep the two apart.`,
 		Example: `  lanyard store snapshot backup-$(date +%F).db
-  lanyard store snapshot backup.db --etcd-endpoints https://etcd-0:2379 --etcd-ca ca.pem`,
+  lanyard store snapshot backup.db --etcd-endpoints https://etcd-0:2379 --etcd-ca ca.pem
+  kubectl -n lanyard exec lanyard-0 -- lanyard store snapshot - > backup.db`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.DataDir = a.dataDir
+			if args[0] == "-" {
+				if err := a.noTerminal(); err != nil {
+					return err
+				}
+				return withHint(server.SnapshotTo(cmd.Context(), c, a.Out), "what was written is no snapshot: remove it")
+			}
 			if err := server.Snapshot(cmd.Context(), c, args[0]); err != nil {
-				return err
+				return outError(err)
 			}
 			info, err := os.Stat(args[0])
 			if err != nil {
@@ -33,19 +48,31 @@ also need the key file (DATA-DIR/seal.key). Keep the two apart.`,
 		},
 	}
 	addEtcdFlags(snapshot.Flags(), &c)
+	return snapshot
+}
 
-	restore := &cobra.Command{
+func newRestoreCmd(a *app) *cobra.Command {
+	return &cobra.Command{
 		Use: "restore FILE", Short: "Make a new data directory from a snapshot",
-		Long: `Make the store of a new data directory from a snapshot file. The directory must
-not hold a store yet. Put the key file that belongs to the snapshot at
-DATA-DIR/seal.key, then start the server.
+		Long: `Make the store of a new data directory from a snapshot file; - is standard input.
+The directory must not hold a store yet. Put the key file that belongs to the snapshot
+at DATA-DIR/seal.key, then start the server. A snapshot that was cut short is refused.
 
 For an external etcd, restore with etcdutl and start lanyard on it.`,
 		Example: `  lanyard store restore backup.db --data-dir /var/lib/lanyard-new
   cp seal.key /var/lib/lanyard-new/ && lanyard up --data-dir /var/lib/lanyard-new`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := server.Restore(cmd.Context(), a.dataDir, args[0]); err != nil {
+			file := args[0]
+			if file == "-" {
+				spooled, err := a.spool()
+				if err != nil {
+					return err
+				}
+				defer os.Remove(spooled)
+				file = spooled
+			}
+			if err := server.Restore(cmd.Context(), a.dataDir, file); err != nil {
 				return err
 			}
 			a.say("restored into %s", a.dataDir)
@@ -55,7 +82,25 @@ For an external etcd, restore with etcdutl and start lanyard on it.`,
 			return nil
 		},
 	}
-	return noun("store", "Back the store up, bring it back, and move it", nil, snapshot, restore, newStoreCopyCmd(a))
+}
+
+// spool writes standard input to a file of the data directory, which has room for it.
+func (a *app) spool() (path string, err error) {
+	if isTerminal(a.In) {
+		return "", withHint(errors.New("standard input is a terminal"), "lanyard store restore - < FILE")
+	}
+	if err := os.MkdirAll(a.dataDir, 0o700); err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp(a.dataDir, "restore.*") // made 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(f, a.In)
+	if err = errors.Join(err, f.Close()); err != nil {
+		err = errors.Join(fmt.Errorf("reading the snapshot: %w", err), os.Remove(f.Name()))
+	}
+	return f.Name(), err
 }
 
 func newStoreCopyCmd(a *app) *cobra.Command {
@@ -133,5 +178,22 @@ one, copy the new key file to every server before the next restart.`,
 		addEtcdFlags(cmd.Flags(), &c)
 		cmd.Flags().StringVar(&c.KeyFile, "key-file", "", "key-encryption key `file` (default DATA-DIR/seal.key)")
 	}
-	return noun("seal", "The keys that encrypt what is stored", nil, rotate, rekey)
+	return noun("seal", "The keys that encrypt what is stored", nil, rotate, rekey, newSealExportCmd(a))
+}
+
+func newSealExportCmd(a *app) *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use: "export", Short: "Print the key file, to keep apart from the backups",
+		Long: `Print the key file, for a pod that has no shell to copy it with. With a snapshot it
+opens everything that is stored: keep the two apart.`,
+		Example: `  (umask 077; kubectl -n lanyard exec lanyard-0 -- lanyard seal export > seal.key)`,
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			b, err := readDataFile(cmp.Or(path, server.Dir(a.dataDir).KeyFile()), "name it with --key-file, as for lanyard up")
+			return a.printBytes(b, err)
+		},
+	}
+	cmd.Flags().StringVar(&path, "key-file", "", "key-encryption key `file` (default DATA-DIR/seal.key)")
+	return cmd
 }

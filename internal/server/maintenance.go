@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,6 +20,16 @@ func (d Dir) KeyFile() string { return filepath.Join(string(d), keyFileName) }
 
 // Snapshot writes the whole store to a file, whether its server runs or not.
 func Snapshot(ctx context.Context, c Config, path string) error {
+	return withStore(ctx, c, func(client *store.Client) error { return store.Snapshot(ctx, client, path) })
+}
+
+// SnapshotTo is Snapshot into a pipe: whoever restores it finds out if it is cut short.
+func SnapshotTo(ctx context.Context, c Config, w io.Writer) error {
+	return withStore(ctx, c, func(client *store.Client) error { return store.SnapshotTo(ctx, client, w) })
+}
+
+// withStore lets do have etcd's client, whether the server runs or not.
+func withStore(ctx context.Context, c Config, do func(*store.Client) error) error {
 	c = c.withDefaults()
 	if len(c.Etcd.Endpoints) == 0 {
 		endpoint, running, err := embedded.Endpoint(c.path(etcdDirName))
@@ -35,7 +46,7 @@ func Snapshot(ctx context.Context, c Config, path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(store.Snapshot(ctx, b.client, path), b.Close())
+	return errors.Join(do(b.client), b.Close())
 }
 
 // Restore makes the store of a new data directory from a snapshot file.

@@ -8,61 +8,38 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
-	"path/filepath"
+
+	"github.com/lanyard-io/lanyard/internal/outfile"
 )
 
-// Snapshot writes all of etcd's data to a file that only its owner can read.
-// The file appears whole or not at all, and is checked against etcd's own hash,
-// which it ends with: `etcdutl snapshot restore` and embedded.Restore read it.
-func Snapshot(ctx context.Context, client *Client, path string) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // made 0600
+// Snapshot writes all of etcd's data to a file that only its owner can read. The file
+// appears whole or not at all.
+func Snapshot(ctx context.Context, client *Client, path string) error {
+	err := outfile.Write(path, 0o600, func(w io.Writer) error { return SnapshotTo(ctx, client, w) })
 	if err != nil {
 		return fmt.Errorf("writing a snapshot: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			// What went wrong first is what matters.
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
+	return nil
+}
+
+// SnapshotTo writes all of etcd's data. It is checked against etcd's own hash, which it
+// ends with: `etcdutl snapshot restore` and embedded.Restore check it again, so that
+// half of one is refused.
+func SnapshotTo(ctx context.Context, client *Client, w io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	resp, err := client.SnapshotWithVersion(ctx)
 	if err != nil {
-		return fmt.Errorf("taking a snapshot: %w", readError(err))
+		return fmt.Errorf("taking it: %w", readError(err))
 	}
 	defer resp.Snapshot.Close()
 
 	check := &trailer{sum: sha256.New()}
-	if _, err := io.Copy(io.MultiWriter(f, check), resp.Snapshot); err != nil {
-		return fmt.Errorf("taking a snapshot: %w", err)
+	if _, err := io.Copy(io.MultiWriter(w, check), resp.Snapshot); err != nil {
+		return fmt.Errorf("taking it: %w", err)
 	}
 	if err := check.verify(); err != nil {
-		return fmt.Errorf("taking a snapshot: %w", err)
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("writing a snapshot: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("writing a snapshot: %w", err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("writing a snapshot: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a rename in dir outlast a crash.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("writing a snapshot: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("writing a snapshot: %w", err)
+		return fmt.Errorf("taking it: %w", err)
 	}
 	return nil
 }
