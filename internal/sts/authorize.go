@@ -143,7 +143,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 // or the form for another.
 func (q *authRequest) page(v *visit) *content {
 	c := q.loginPage()
-	if v.remembered() != nil && q.prompt != "login" && (q.hint == "" || strings.EqualFold(q.hint, v.session.user.UPN)) {
+	if v.remembered() != nil && q.prompt != "login" && (q.hint == "" || strings.EqualFold(v.s.fullName(q.hint), v.session.user.UPN)) {
 		c.Kind, c.Title, c.User = kindAccount, "Choose an account", v.session.user.UPN
 	}
 	return c

@@ -124,6 +124,20 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, c *c
 	return nil
 }
 
+// front says to a person what this host is; a program is told that nothing is here.
+func (s *Server) front(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Add("Vary", "Accept")
+	if !strings.Contains(strings.ToLower(r.Header.Get("Accept")), "text/html") {
+		return apierr.New(apierr.NotFound, "There is nothing at this path.")
+	}
+	setPageHeader(w.Header())
+	return s.render(w, r, http.StatusOK, &content{
+		Kind: kindMessage, Title: "Nothing to do here",
+		Message: "This is where programs sign in, and where they send people who are to sign in: start from such a program, for example with az login. " +
+			"For a code that a device or a command line shows, go to /devicelogin.",
+	})
+}
+
 // writeErrorPage is writeError for a person.
 func (s *Server) writeErrorPage(w http.ResponseWriter, r *http.Request, c code, m meaning, err error) {
 	setPageHeader(w.Header())

@@ -49,6 +49,7 @@ func (s *Server) checkPassword(ctx context.Context, name, secret string) (*perso
 	if len(secret) > password.MaxBytes || len(name) > maxName {
 		return wrong("The name or the password is longer than any.")
 	}
+	name = s.fullName(name)
 	view, err := s.store.Fresh(ctx)
 	if err != nil {
 		return p, err
@@ -95,6 +96,17 @@ func (s *Server) checkPassword(ctx context.Context, name, secret string) (*perso
 }
 
 const maxName = 256
+
+// fullName is a user's whole name: one without a domain is of our own. A user has
+// always a domain, so a short name is nobody else's, and all that hangs on a name is
+// looked up by the whole one.
+func (s *Server) fullName(name string) string {
+	name = strings.TrimSpace(name)
+	if name == "" || strings.Contains(name, "@") {
+		return name
+	}
+	return name + "@" + s.domain
+}
 
 // unknownOwner is the counter of a name that nobody has.
 func unknownOwner(name string) string {

@@ -155,6 +155,7 @@ func (s *Server) Surface() httpx.Surface {
 		post("/{tenant}/oauth2/v2.0/token", "token.v2", s.tokenV2),
 		post("/{tenant}/oauth2/token", "token.v1", s.tokenV1),
 	}
+	front := page("GET /{$}", "front.page", s.front)
 	// MSAL for JavaScript ends the endpoints of a region with a slash.
 	for _, r := range routes {
 		r.Pattern += "/{$}"
@@ -162,7 +163,7 @@ func (s *Server) Surface() httpx.Surface {
 	}
 	return httpx.Surface{
 		Name:       "sts",
-		Routes:     append(routes, s.bindingRoutes(nil)...),
+		Routes:     append(append(routes, front), s.bindingRoutes(nil)...),
 		WriteError: s.writeError,
 		Header:     setHeader,
 	}

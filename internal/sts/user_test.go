@@ -152,6 +152,64 @@ func TestLockOut(t *testing.T) {
 	}
 }
 
+// A name without a domain is the user of our own domain, wherever names are typed:
+// one counter, one answer, and no other user's.
+func TestShortNames(t *testing.T) {
+	w := newWorld(t, nil)
+	alice := w.user(aliceUPN, word)
+	other := w.user("alice@elsewhere.test", word)
+	for _, name := range []string{"alice", "ALICE", " alice "} {
+		if c := w.issued(w.post(orgURL, ropc(name, word))); c.ObjectID != alice.ObjectID {
+			t.Errorf("%q signs in %s, want %s (not %s)", name, c.ObjectID, alice.ObjectID, other.ObjectID)
+		}
+	}
+	b := w.browser()
+	p := b.submit(b.open(authorizeURL()), "username", "alice", "password", word, "action", "signin")
+	if p.status != 303 || !strings.Contains(p.location, "code=") {
+		t.Fatalf("the page: %d %s\n%s", p.status, p.location, p.body)
+	}
+	if p := b.open(authorizeURL("login_hint", "alice")); !strings.Contains(p.body, "You are signed in as <b>"+aliceUPN) {
+		t.Errorf("a hint without a domain is not the user's:\n%s", p.body)
+	}
+	text := func(p *reply) string {
+		return regexp.MustCompile(`Trace ID.*`).ReplaceAllString(p.Description, "")
+	}
+	wrong, unknown := w.post(orgURL, ropc("alice", "wrong")), w.post(orgURL, ropc("nobody", word))
+	w.refused(unknown, 400, "invalid_grant", 50126)
+	if text(wrong) != text(unknown) {
+		t.Errorf("answers differ:\n%s\n%s", text(wrong), text(unknown))
+	}
+	for i := range 9 {
+		w.refused(w.post(orgURL, ropc([]string{"alice", aliceUPN}[i%2], "wrong")), 400, "invalid_grant", 50126)
+	}
+	for _, name := range []string{"alice", aliceUPN} {
+		if r := w.refused(w.post(orgURL, ropc(name, word)), 400, "invalid_grant", 50126); !strings.Contains(r.Reason, "locked until") {
+			t.Errorf("%s is not locked: %s", name, r.Reason)
+		}
+	}
+	w.issued(w.post(orgURL, ropc(other.UPN, word)))
+}
+
+// The bare host answers in words to a person, and as ever to a program.
+func TestFrontPage(t *testing.T) {
+	w := newWorld(t, nil)
+	for accept, want := range map[string]string{
+		"text/html,application/xhtml+xml,*/*;q=0.8": "start from such a program", "*/*": `"error":"invalid_request"`, "application/json": "AADSTS", "": "AADSTS",
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, login+"/", nil)
+		check(t, err)
+		r.Header.Set("Accept", accept)
+		p := w.do(r)
+		html := strings.HasPrefix(p.header.Get("Content-Type"), "text/html")
+		if !strings.Contains(p.raw, want) || html != (p.status == 200) {
+			t.Errorf("Accept %q: %d %s\n%s", accept, p.status, p.header.Get("Content-Type"), p.raw)
+		}
+		if html && !strings.Contains(p.header.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("the page has the policy %q", p.header.Get("Content-Security-Policy"))
+		}
+	}
+}
+
 // Who tries many at once gets no more tries.
 func TestLockOutHoldsInARace(t *testing.T) {
 	w := newWorld(t, nil)
