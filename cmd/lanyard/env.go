@@ -26,7 +26,10 @@ addresses are still reached directly.
 
 Java reads none of these. With --java the same is in JDK_JAVA_OPTIONS, which java
 heeds (since version 9) and mentions on its standard error; for other programs that
-are a Java machine, copy it to JAVA_TOOL_OPTIONS.`,
+are a Java machine, copy it to JAVA_TOOL_OPTIONS.
+
+What the variables were before is kept in variables beside them (LANYARD_WAS_…), and
+--unset brings it back: all that env has set in this shell, and nothing else.`,
 		Example: `  eval "$(lanyard env)"
   eval "$(lanyard env --admin)"      # also sign the SDKs and Terraform in as the admin
   lanyard env --shell fish | source
@@ -34,16 +37,25 @@ are a Java machine, copy it to JAVA_TOOL_OPTIONS.`,
   eval "$(lanyard env --unset)"      # back to before`,
 		Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
-			line, err := lineFor(shell, unset)
+			s, err := syntaxOf(shell)
 			if err != nil {
 				return err
+			}
+			if unset {
+				for _, name := range envNames {
+					fmt.Fprintln(a.Out, s.restore(name))
+				}
+				return nil
 			}
 			vars, err := a.env(admin, java)
 			if err != nil {
 				return err
 			}
 			for _, v := range vars {
-				fmt.Fprintln(a.Out, line(v.name, v.value))
+				fmt.Fprintln(a.Out, s.remember(v.name))
+			}
+			for _, v := range vars {
+				fmt.Fprintln(a.Out, s.set(v.name, v.value))
 			}
 			return nil
 		},
@@ -51,7 +63,7 @@ are a Java machine, copy it to JAVA_TOOL_OPTIONS.`,
 	cmd.Flags().StringVar(&shell, "shell", "sh", "sh, fish or powershell")
 	cmd.Flags().BoolVar(&admin, "admin", false, "also set AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and their ARM_ twins to the admin's")
 	cmd.Flags().BoolVar(&java, "java", false, "also set JDK_JAVA_OPTIONS, for clients in Java")
-	cmd.Flags().BoolVar(&unset, "unset", false, "print the lines that take the variables away again")
+	cmd.Flags().BoolVar(&unset, "unset", false, "print the lines that bring back what was there before")
 	return cmd
 }
 
@@ -126,6 +138,13 @@ func (a *app) env(admin, java bool) ([]variable, error) {
 	return vars, nil
 }
 
+// envNames are all that `lanyard env` may set.
+var envNames = []string{
+	"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
+	"AZURE_EXTENSION_INDEX_URL", "JDK_JAVA_OPTIONS", "AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "ARM_METADATA_HOSTNAME", "ARM_TENANT_ID",
+	"ARM_SUBSCRIPTION_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "ARM_CLIENT_ID", "ARM_CLIENT_SECRET",
+}
+
 // state is where the data directory's server listens.
 func (a *app) state() (*server.State, error) {
 	s, err := server.Dir(a.dataDir).State()
@@ -133,54 +152,6 @@ func (a *app) state() (*server.State, error) {
 		return nil, withHint(fmt.Errorf("no server has run in %s", a.dataDir), "start one with `lanyard up`, or name its directory with --data-dir")
 	}
 	return s, err
-}
-
-// lineFor formats one variable for a shell.
-func lineFor(shell string, unset bool) (func(name, value string) string, error) {
-	type syntax struct {
-		set, unset func(name, value string) string
-	}
-	syntaxes := map[string]syntax{
-		"sh": {
-			func(n, v string) string { return "export " + n + "=" + shellQuote(v) },
-			func(n, _ string) string { return "unset " + n },
-		},
-		"fish": {
-			func(n, v string) string { return "set -gx " + n + " " + fishQuote(v) },
-			func(n, _ string) string { return "set -e " + n },
-		},
-		"powershell": {
-			func(n, v string) string { return "$env:" + n + " = '" + strings.ReplaceAll(v, "'", "''") + "'" },
-			func(n, _ string) string { return "Remove-Item Env:" + n },
-		},
-	}
-	s, ok := syntaxes[shell]
-	if !ok {
-		return nil, fmt.Errorf("shell %q: want sh, fish or powershell", shell)
-	}
-	if unset {
-		return s.unset, nil
-	}
-	return s.set, nil
-}
-
-// fishQuote makes one word of s for fish, where a backslash counts inside quotes.
-func fishQuote(s string) string {
-	if shellQuote(s) == s {
-		return s
-	}
-	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
-}
-
-// shellQuote makes one word of s for sh.
-func shellQuote(s string) string {
-	plain := func(c rune) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_./:,@%+", c)
-	}
-	if s != "" && !strings.ContainsFunc(s, func(c rune) bool { return !plain(c) }) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func newHostsCmd(a *app) *cobra.Command {

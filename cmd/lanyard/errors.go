@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
@@ -67,10 +69,37 @@ func message(err error) string {
 	if said, _, ok := refusal(err); ok {
 		return "signing in: " + strings.TrimSuffix(said, ".")
 	}
+	if address, _, ok := taken(err); ok {
+		return "another program listens on " + address + " already"
+	}
+	if host := unknownHost(err); host != "" {
+		return "no such host " + host + ": nothing leads this shell to the server"
+	}
 	if unreachable(err) {
 		return "cannot reach the server: " + cause(err)
 	}
 	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// taken is the address that another program has, and the flag that names another.
+func taken(err error) (address, flag string, ok bool) {
+	e, found := errors.AsType[*net.OpError](err)
+	if !found || e.Op != "listen" || !errors.Is(err, syscall.EADDRINUSE) {
+		return "", "", false
+	}
+	_, flag, _ = strings.Cut(err.Error(), "choose another address with ")
+	return e.Addr.String(), cmp.Or(flag, "--listen"), true
+}
+
+// unknownHost is the name that could not be resolved. The SDK's credential keeps of
+// such an error only the text.
+func unknownHost(err error) string {
+	text := err.Error()
+	if at := strings.Index(text, "dial tcp: lookup "); at >= 0 && strings.Contains(text[at:], "no such host") {
+		host, _, _ := strings.Cut(text[at+len("dial tcp: lookup "):], " ")
+		return strings.TrimSuffix(host, ":")
+	}
+	return ""
 }
 
 // sentence fits the server's into ours: no capital at its head, no period at its end.
@@ -124,14 +153,16 @@ func hintFor(err error) string {
 		return h.hint
 	}
 	said, correlation, ok := refusal(err)
-	if ok && (strings.HasPrefix(said, "AADSTS7000215:") || strings.HasPrefix(said, "AADSTS700016:")) {
+	switch {
+	case ok && strings.HasPrefix(said, "AADSTS700016:"):
+		return "the client id may be another server's, or its owner was deleted: `lanyard identity list` and `lanyard app list` show those that there are"
+	case ok && strings.HasPrefix(said, "AADSTS7000215:"):
 		return "sign in with other credentials: --credentials FILE, or make new ones: lanyard up --new-admin"
-	}
-	if ok && correlation != "" {
+	case ok && correlation != "":
 		return "lanyard explain " + correlation
 	}
 	if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.StatusCode == 403 && e.RawResponse != nil {
-		return "lanyard explain " + e.RawResponse.Header.Get("x-ms-request-id")
+		return forbidden(e, "")
 	}
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		switch e.Status {
@@ -140,6 +171,20 @@ func hintFor(err error) string {
 		case 404:
 			return "the `list` command shows what there is"
 		}
+	}
+	return hintOfSystem(err)
+}
+
+// hintOfSystem is for what did not come from the server.
+func hintOfSystem(err error) string {
+	if _, flag, ok := taken(err); ok {
+		return "is a server running already? If not, choose another address with " + flag
+	}
+	if unknownHost(err) != "" {
+		return `eval "$(lanyard env)" in this shell; from another machine, DNS or lanyard hosts`
+	}
+	if strings.Contains(err.Error(), "proxyconnect tcp") {
+		return `the proxy of HTTPS_PROXY does not answer: is the server running? lanyard up; without it, eval "$(lanyard env --unset)"`
 	}
 	if unreachable(err) {
 		return "is the server running? lanyard up"
@@ -151,4 +196,28 @@ func hintFor(err error) string {
 		return "run as the user who started the server, or choose another --data-dir"
 	}
 	return ""
+}
+
+// forbidden is where to look when a vault refuses: the vault says who decided.
+func forbidden(e *azcore.ResponseError, vault string) string {
+	answer := client.ParseError(e.RawResponse)
+	explain := "lanyard explain " + e.RawResponse.Header.Get("x-ms-request-id")
+	switch answer.Inner {
+	case "ForbiddenByRbac":
+		where := ""
+		if _, rest, ok := strings.Cut(answer.Message, "Resource: '"); ok {
+			scope, _, _ := strings.Cut(rest, "'")
+			scope, _, _ = strings.Cut(scope, "/secrets")
+			where = " --scope " + scope
+		}
+		return "the vault uses roles, and none lets you: lanyard role list" + where + ", or " + explain
+	case "ForbiddenByFirewall", "ForbiddenByConnection":
+		return "the vault's network rules refuse you: az keyvault network-rule list, or " + explain
+	case "SecretDisabled":
+		return "the secret is disabled: az keyvault secret set-attributes --enabled true"
+	}
+	if vault != "" {
+		return "lanyard policy list " + vault + ", or " + explain
+	}
+	return explain
 }

@@ -74,7 +74,7 @@ type laptop struct {
 }
 
 func (a *app) imds(ctx context.Context, p *imdsFlags) error {
-	line, err := lineFor(p.shell, false)
+	shell, err := syntaxOf(p.shell)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (a *app) imds(ctx context.Context, p *imdsFlags) error {
 	if err := l.trust(ctx); err != nil {
 		return errors.Join(err, l.distrust(ctx))
 	}
-	err = a.serveIMDS(ctx, l, p, ln, line)
+	err = a.serveIMDS(ctx, l, p, ln, shell.set)
 	return errors.Join(err, l.distrust(ctx))
 }
 

@@ -161,7 +161,11 @@ func scopePath(c *client.Client, scope string) (string, error) {
 
 // roleError words a scope that is not there.
 func roleError(err error, scope string) error {
-	if e, ok := errors.AsType[*client.Error](err); ok && e.Status == http.StatusNotFound && e.Code != "PrincipalNotFound" {
+	e, ok := errors.AsType[*client.Error](err)
+	switch {
+	case ok && e.Code == "PrincipalNotFound":
+		return withHint(err, "object ids are in `lanyard identity list` and `lanyard user list`; --app, --identity and --user take names")
+	case ok && e.Status == http.StatusNotFound:
 		return withHint(fmt.Errorf("nothing has the id %s", scope), "`lanyard vault list` and `lanyard identity list` show ids; / is everything")
 	}
 	return err
@@ -193,6 +197,9 @@ func (a *app) holder(cmd *cobra.Command, c *client.Client, h holder) (string, er
 			ID string `json:"id"`
 		}
 		err := c.Graph(cmd.Context(), "GET", principalPath(h.appID), nil, &principal)
+		if client.IsNotFound(err) {
+			err = noApp(h.appID)
+		}
 		return principal.ID, err
 	case h.user != "":
 		u, err := showUser(cmd.Context(), c, h.user)

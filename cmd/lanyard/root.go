@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/obs"
 )
 
 // stdio is what a command may touch of the process.
@@ -62,6 +63,7 @@ the environment (--data-dir is LANYARD_DATA_DIR), or in a YAML file that --confi
 		Example: `  lanyard demo                      # see the whole chain work, in seconds
   lanyard up                        # run the server here
   eval "$(lanyard env)"             # make this shell's clients find and trust it`,
+		Version:           obs.Build().Version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.fillFlags(cmd) },
@@ -71,6 +73,8 @@ the environment (--data-dir is LANYARD_DATA_DIR), or in a YAML file that --confi
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
+	b := obs.Build()
+	root.SetVersionTemplate(fmt.Sprintf("lanyard %s (commit %s, %s)\n", b.Version, b.Commit, b.Go))
 	f := root.PersistentFlags()
 	f.StringVar(&a.dataDir, "data-dir", defaultDataDir(a.Getenv), "the server's data directory")
 	f.StringVarP(&a.output, "output", "o", "table", "output `format`: table or json")

@@ -117,6 +117,9 @@ func down(ts *testscript.TestScript, _ bool, _ []string) {
 // load: take the variables of `lanyard env`, which stdout holds, as the shell would.
 func load(ts *testscript.TestScript, _ bool, _ []string) {
 	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if strings.HasPrefix(line, "[ ") { // what the variable was
+			continue
+		}
 		name, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
 		if !ok {
 			ts.Fatalf("not an export: %s", line)

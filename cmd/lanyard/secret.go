@@ -269,7 +269,7 @@ func secretError(err error, vault string) error {
 	case "SecretNotFound":
 		return withHint(err, "lanyard secret list "+vault)
 	case "Forbidden":
-		return withHint(err, "lanyard policy list "+vault+", or lanyard explain "+e.RawResponse.Header.Get("x-ms-request-id"))
+		return withHint(err, forbidden(e, vault))
 	case "Conflict":
 		return withHint(err, "a deleted secret has this name: lanyard secret recover or purge it")
 	}

@@ -191,7 +191,7 @@ func (a *app) warnOfVariables(cmd *cobra.Command, all []setting, known []string)
 			if own := prefixed(topOf(cmd), all, name); own != "" {
 				odd = append(odd, fmt.Sprintf("%s (it is for lanyard up; here it is %s)", name, own))
 			}
-		case strings.Contains(testVariables, " "+short+" "), strings.HasPrefix(short, "TEST_"), strings.HasPrefix(short, "AZ_"):
+		case strings.Contains(testVariables, " "+short+" "), strings.HasPrefix(short, "TEST_"), strings.HasPrefix(short, "AZ_"), strings.HasPrefix(name, was):
 		default:
 			if like := nearest(name, names); like != "" {
 				name += " (did you mean " + like + "?)"

@@ -132,6 +132,7 @@ func (c *Client) Token(ctx context.Context, resource string) (string, error) {
 type Error struct {
 	Status  int
 	Code    string
+	Inner   string // innererror's code, which says more
 	Message string
 }
 
@@ -280,10 +281,13 @@ func parseError(res *http.Response, body []byte) *Error {
 		Error struct {
 			Code    string `json:"code"`
 			Message string `json:"message"`
+			Inner   struct {
+				Code string `json:"code"`
+			} `json:"innererror"`
 		} `json:"error"`
 	}
 	if json.Unmarshal(body, &doc) == nil && doc.Error.Code != "" {
-		e.Code, e.Message = doc.Error.Code, doc.Error.Message
+		e.Code, e.Inner, e.Message = doc.Error.Code, doc.Error.Inner.Code, doc.Error.Message
 	}
 	return e
 }

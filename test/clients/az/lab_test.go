@@ -43,6 +43,9 @@ func newLab(t *testing.T, az string, flags ...string) *lab {
 	}
 	l.up(flags...)
 	for line := range strings.Lines(l.run(nil, l.lanyard, "env", "--data-dir", l.data)) {
+		if !strings.HasPrefix(line, "export ") {
+			continue // it keeps what the variable was
+		}
 		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
 		l.env = append(l.env, name+"="+strings.Trim(value, "'"))
 	}

@@ -50,6 +50,9 @@ func newLab(t *testing.T, flags ...string) *lab {
 	}
 	l.up(t, flags)
 	for line := range strings.Lines(l.lanyard(t, "env")) {
+		if !strings.HasPrefix(line, "export ") {
+			continue // it keeps what the variable was
+		}
 		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
 		l.env = append(l.env, name+"="+strings.Trim(value, "'"))
 	}
