@@ -29,7 +29,7 @@ API's answer.`,
 				return err
 			}
 			var found struct {
-				Value []audit.Record `json:"value"`
+				Value []whole[audit.Record] `json:"value"`
 			}
 			path := "/providers/Lanyard.Trust/decisions/" + url.PathEscape(args[0])
 			if err := c.ARM(cmd.Context(), "GET", path, lanyardVersion, nil, &found); err != nil {
@@ -43,7 +43,7 @@ API's answer.`,
 				return a.print(found.Value, table{})
 			}
 			for _, r := range found.Value {
-				explain(a.Out, &r)
+				explain(a.Out, &r.is)
 			}
 			return nil
 		},

@@ -203,7 +203,7 @@ func (a *app) holder(cmd *cobra.Command, c *client.Client, h holder) (string, er
 		return principal.ID, err
 	case h.user != "":
 		u, err := showUser(cmd.Context(), c, h.user)
-		return u.ID, err
+		return u.is.ID, err
 	}
 	return h.objectID, nil
 }

@@ -25,12 +25,21 @@ type secret struct {
 	Value   string     `json:"value,omitempty"`
 	Enabled bool       `json:"enabled"`
 	Updated *time.Time `json:"updated,omitempty"`
+	Created *time.Time `json:"created,omitempty"`
+	// NotBefore and Expires say when a value is to be used; nothing keeps to them.
+	NotBefore *time.Time         `json:"notBefore,omitempty"`
+	Expires   *time.Time         `json:"expires,omitempty"`
+	Type      *string            `json:"contentType,omitempty"`
+	Tags      map[string]*string `json:"tags,omitempty"`
+	// Deleted and Purge are a deleted secret's: until Purge it can be recovered.
+	Deleted *time.Time `json:"deleted,omitempty"`
+	Purge   *time.Time `json:"scheduledPurge,omitempty"`
 }
 
-func describe(id *azsecrets.ID, attr *azsecrets.SecretAttributes) secret {
-	s := secret{ID: string(*id), Name: id.Name(), Version: id.Version()}
+func describe(id *azsecrets.ID, attr *azsecrets.SecretAttributes, contentType *string, tags map[string]*string) secret {
+	s := secret{ID: string(*id), Name: id.Name(), Version: id.Version(), Type: contentType, Tags: tags}
 	if attr != nil && attr.Enabled != nil {
-		s.Enabled, s.Updated = *attr.Enabled, attr.Updated
+		s.Enabled, s.Updated, s.Created, s.NotBefore, s.Expires = *attr.Enabled, attr.Updated, attr.Created, attr.NotBefore, attr.Expires
 	}
 	return s
 }
@@ -94,7 +103,7 @@ writes none, echo writes one.`,
 			if err != nil {
 				return secretError(err, args[0])
 			}
-			s := describe(got.ID, got.Attributes)
+			s := describe(got.ID, got.Attributes, got.ContentType, got.Tags)
 			return a.print(s, secretTable(s))
 		},
 	}
@@ -163,7 +172,7 @@ func (a *app) secretGet() *cobra.Command {
 				return secretError(err, args[0])
 			}
 			if a.output == "json" {
-				s := describe(got.ID, got.Attributes)
+				s := describe(got.ID, got.Attributes, got.ContentType, got.Tags)
 				s.Value = *got.Value
 				return a.print(s, table{})
 			}
@@ -198,7 +207,9 @@ func (a *app) secretList() *cobra.Command {
 						return secretError(err, args[0])
 					}
 					for _, p := range page.Value {
-						all = append(all, describe(p.ID, p.Attributes))
+						s := describe(p.ID, p.Attributes, p.ContentType, p.Tags)
+						s.Deleted, s.Purge = p.DeletedDate, p.ScheduledPurgeDate
+						all = append(all, s)
 					}
 				}
 				return a.print(all, secretTable(all...))
@@ -209,7 +220,7 @@ func (a *app) secretList() *cobra.Command {
 					return secretError(err, args[0])
 				}
 				for _, p := range page.Value {
-					all = append(all, describe(p.ID, p.Attributes))
+					all = append(all, describe(p.ID, p.Attributes, p.ContentType, p.Tags))
 				}
 			}
 			return a.print(all, secretTable(all...))

@@ -125,7 +125,7 @@ func userPath(c *client.Client, name string) string {
 	return "/users/" + url.PathEscape(fullName(c, name))
 }
 
-func showUser(ctx context.Context, c *client.Client, name string) (u person, err error) {
+func showUser(ctx context.Context, c *client.Client, name string) (u whole[person], err error) {
 	err = c.Graph(ctx, "GET", userPath(c, name), nil, &u)
 	if client.IsNotFound(err) {
 		err = withHint(fmt.Errorf("no such user %q", fullName(c, name)), "lanyard user list")
@@ -162,20 +162,36 @@ func newUserCreateCmd(a *app) *cobra.Command {
 			body := map[string]any{
 				"accountEnabled": true, "displayName": display, "mailNickname": local, "userPrincipalName": upn, "passwordProfile": profile,
 			}
-			var made person
+			var made whole[person]
 			if err := c.Graph(cmd.Context(), "POST", "/users", body, &made); err != nil {
 				if _, there := showUser(cmd.Context(), c, args[0]); there == nil && !client.IsBadRequest(err) {
 					return differs("user", upn, "a password of its own", "to change that: lanyard user set-password "+shellQuote(args[0]))
 				}
 				return err
 			}
-			made.Password = generated
-			return a.print(made, userTable(made))
+			return a.printGenerated(made, generated)
 		},
 	}
 	p.add(create)
 	create.Flags().StringVar(&display, "display-name", "", "how the user is called (default the name)")
 	return create
+}
+
+// printGenerated shows a user with the password that was made for them, once.
+func (a *app) printGenerated(u whole[person], generated string) error {
+	u.is.Password = generated
+	if generated == "" {
+		return a.print(u, userTable(u.is))
+	}
+	shown := map[string]json.RawMessage{}
+	if err := json.Unmarshal(u.all, &shown); err != nil {
+		return err
+	}
+	var err error
+	if shown["password"], err = json.Marshal(generated); err != nil {
+		return err
+	}
+	return a.print(shown, userTable(u.is))
 }
 
 func newUserListCmd(a *app) *cobra.Command {
@@ -186,9 +202,9 @@ func newUserListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []person{}
+			all := []whole[person]{}
 			err = c.GraphList(cmd.Context(), "/users", func(raw json.RawMessage) error {
-				var one person
+				var one whole[person]
 				err := json.Unmarshal(raw, &one)
 				all = append(all, one)
 				return err
@@ -196,7 +212,7 @@ func newUserListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(all, userTable(all...))
+			return a.print(all, userTable(parts(all)...))
 		},
 	}
 }
@@ -213,7 +229,7 @@ func newUserShowCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(u, userTable(u))
+			return a.print(u, userTable(u.is))
 		},
 	}
 }
@@ -257,8 +273,7 @@ func newUserSetPasswordCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			u.Password = generated
-			return a.print(u, userTable(u))
+			return a.printGenerated(u, generated)
 		},
 	}
 	p.add(set)

@@ -114,6 +114,17 @@ func (w *walk) federatedCredentials(ctx context.Context) ([]federated, error) {
 	return page.Value, err
 }
 
+// groupOf is the resource group in a resource's id.
+func groupOf(id string) string {
+	steps := strings.Split(id, "/")
+	for i := 1; i+1 < len(steps); i += 2 {
+		if strings.EqualFold(steps[i], "resourceGroups") {
+			return steps[i+1]
+		}
+	}
+	return "GROUP"
+}
+
 // checkFederated compares the token with each credential, and tells the nearest miss.
 func (w *walk) checkFederated(ctx context.Context) {
 	if w.pod.bound() {
@@ -129,8 +140,8 @@ func (w *walk) checkFederated(ctx context.Context) {
 		w.unasked(linkFederated, err)
 		return
 	}
-	create := fmt.Sprintf("az identity federated-credential create --name %s-%s --identity-name %s --resource-group GROUP --issuer %s --subject %s --audiences %s",
-		w.report.Namespace, w.pod.Spec.Account, w.identity.name, w.claims.Issuer, w.claims.Subject, w.pod.audience())
+	create := fmt.Sprintf("az identity federated-credential create --name %s-%s --identity-name %s --resource-group %s --issuer %s --subject %s --audiences %s",
+		w.report.Namespace, w.pod.Spec.Account, w.identity.name, groupOf(w.identity.id), w.claims.Issuer, w.claims.Subject, w.pod.audience())
 	if w.identity.id == "" {
 		create = "az ad app federated-credential create --id " + w.clientID + " with this issuer, subject and audience"
 	}

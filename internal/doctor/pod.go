@@ -185,11 +185,22 @@ func (w *walk) findAccount(ctx context.Context) {
 	}
 }
 
+// firstGUID is the first of some texts that is one but for blanks around it.
+func firstGUID(none string, texts ...string) string {
+	for _, text := range texts {
+		if text = strings.TrimSpace(text); validGUID(text) {
+			return text
+		}
+	}
+	return none
+}
+
 func (w *walk) checkClientID(context.Context) {
 	value, ok := w.account.Metadata.Annotations[clientIDAnnotation]
-	mend := fmt.Sprintf("kubectl annotate serviceaccount %s -n %s --overwrite %s=CLIENT-ID, and re-create the pod",
-		w.pod.Spec.Account, w.report.Namespace, clientIDAnnotation)
 	own := w.pod.value("AZURE_CLIENT_ID")
+	mend := fmt.Sprintf("kubectl annotate serviceaccount %s -n %s --overwrite %s=%s, and re-create the pod",
+		w.pod.Spec.Account, w.report.Namespace, clientIDAnnotation, firstGUID("CLIENT-ID",
+			value, w.account.Metadata.Labels[clientIDAnnotation], w.pod.Metadata.Annotations[clientIDAnnotation], own))
 	switch {
 	case validGUID(value):
 		w.clientID = value
