@@ -51,12 +51,7 @@ What the variables were before is kept in variables beside them (LANYARD_WAS_…
 			if err != nil {
 				return err
 			}
-			for _, v := range vars {
-				fmt.Fprintln(a.Out, s.remember(v.name))
-			}
-			for _, v := range vars {
-				fmt.Fprintln(a.Out, s.set(v.name, v.value))
-			}
+			a.printEnv(s, vars)
 			return nil
 		},
 	}
@@ -65,6 +60,16 @@ What the variables were before is kept in variables beside them (LANYARD_WAS_…
 	cmd.Flags().BoolVar(&java, "java", false, "also set JDK_JAVA_OPTIONS, for clients in Java")
 	cmd.Flags().BoolVar(&unset, "unset", false, "print the lines that bring back what was there before")
 	return cmd
+}
+
+// printEnv prints what keeps the variables' old values, then what sets them.
+func (a *app) printEnv(s syntax, vars []variable) {
+	for _, v := range vars {
+		fmt.Fprintln(a.Out, s.remember(v.name))
+	}
+	for _, v := range vars {
+		fmt.Fprintln(a.Out, s.set(v.name, v.value))
+	}
 }
 
 // variable is one line of `lanyard env`.
