@@ -15,7 +15,7 @@ import (
 
 func newEnvCmd(a *app) *cobra.Command {
 	var shell string
-	var admin, java, unset bool
+	var admin, java, browser, unset bool
 	cmd := &cobra.Command{
 		Use:   "env",
 		Short: "Print the shell lines that make clients find and trust the server",
@@ -33,6 +33,7 @@ What the variables were before is kept in variables beside them (LANYARD_WAS_…
 		Example: `  eval "$(lanyard env)"
   eval "$(lanyard env --admin)"      # also sign the SDKs and Terraform in as the admin
   lanyard env --shell fish | source
+  eval "$(lanyard env --browser)"    # also have az login open lanyard browser
   eval "$(lanyard env --java)"       # also lead Java to it
   eval "$(lanyard env --unset)"      # back to before`,
 		Args: cobra.NoArgs,
@@ -42,14 +43,14 @@ What the variables were before is kept in variables beside them (LANYARD_WAS_…
 				return err
 			}
 			if unset {
-				for _, name := range envNames {
-					fmt.Fprintln(a.Out, s.restore(name))
-				}
-				return nil
+				return a.printRestore(s)
 			}
 			vars, err := a.env(admin, java)
 			if err != nil {
 				return err
+			}
+			if browser {
+				vars = append(vars, a.browserVariable())
 			}
 			a.printEnv(s, vars)
 			return nil
@@ -58,6 +59,7 @@ What the variables were before is kept in variables beside them (LANYARD_WAS_…
 	cmd.Flags().StringVar(&shell, "shell", "sh", "sh, fish or powershell")
 	cmd.Flags().BoolVar(&admin, "admin", false, "also set AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and their ARM_ twins to the admin's")
 	cmd.Flags().BoolVar(&java, "java", false, "also set JDK_JAVA_OPTIONS, for clients in Java")
+	cmd.Flags().BoolVar(&browser, "browser", false, "also set BROWSER, so that az login opens lanyard browser")
 	cmd.Flags().BoolVar(&unset, "unset", false, "print the lines that bring back what was there before")
 	return cmd
 }
@@ -70,6 +72,21 @@ func (a *app) printEnv(s syntax, vars []variable) {
 	for _, v := range vars {
 		fmt.Fprintln(a.Out, s.set(v.name, v.value))
 	}
+}
+
+// browserVariable is what Python, which az runs on, takes as BROWSER: a command with the
+// URL's place, and & because it is not waited for.
+// https://docs.python.org/3/library/webbrowser.html
+func (a *app) browserVariable() variable {
+	return variable{"BROWSER", "lanyard browser --data-dir " + shellQuote(a.dataDir) + " %s &"}
+}
+
+// printRestore prints what brings the old values back.
+func (a *app) printRestore(s syntax) error {
+	for _, name := range envNames {
+		fmt.Fprintln(a.Out, s.restore(name))
+	}
+	return nil
 }
 
 // variable is one line of `lanyard env`.
@@ -147,7 +164,7 @@ func (a *app) env(admin, java bool) ([]variable, error) {
 var envNames = []string{
 	"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
 	"AZURE_EXTENSION_INDEX_URL", "JDK_JAVA_OPTIONS", "AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "ARM_METADATA_HOSTNAME", "ARM_TENANT_ID",
-	"ARM_SUBSCRIPTION_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "ARM_CLIENT_ID", "ARM_CLIENT_SECRET",
+	"ARM_SUBSCRIPTION_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "ARM_CLIENT_ID", "ARM_CLIENT_SECRET", "BROWSER",
 }
 
 // state is where the data directory's server listens.
