@@ -30,7 +30,7 @@ func testRotation(t *testing.T, c *cluster) {
 	if refusal := s.exchange(client, before); !strings.Contains(refusal, "AADSTS") {
 		t.Errorf("a cluster's token works before its issuer is enabled: %q", refusal)
 	}
-	s.lanyard(nil, "cluster", "attach", "dev", "--kubeconfig", c.kubeconfig(), "--enable-oidc-issuer")
+	s.lanyard(nil, "cluster", "attach", "dev", "--kubeconfig", c.kubeconfig(), "--enable-oidc-issuer", "--take-over-issuer")
 	if refusal := s.exchange(client, before); refusal != "" {
 		t.Fatalf("a cluster's token: %s", refusal)
 	}
