@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"internal/arm":             surface,
 	"internal/graph":           surface,
 	"internal/vault":           surface,
+	"internal/secrets":         {"internal/apierr", "internal/model", "internal/store"},
 	"internal/client":          {"internal/names"},
 	"internal/cluster":         {"deploy", "internal/admission", "internal/kube", "internal/model", "internal/pki", "internal/store"},
 	"internal/devissuer":       {"internal/model"},
@@ -78,7 +79,7 @@ var mayImport = map[string][]string{
 
 var surface = []string{
 	"internal/access", "internal/apierr", "internal/audit", "internal/egress", "internal/httpx", "internal/limit", "internal/model", "internal/names",
-	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signing", "internal/store", "internal/trust",
+	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/secrets", "internal/signing", "internal/store", "internal/trust",
 }
 
 // onlyImporter lists outside modules that one package alone may import.

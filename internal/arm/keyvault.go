@@ -22,7 +22,7 @@ var vaultVersions = []string{"2026-05-15", "2026-02-01", "2024-11-01", "2023-07-
 const rolesByDefault = "2026-02-01"
 
 // keyVaultRows is Microsoft.KeyVault. Deleted vaults are in deletedvaults.go.
-func keyVaultRows() []*row {
+func (s *Server) keyVaultRows() []*row {
 	rows := []*row{
 		{
 			name: "vault", typ: vaultType, versions: vaultVersions,
@@ -41,6 +41,9 @@ func keyVaultRows() []*row {
 			name: "hsmname", typ: "Microsoft.KeyVault/checkMhsmNameAvailability", versions: vaultVersions, in: inSubscription,
 			verbs: map[string]verb{"POST": {do: (*call).checkHSMAvailable, as: "Microsoft.KeyVault/checkNameAvailability/read"}},
 		},
+	}
+	if s.c.Sealer != nil {
+		rows = append(rows, vaultSecretRow())
 	}
 	for _, empty := range []string{"managedHSMs", "deletedManagedHSMs"} {
 		rows = append(rows, &row{

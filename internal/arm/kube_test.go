@@ -135,7 +135,7 @@ func attachment(config []byte, more map[string]any) string {
 	return string(b)
 }
 
-// withClusters gives the lab a sealer, without which there are no clusters.
+// withClusters gives the lab a sealer, without which there are no clusters and no secrets.
 func withClusters(t *testing.T) func(*arm.Config) {
 	t.Helper()
 	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))

@@ -90,7 +90,7 @@ func placeOf(scope resid.ID) place {
 
 func (s *Server) fillTable() error {
 	s.table = map[string]*row{}
-	for _, rows := range [][]*row{resourceRows(), providerRows(), operationRows(), identityRows(), keyVaultRows(), authorizationRows(), s.containerServiceRows(), s.lanyardRows()} {
+	for _, rows := range [][]*row{resourceRows(), providerRows(), operationRows(), identityRows(), s.keyVaultRows(), authorizationRows(), s.containerServiceRows(), s.lanyardRows()} {
 		for _, r := range rows {
 			key := strings.ToLower(r.typ)
 			if s.table[key] != nil || r.name == "" || len(r.versions) == 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/secrets"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -143,9 +144,9 @@ func (s *Server) restore(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	there, err := still(view, vault)
+	there, err := secrets.Still(view, vault)
 	if err != nil {
-		return err
+		return gone(err, vault)
 	}
 
 	h, current, err := s.write(r.Context(), &t, a, there)

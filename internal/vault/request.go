@@ -1,8 +1,6 @@
 package vault
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/secrets"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -128,39 +127,9 @@ func noVault(name string) error {
 	return fail(vaultNotFound, "There is no key vault named %q here, or it was deleted.", name)
 }
 
-// still is the condition that a vault is there, and as it was. What is made in
-// one that was purged meanwhile would belong to the next vault of its name.
-func still(view *store.View, v *model.Vault) (store.Op, error) {
-	e := view.Get(v.Key())
-	if e == nil {
-		return store.Op{}, noVault(v.Name)
-	}
-	return store.Op{Key: e.Key, Rev: e.Rev, Check: true}, nil
-}
-
-// maxTries bounds how often a change is tried again. Each round one of the
-// writers that compete for a secret wins, so this many can compete.
-const maxTries = 64
-
-// again makes a change of one compare-and-swap, and makes it anew when another
-// writer was first: a PUT adds a version of its own, so losing is no answer.
-func (s *Server) again(ctx context.Context, view *store.View, change func(*store.View) error) error {
-	for range maxTries {
-		err := change(view)
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-		if view, err = s.store.Fresh(ctx); err != nil {
-			return err
-		}
-	}
-	return fail(throttled, "Too many requests change this secret at the same time.")
-}
-
 // head finds a secret; nil and 0 when there is none.
 func head(view *store.View, t *target) (*model.Secret, int64) {
-	h, rev, _ := store.Get[*model.Secret](view, model.SecretKey(t.vault, t.name))
-	return h, rev
+	return secrets.Head(view, t.vault, t.name)
 }
 
 // find gives a live secret and the asked version of it.

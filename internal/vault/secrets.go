@@ -2,14 +2,14 @@ package vault
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/secrets"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -19,19 +19,19 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var in input
+	var in secrets.Input
 	if err := httpx.ReadJSON(r, &in); err != nil {
 		return err
 	}
 	if in.Value == nil {
 		return fail(badParameter, "The parameter value is required.")
 	}
-	if err := in.check(); err != nil {
+	if err := in.Check(); err != nil {
 		return err
 	}
 	now := s.now().Unix()
-	v := &model.SecretVersion{Vault: t.vault, Name: t.name, Version: newID(), Created: now}
-	if err := in.apply(v, now); err != nil {
+	v := secrets.NewVersion(t.vault, t.name, now)
+	if err := in.Apply(v, now); err != nil {
 		return err
 	}
 
@@ -44,7 +44,7 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("sealing %s: %w", v.Key(), err)
 	}
-	h, err := s.addVersion(r.Context(), view, vault, &t, v, sealed)
+	h, err := s.addVersion(r.Context(), view, vault, v, sealed)
 	if err != nil {
 		return err
 	}
@@ -54,33 +54,21 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 	return httpx.WriteJSON(w, http.StatusOK, b)
 }
 
-func newID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
+// addVersion writes a version, and words why it could not.
+func (s *Server) addVersion(ctx context.Context, view *store.View, vault *model.Vault, v *model.SecretVersion, sealed []byte) (*model.Secret, error) {
+	h, err := secrets.Add(ctx, s.store, view, vault, v, sealed)
+	if taken, ok := errors.AsType[*secrets.TakenError](err); ok {
+		return nil, nameTaken(taken.Secret)
+	}
+	return h, gone(err, vault)
 }
 
-// addVersion writes the version, its value and the head that names it, or nothing.
-func (s *Server) addVersion(ctx context.Context, view *store.View, vault *model.Vault, t *target, v *model.SecretVersion, sealed []byte) (*model.Secret, error) {
-	var next *model.Secret
-	err := s.again(ctx, view, func(view *store.View) error {
-		h, rev := head(view, t)
-		if h != nil && h.Deleted != nil {
-			return nameTaken(h)
-		}
-		next = &model.Secret{Vault: t.vault, Name: t.name, Current: v.Version}
-		if h != nil {
-			next.Name = h.Name // as first spelled
-		}
-		v.Name = next.Name
-		there, err := still(view, vault)
-		if err != nil {
-			return err
-		}
-		_, err = s.store.Commit(ctx, there, store.Op{Value: next, Rev: rev}, store.Op{Value: v, Blob: sealed})
-		return err
-	})
-	return next, err
+// gone words that a vault was purged meanwhile; other errors pass.
+func gone(err error, vault *model.Vault) error {
+	if errors.Is(err, secrets.ErrNoVault) {
+		return noVault(vault.Name)
+	}
+	return err
 }
 
 // get reads a version's value, or the current one's.
@@ -142,12 +130,12 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var in input
+	var in secrets.Input
 	if err := httpx.ReadJSON(r, &in); err != nil {
 		return err
 	}
 	in.Value = nil
-	if err := in.check(); err != nil {
+	if err := in.Check(); err != nil {
 		return err
 	}
 
@@ -158,13 +146,13 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request) error {
 
 	var h *model.Secret
 	var next model.SecretVersion
-	err = s.again(r.Context(), view, func(view *store.View) error {
+	err = secrets.Again(r.Context(), s.store, view, func(view *store.View) error {
 		found, e, err := find(view, &t)
 		if err != nil {
 			return err
 		}
 		h, next = found, *e.Value.(*model.SecretVersion)
-		if err := in.apply(&next, s.now().Unix()); err != nil {
+		if err := in.Apply(&next, s.now().Unix()); err != nil {
 			return err
 		}
 		changed := next

@@ -1,0 +1,215 @@
+package arm
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/secrets"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+const vaultSecretType = vaultType + "/secrets"
+
+// vaultSecretRow is a vault's secrets as Bicep and azapi make them. The caller
+// needs the actions of Resource Manager, not the vault's own permissions; so it
+// may write a value, and none is ever shown.
+// https://learn.microsoft.com/azure/templates/microsoft.keyvault/vaults/secrets
+func vaultSecretRow() *row {
+	return &row{
+		name: "vaultsecret", typ: vaultSecretType, versions: vaultVersions, in: inGroup, listed: inGroup,
+		verbs: map[string]verb{
+			"GET": {do: (*call).getVaultSecret}, "LIST": {do: (*call).listVaultSecrets},
+			"PUT": {do: (*call).putVaultSecret}, "PATCH": {do: (*call).putVaultSecret},
+		},
+	}
+}
+
+type vaultSecretInput struct {
+	Tags       tagSet `json:"tags"`
+	Properties struct {
+		Value       *string `json:"value"`
+		ContentType *string `json:"contentType"`
+		Attributes  struct {
+			Enabled   *bool  `json:"enabled"`
+			NotBefore *int64 `json:"nbf"`
+			Expires   *int64 `json:"exp"`
+		} `json:"attributes"`
+	} `json:"properties"`
+}
+
+type vaultSecretProperties struct {
+	Attributes struct {
+		Enabled   bool   `json:"enabled"`
+		NotBefore *int64 `json:"nbf,omitempty"`
+		Expires   *int64 `json:"exp,omitempty"`
+		Created   int64  `json:"created"`
+		Updated   int64  `json:"updated"`
+	} `json:"attributes"`
+	ContentType string `json:"contentType,omitempty"`
+	URI         string `json:"secretUri"`
+	VersionURI  string `json:"secretUriWithVersion"`
+}
+
+// vaultOfSecret is the vault that the call's secrets are in.
+func (c *call) vaultOfSecret() (*model.Vault, error) {
+	v, ok := c.holder.Value.(*model.Vault)
+	if !ok || v.Deleted != nil {
+		return nil, c.notFound(c.id.Parent())
+	}
+	return v, nil
+}
+
+func (c *call) getVaultSecret() error {
+	vault, err := c.vaultOfSecret()
+	if err != nil {
+		return err
+	}
+	h, v := liveSecret(c.view, vault, c.id.Name())
+	if v == nil {
+		return c.notFound(c.id)
+	}
+	return httpx.WriteJSON(c.w, http.StatusOK, c.showVaultSecret(vault, h, v))
+}
+
+// liveSecret is a secret and its current version; nil for one that is not there or deleted.
+func liveSecret(view *store.View, vault *model.Vault, name string) (*model.Secret, *model.SecretVersion) {
+	h, _ := secrets.Head(view, vault.Name, name)
+	if h == nil || h.Deleted != nil {
+		return nil, nil
+	}
+	v, _, ok := store.Get[*model.SecretVersion](view, model.SecretVersionKey(h.Vault, h.Name, h.Current))
+	if !ok {
+		return nil, nil
+	}
+	return h, v
+}
+
+func (c *call) showVaultSecret(vault *model.Vault, h *model.Secret, v *model.SecretVersion) *resource {
+	var p vaultSecretProperties
+	p.Attributes.Enabled, p.Attributes.NotBefore, p.Attributes.Expires = !v.Disabled, v.NotBefore, v.Expires
+	p.Attributes.Created, p.Attributes.Updated = v.Created, v.Updated
+	p.ContentType, p.URI = v.ContentType, c.set.VaultURL(h.Vault)+"/secrets/"+h.Name
+	p.VersionURI = p.URI + "/" + v.Version
+	out := &resource{
+		ID: vault.ID + "/secrets/" + h.Name, Name: h.Name, Type: vaultSecretType, Location: vault.Location, Properties: p,
+	}
+	if len(v.Tags) > 0 {
+		out.Tags = &v.Tags
+	}
+	return out
+}
+
+func (c *call) listVaultSecrets() error {
+	vault, err := c.vaultOfSecret()
+	if err != nil {
+		return err
+	}
+	p, err := c.page()
+	if err != nil {
+		return err
+	}
+	body, last := listBody{Value: []any{}}, ""
+	for e := range c.view.Prefix(model.SecretsKey(vault.Name), p.after) {
+		head, ok := e.Value.(*model.Secret)
+		if !ok {
+			continue
+		}
+		h, v := liveSecret(c.view, vault, head.Name)
+		if v == nil {
+			continue
+		}
+		if len(body.Value) == p.top {
+			body.NextLink = c.nextLink(last)
+			break
+		}
+		body.Value, last = append(body.Value, c.showVaultSecret(vault, h, v)), e.Key
+	}
+	return httpx.WriteJSON(c.w, http.StatusOK, body)
+}
+
+// putVaultSecret is PUT and PATCH: with a value it makes a version, without one it
+// changes the attributes of the current version.
+func (c *call) putVaultSecret() error {
+	name := c.id.Name()
+	if !model.ValidSecretName(name) {
+		return fail(invalidResourceName, "The secret name '%s' is invalid: it must have 1 to 127 letters, digits and '-'.", name)
+	}
+	var body vaultSecretInput
+	if err := httpx.ReadJSON(c.r, &body); err != nil {
+		return err
+	}
+	p := &body.Properties
+	in := &secrets.Input{Value: p.Value, ContentType: p.ContentType, Tags: body.Tags}
+	in.Attributes.Enabled, in.Attributes.NotBefore, in.Attributes.Expires = p.Attributes.Enabled, p.Attributes.NotBefore, p.Attributes.Expires
+	if err := in.Check(); err != nil {
+		return err
+	}
+	vault, err := c.vaultOfSecret()
+	if err != nil {
+		return err
+	}
+	h, old := liveSecret(c.view, vault, name)
+	switch {
+	case old == nil && c.r.Method == http.MethodPatch:
+		return c.notFound(c.id)
+	case old == nil && in.Value == nil:
+		return fail(badRequest, "The property 'value' is required to make a secret.")
+	case in.Value == nil:
+		return c.updateVaultSecret(vault, h, in)
+	}
+	status := http.StatusOK
+	if old == nil {
+		status = http.StatusCreated
+	}
+	return c.addVaultSecret(vault, in, old, status)
+}
+
+// addVaultSecret makes a version. A PATCH keeps what it does not name, as the
+// attributes of the version before.
+func (c *call) addVaultSecret(vault *model.Vault, in *secrets.Input, old *model.SecretVersion, status int) error {
+	now := c.s.c.Now().Unix()
+	v := secrets.NewVersion(strings.ToLower(vault.Name), c.id.Name(), now)
+	if c.r.Method == http.MethodPatch {
+		v.ContentType, v.Tags, v.Disabled, v.NotBefore, v.Expires = old.ContentType, old.Tags, old.Disabled, old.NotBefore, old.Expires
+	}
+	if err := in.Apply(v, now); err != nil {
+		return err
+	}
+	sealed, err := c.s.c.Sealer.Seal([]byte(*in.Value), v.Key())
+	if err != nil {
+		return fmt.Errorf("sealing %s: %w", v.Key(), err)
+	}
+	h, err := secrets.Add(c.r.Context(), c.s.c.Store, c.view, vault, v, sealed)
+	if taken, ok := errors.AsType[*secrets.TakenError](err); ok {
+		return fail(conflict, "Secret %s is currently in a deleted but recoverable state, and its name cannot be reused; "+
+			"in this state, the secret can only be recovered or purged.", taken.Secret.Name)
+	}
+	if errors.Is(err, secrets.ErrNoVault) {
+		return c.notFound(c.id.Parent())
+	}
+	if err != nil {
+		return err
+	}
+	return httpx.WriteJSON(c.w, status, c.showVaultSecret(vault, h, v))
+}
+
+func (c *call) updateVaultSecret(vault *model.Vault, h *model.Secret, in *secrets.Input) error {
+	e := c.view.Get(model.SecretVersionKey(h.Vault, h.Name, h.Current))
+	v, ok := e.Value.(*model.SecretVersion)
+	if !ok {
+		return c.notFound(c.id)
+	}
+	next := *v
+	if err := in.Apply(&next, c.s.c.Now().Unix()); err != nil {
+		return err
+	}
+	changed := next
+	if _, err := c.s.c.Store.Put(c.r.Context(), &changed, e.Rev); err != nil {
+		return err
+	}
+	return httpx.WriteJSON(c.w, http.StatusOK, c.showVaultSecret(vault, h, &next))
+}
