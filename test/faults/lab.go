@@ -17,6 +17,7 @@ import (
 type suite struct {
 	lanyard, etcd string // programs
 	short         bool
+	mounts        bool // may be made: they end with this process
 	verbose       bool
 	sp            *spawner
 	dir           string
@@ -32,6 +33,7 @@ type lab struct {
 	etcd        *etcd // nil: embedded
 	nodes       []*node
 	issuer      *devissuer.Issuer
+	roots       []byte // PEM, in place of the server's own CA
 	*tenant
 }
 
@@ -58,20 +60,25 @@ func (s *suite) cluster(ctx context.Context, flags ...string) (*lab, error) {
 	if err != nil {
 		return l, err
 	}
-	if l.etcd, err = startEtcd(ctx, s.sp, s.etcd, l.dir, l.subnet); err != nil {
-		return l, err
+	return l, l.bring(ctx, nil, flags...)
+}
+
+// bring starts three members and two servers, and furnishes them.
+func (l *lab) bring(ctx context.Context, etcdFlags []string, flags ...string) (err error) {
+	if l.etcd, err = startEtcd(ctx, l.sp, l.suite.etcd, l.dir, l.subnet, etcdFlags...); err != nil {
+		return err
 	}
 	a, b := l.addNode(flags...), l.addNode(flags...)
 	if err := a.start(); err != nil {
-		return l, err
+		return err
 	}
 	if err := l.copyKey(a, b); err != nil {
-		return l, err
+		return err
 	}
 	if err := b.start(); err != nil {
-		return l, err
+		return err
 	}
-	return l, l.furnish(ctx)
+	return l.furnish(ctx)
 }
 
 // single is a lab of one server with its own etcd.
@@ -163,8 +170,10 @@ func (l *lab) readAdmin() error {
 	}
 	l.tenant = &tenant{ID: a.TenantID, Subscription: a.SubscriptionID, Client: a.ClientID, Secret: a.ClientSecret, Principal: a.PrincipalID}
 	l.group = armURL + "/subscriptions/" + a.SubscriptionID + "/resourceGroups/faults"
-	if l.ca, err = os.ReadFile(filepath.Join(dir, "ca.pem")); err != nil {
-		return err
+	if l.ca = l.roots; l.ca == nil {
+		if l.ca, err = os.ReadFile(filepath.Join(dir, "ca.pem")); err != nil {
+			return err
+		}
 	}
 	for _, n := range l.nodes {
 		n.trust(l.ca)

@@ -60,9 +60,28 @@ func (n *node) start(flags ...string) error {
 		return err
 	}
 	if err := n.p.waitFor("lanyard is up", startLimit); err != nil {
-		return fmt.Errorf("server %s: %w: %s", n.name, err, n.p.out)
+		return fmt.Errorf("server %s: %w: %s", n.name, err, n.hangs())
 	}
 	return nil
+}
+
+// hangs is where a server that is not up hangs, or what it said when it has ended.
+func (n *node) hangs() string {
+	if n.p.ended() {
+		return n.p.out.String()
+	}
+	n.p.signal(syscall.SIGQUIT)
+	n.p.wait(5 * time.Second)
+	_, stack, _ := strings.Cut(n.p.out.String(), "\ngoroutine 1 ")
+	stack, _, _ = strings.Cut(stack, "\n\n")
+	var calls []string
+	for line := range strings.Lines(stack) {
+		if call, ours := strings.CutPrefix(line, "github.com/lanyard-io/lanyard/"); ours {
+			call, _, _ = strings.Cut(call, "({")
+			calls = append(calls, strings.TrimSpace(call))
+		}
+	}
+	return "it hangs in " + strings.Join(calls, " < ")
 }
 
 // stop ends the server as an init system does.

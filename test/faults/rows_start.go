@@ -150,7 +150,7 @@ func (n *node) judgeWords() error {
 	said := n.p.out.String()
 	switch {
 	case !n.p.ended():
-		return fmt.Errorf("neither up nor ended after %s: %.300q", startLimit, lastLine(said))
+		return fmt.Errorf("neither up nor ended after %s: %.900q", startLimit, n.hangs())
 	case stackTrace(said):
 		return fmt.Errorf("it ended with a stack trace: %.300q", lastLine(said))
 	case !strings.Contains(said, "error: "):
