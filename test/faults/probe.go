@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -159,9 +161,22 @@ func (l *lab) surfaces() []*probe {
 func (l *lab) writers() []*probe {
 	var all []*probe
 	for _, n := range l.nodes {
-		all = append(all, l.surface(n, "write", l.setSecret("probe-"+n.name, value("probe-"+n.name, 0))))
+		all = append(all, l.writer(n))
 	}
 	return all
+}
+
+// writer sets one of many names: writes of one name would get into each other's way.
+func (l *lab) writer(n *node) *probe {
+	var count atomic.Int64
+	return &probe{name: "write " + n.name, ask: func(ctx context.Context) error {
+		i := int(count.Add(1))
+		name := fmt.Sprintf("probe-%s-%d", n.name, i%100)
+		if a := l.setSecret(name, value(name, i)).send(ctx, n.http); !a.ok() {
+			return errors.New(a.String())
+		}
+		return nil
+	}}
 }
 
 // readers get a secret on each server.

@@ -54,13 +54,13 @@ func memberDown(b breakage) func(context.Context, *suite, *report) error {
 		rawRead, rawWrite := l.etcd.rawProbes()
 		readers, writers := l.readers(), l.writers()
 		p := startProbes(ctx, slices.Concat(readers, writers, []*probe{rawRead, rawWrite})...)
-		time.Sleep(2 * time.Second)
+		time.Sleep(s.limit(time.Second, 2*time.Second))
 		from := time.Now()
 		b.do(l.etcd, m)
-		time.Sleep(s.limit(6*time.Second, 20*time.Second))
+		time.Sleep(s.limit(5*time.Second, 20*time.Second))
 		to := time.Now()
 		b.mend(l.etcd, m)
-		time.Sleep(2 * time.Second)
+		time.Sleep(s.limit(time.Second, 2*time.Second))
 		p.stop()
 
 		reads, writes := share(from, to, readers...), share(from, to, writers...)
@@ -108,7 +108,7 @@ func leaderKilled(ctx context.Context, s *suite, r *report) error {
 		return err
 	}
 	var ours, raw time.Duration
-	for i := range s.rounds(2, 10) {
+	for i := range s.rounds(1, 10) {
 		m, err := l.etcd.leader(ctx)
 		if err != nil {
 			return err
@@ -141,7 +141,7 @@ func leaderKilled(ctx context.Context, s *suite, r *report) error {
 		}
 		time.Sleep(2 * time.Second) // the member catches up
 	}
-	n := time.Duration(s.rounds(2, 10))
+	n := time.Duration(s.rounds(1, 10))
 	ours, raw = ours/n, raw/n
 	// A probe sees 50 ms steps and waits up to 1 s: a longer one is left to its factor.
 	limit := raw*3/2 + 200*time.Millisecond
@@ -180,7 +180,7 @@ func quorumLost(ctx context.Context, s *suite, r *report) error {
 		if err != nil {
 			return err
 		}
-		time.Sleep(6 * time.Second)
+		time.Sleep(s.limit(5*time.Second, 6*time.Second))
 		p.stop()
 		l.recovered(r, back, p.all, s.limit(5*time.Second, 2*time.Second))
 	}

@@ -78,7 +78,7 @@ func terminated(http2 bool) func(context.Context, *suite, *report) error {
 		w := &load{lab: l, ledger: newLedger(), cancel: func() {}}
 		for _, drain := range []string{"0s", "1s"} {
 			c := caller{load: w}
-			for i := range s.rounds(3, 25) {
+			for i := range s.rounds(2, 25) {
 				if err := c.terminate(ctx, l.nodes[i%2], drain, http2); err != nil {
 					return err
 				}
@@ -189,7 +189,7 @@ func outage(long time.Duration) func(context.Context, *suite, *report) error {
 		if err != nil {
 			return err
 		}
-		time.Sleep(s.limit(6*time.Second, 8*time.Second))
+		time.Sleep(s.limit(5*time.Second, 8*time.Second))
 		p.stop()
 		l.recovered(r, back, p.all, s.limit(4*time.Second, 2*time.Second))
 		return w.judge(ctx, r)

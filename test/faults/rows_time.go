@@ -208,8 +208,9 @@ func (l *lab) connectAnew(ctx context.Context, r *report) (stop func()) {
 				mu.Lock()
 				asked++
 				if !a.ok() {
-					broken++
-					r.example("a new connection: %s", a)
+					if broken++; broken <= 3 {
+						r.example("a new connection: %s", a)
+					}
 				}
 				mu.Unlock()
 				time.Sleep(4 * pause)
