@@ -24,7 +24,7 @@ func main() {
 	flag.StringVar(&s.lanyard, "lanyard", "bin/lanyard", "the built program")
 	flag.StringVar(&s.etcd, "etcd", "etcd", "etcd's program")
 	flag.BoolVar(&s.short, "short", false, "the short form")
-	flag.BoolVar(&s.verbose, "v", false, "say what is being done")
+	flag.BoolVar(&s.verbose, "v", false, "say how long each row took")
 	flag.BoolVar(&s.mounts, "mounts", false, "mount small disks: this is a mount namespace of its own")
 	only := flag.String("only", "", "run the rows whose name fits this regular expression")
 	list := flag.Bool("list", false, "list the rows and end")
@@ -52,6 +52,7 @@ func (s *suite) main(ctx context.Context, only *regexp.Regexp) (code int, err er
 	defer os.RemoveAll(s.dir)
 	began := time.Now()
 	var reports []*report
+	printHead(os.Stdout)
 	for _, r := range rows() {
 		if s.short && !r.short || !only.MatchString(r.name) {
 			continue
@@ -60,12 +61,12 @@ func (s *suite) main(ctx context.Context, only *regexp.Regexp) (code int, err er
 			return 1, ctx.Err()
 		}
 		one := s.one(ctx, r)
+		one.print(os.Stdout)
 		reports = append(reports, one)
 		if !one.ok() || one.skipped != "" && os.Getenv("CI") != "" {
 			code = 1
 		}
 	}
-	printTable(os.Stdout, reports)
 	printFaults(os.Stdout, reports)
 	fmt.Printf("\n%d rows in %s\n", len(reports), time.Since(began).Round(time.Second))
 	return code, nil
@@ -87,23 +88,19 @@ func dataRoot() string {
 const rowLimit = 15 * time.Minute
 
 func (s *suite) one(ctx context.Context, r row) *report {
-	one := &report{suite: s, name: r.name, began: time.Now(), counts: map[string]int{}}
+	one := &report{name: r.name, began: time.Now(), counts: map[string]int{}}
 	if r.needs == "mounts" && !s.mounts {
 		one.skipped = "it needs root, and test/faults/run, to mount a small disk"
 		return one
 	}
 	ctx, cancel := context.WithTimeout(ctx, rowLimit)
 	defer cancel()
-	fmt.Fprintf(os.Stderr, "%-34s ", r.name)
 	if err := r.run(ctx, s, one); err != nil {
 		one.bad = append(one.bad, err.Error())
 	}
-	one.took = time.Since(one.began)
-	verdict := "ok"
-	if !one.ok() {
-		verdict = "RED"
+	if s.verbose {
+		one.figure("took %s", time.Since(one.began).Round(time.Second))
 	}
-	fmt.Fprintf(os.Stderr, "%-4s %s\n", verdict, one.took.Round(100*time.Millisecond))
 	return one
 }
 

@@ -9,10 +9,8 @@ import (
 
 // report is what one row found.
 type report struct {
-	suite      *suite
 	name       string
 	began      time.Time
-	took       time.Duration
 	writes     int
 	counts     map[string]int // faults, by kind
 	histories  int            // checked
@@ -64,32 +62,35 @@ func (r *report) example(format string, args ...any) {
 
 func (r *report) ok() bool { return len(r.bad) == 0 }
 
-// print writes the table.
-func printTable(w io.Writer, reports []*report) {
-	const line = "%-34s %8s %5s %5s %7s %5s %6s %6s %7s  %-6s %s\n"
-	fmt.Fprintf(w, "\n"+line, "fault", "writes", "lost", "risen", "foreign", "wrong", "unlin.", "unrec.", "refused", "", "figures")
-	for _, r := range reports {
-		verdict := "ok"
-		switch {
-		case r.skipped != "":
-			verdict = "NOT RUN"
-		case !r.ok():
-			verdict = "RED"
-		}
-		cells := []any{r.name, "-"}
-		if r.judgedLoad {
-			cells[1] = fmt.Sprint(r.writes)
-		}
-		for _, k := range kinds {
-			cell := "-"
-			if r.judgedLoad {
-				cell = fmt.Sprint(r.counts[k])
-			}
-			cells = append(cells, cell)
-		}
-		notes := strings.Join(append(r.figures, r.skipped), "; ")
-		fmt.Fprintf(w, line, append(cells, verdict, strings.Trim(notes, "; "))...)
+// line is a row of the table: a name, seven counts and a count of writes, a verdict, words.
+const line = "%-34s %8s %5s %5s %7s %5s %6s %6s %7s  %-7s %s\n"
+
+func printHead(w io.Writer) {
+	fmt.Fprintf(w, line, "fault", "writes", "lost", "risen", "foreign", "wrong", "unlin.", "unrec.", "refused", "", "figures")
+}
+
+// print writes the report's row of the table.
+func (r *report) print(w io.Writer) {
+	verdict := "ok"
+	switch {
+	case r.skipped != "":
+		verdict = "NOT RUN"
+	case !r.ok():
+		verdict = "RED"
 	}
+	cells := []any{r.name, "-"}
+	if r.judgedLoad {
+		cells[1] = fmt.Sprint(r.writes)
+	}
+	for _, k := range kinds {
+		cell := "-"
+		if r.judgedLoad {
+			cell = fmt.Sprint(r.counts[k])
+		}
+		cells = append(cells, cell)
+	}
+	notes := strings.Join(append(r.figures, r.skipped), "; ")
+	fmt.Fprintf(w, line, append(cells, verdict, strings.Trim(notes, "; "))...)
 }
 
 // printFaults says of each red row why, and of all that did not run.

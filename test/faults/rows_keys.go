@@ -109,7 +109,7 @@ func sealCutExternal(ctx context.Context, s *suite, r *report) error {
 		return fmt.Errorf("seal rotate: %w: %s", err, out)
 	}
 	takes := time.Since(began)
-	points := s.rounds(5, 60)
+	points := s.rounds(5, 20)
 	for range points {
 		cmd := exec.Command(n.program, append(args, "--data-dir", n.dir)...)
 		cmd.Env = n.command().Env
