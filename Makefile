@@ -34,6 +34,7 @@ test: build ## Run every test, real clients included; installs what they need
 	@LANYARD_CACHE='$(CACHE)' test/cluster/run
 	@LANYARD_CACHE='$(CACHE)' test/chart/run
 	@LANYARD_CACHE='$(CACHE)' test/s3/run
+	@test/faults/run -short
 
 terraform: build ## Run Terraform's azurerm provider against the built program; waits some minutes
 	@LANYARD_CACHE='$(CACHE)' test/clients/terraform/run -v
