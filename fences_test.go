@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"internal/seal":            std,
 	"internal/jsonnames":       std,
 	"internal/egress":          std,
+	"internal/textfile":        std,
 	"internal/outfile":         std,
 	"internal/store":           {"internal/model", "internal/apierr", "internal/outfile"},
 	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},

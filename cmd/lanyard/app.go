@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // application is an application as the directory shows it.
@@ -161,7 +161,7 @@ func addSecret(ctx context.Context, c *client.Client, objectID string, years int
 
 // readCertificate makes a key credential of the first certificate in a PEM file.
 func readCertificate(path string) (map[string]string, error) {
-	rest, err := os.ReadFile(path)
+	rest, err := textfile.Read(path)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // azureFlags choose Azure itself in place of a Lanyard server.
@@ -65,7 +66,7 @@ func (a *app) cloud(name string) (client.Cloud, error) {
 	if path == "" {
 		return client.Cloud{}, errors.New("AzureStackCloud: AZURE_ENVIRONMENT_FILEPATH names no file")
 	}
-	b, err := os.ReadFile(path)
+	b, err := textfile.Read(path)
 	if err != nil {
 		return client.Cloud{}, err
 	}

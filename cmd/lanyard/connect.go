@@ -10,11 +10,11 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // connect signs in: to the data directory's server, or to --server.
@@ -63,7 +63,7 @@ func (a *app) credentialsPath() string {
 }
 
 func readRoots(path string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(path)
+	pem, err := textfile.Read(path)
 	if err != nil {
 		return nil, err
 	}

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // issuer is how to trust a foreign issuer, as the management API shows it.
@@ -63,7 +63,7 @@ federated credential must name the issuer.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := issuerProperties{URL: args[0]}
 			if keysFile != "" {
-				b, err := os.ReadFile(keysFile)
+				b, err := textfile.Read(keysFile)
 				if err != nil {
 					return err
 				}
@@ -73,7 +73,7 @@ federated credential must name the issuer.`,
 				p.Keys = b
 			}
 			if rootsFile != "" {
-				b, err := os.ReadFile(rootsFile)
+				b, err := textfile.Read(rootsFile)
 				if err != nil {
 					return err
 				}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/outfile"
 	"github.com/lanyard-io/lanyard/internal/publish"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 func newJWKSCmd(a *app) *cobra.Command {
@@ -50,7 +51,7 @@ Kubernetes writes into the tokens that it signs.`,
 func readPublicKeys(files []string) (publish.Set, error) {
 	var set publish.Set
 	for _, path := range files {
-		text, err := os.ReadFile(path)
+		text, err := textfile.Read(path)
 		if err != nil {
 			return set, err
 		}

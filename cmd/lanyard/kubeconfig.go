@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // kubePart is a named cluster, user or context of a kubeconfig; what it holds is
@@ -41,7 +43,7 @@ func (a *app) kubeconfigPath() string {
 // readKubeconfig makes JSON of one context with all that it needs; the files that
 // it refers to are read here, because the server cannot.
 func readKubeconfig(path, context string) ([]byte, error) {
-	b, err := os.ReadFile(path)
+	b, err := textfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, withHint(fmt.Errorf("no kubeconfig at %s", path), "name one: --kubeconfig FILE, or KUBECONFIG in the environment")
 	}
@@ -119,7 +121,7 @@ func inline(part map[string]any, field, dir string) error {
 	if name == "" || part[field+"-data"] != nil {
 		return nil
 	}
-	b, err := os.ReadFile(beside(dir, name))
+	b, err := textfile.Read(beside(dir, name))
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig's %s: %w", field, err)
 	}
@@ -133,7 +135,7 @@ func inlineToken(user map[string]any, dir string) error {
 	if name == "" {
 		return nil
 	}
-	b, err := os.ReadFile(beside(dir, name))
+	b, err := textfile.Read(beside(dir, name))
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig's tokenFile: %w", err)
 	}

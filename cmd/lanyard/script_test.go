@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -36,7 +38,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "load": load, "jsonget": jsonGet, "match": match, "filesize": fileSize,
 			"issuer": startIssuer, "satoken": serviceAccountToken, "mode": mode, "oneline": oneLine, "arm": callARM,
-			"etcd": startEtcd,
+			"etcd": startEtcd, "utf16": toUTF16,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
@@ -204,6 +206,17 @@ func serviceAccountToken(ts *testscript.TestScript, _ bool, args []string) {
 	token, err := ts.Value(worldKey{}).(*world).issuer.Token(args[0], args[1], "api://AzureADTokenExchange", time.Now())
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(token), 0o600))
+}
+
+// utf16 FILE...: write files anew as Windows PowerShell writes what is redirected.
+func toUTF16(ts *testscript.TestScript, _ bool, args []string) {
+	for _, file := range args {
+		b := []byte{0xff, 0xfe}
+		for _, unit := range utf16.Encode([]rune(ts.ReadFile(file))) {
+			b = binary.LittleEndian.AppendUint16(b, unit)
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(file), b, 0o600))
+	}
 }
 
 // mode FILE OCTAL: check a file's permissions.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // setting is a flag that the environment and the configuration file may set too.
@@ -232,7 +233,7 @@ func nearest(name string, known []string) string {
 // readConfig reads a YAML mapping of flag names to values. A key that no
 // command knows is an error: a misspelt limit must not be silently absent.
 func readConfig(path string, known []string) (map[string]string, error) {
-	b, err := os.ReadFile(path)
+	b, err := textfile.Read(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}

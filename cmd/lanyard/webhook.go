@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/admission"
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 	"github.com/lanyard-io/lanyard/internal/webhook"
 )
 
@@ -209,7 +209,7 @@ func (a *app) cloudAuthority() (string, error) {
 	var stack []byte
 	if path := a.Getenv("AZURE_ENVIRONMENT_FILEPATH"); path != "" {
 		var err error
-		if stack, err = os.ReadFile(path); err != nil {
+		if stack, err = textfile.Read(path); err != nil {
 			return "", fmt.Errorf("reading AZURE_ENVIRONMENT_FILEPATH: %w", err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // writeFile replaces a file whole: readers see the old one or the new one.
@@ -69,7 +71,7 @@ func ReadAdmin(path string) (*Admin, error) {
 }
 
 func readJSON(path string, dst any) error {
-	b, err := os.ReadFile(path)
+	b, err := textfile.Read(path)
 	if err != nil {
 		return err
 	}

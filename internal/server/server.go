@@ -31,6 +31,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/signing"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/sts"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 	"github.com/lanyard-io/lanyard/internal/trust"
 	"github.com/lanyard-io/lanyard/internal/vault"
 )
@@ -209,7 +210,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 func (c Config) trust() (*trust.Verifier, error) {
 	tc := trust.Config{Log: c.Log, Now: c.Now, MaxAge: c.IssuerMaxAge, MinRefetch: c.IssuerMinRefetch}
 	if c.IssuerRoots != "" {
-		pem, err := os.ReadFile(c.IssuerRoots)
+		pem, err := textfile.Read(c.IssuerRoots)
 		if err != nil {
 			return nil, fmt.Errorf("reading the issuers' CAs: %w", err)
 		}
