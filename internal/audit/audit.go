@@ -137,6 +137,9 @@ func (l *Log) Append(ctx context.Context, r *Record) error {
 	return nil
 }
 
+// Unrecorded is how many refusals were counted only.
+func (l *Log) Unrecorded() uint64 { return l.sample.total.Load() }
+
 // tendEvery is how often counts are written and old files looked for.
 const tendEvery = time.Minute
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/limit"
@@ -28,6 +29,8 @@ type sample struct {
 	strangers *limit.Table // by address
 	everybody *limit.Table // one bucket
 	callers   *limit.Table // by object id
+
+	total atomic.Uint64 // that were counted only
 
 	mu      sync.Mutex
 	counted map[limit.Source]*Record // guarded by mu
@@ -65,6 +68,7 @@ func (s *sample) keep(r *Record, at time.Time) bool {
 }
 
 func (s *sample) count(from limit.Source, r *Record, at time.Time) {
+	s.total.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.counted[from]

@@ -40,6 +40,15 @@ func SourceOf(remote string) Source {
 	return Source{near: key{prefix: near}, wide: key{prefix: wide}}
 }
 
+// SameSite says whether both are of one sender as far as an address tells: the
+// same IPv4 address, or the same /48.
+func (s Source) SameSite(o Source) bool {
+	if s.wide != (key{}) {
+		return s.wide == o.wide
+	}
+	return s == o
+}
+
 // String is how records name the source: an IPv4 address or a prefix.
 func (s Source) String() string {
 	switch p := s.near.prefix; {

@@ -45,6 +45,20 @@ func TestSources(t *testing.T) {
 	}
 }
 
+func TestSameSite(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"192.0.2.1", "192.0.2.1", true}, {"192.0.2.1", "192.0.2.2", false}, {"192.0.2.1", "2001:db8::1", false},
+		{"2001:db8:1:2::1", "2001:db8:1:3::1", true}, {"2001:db8:1::1", "2001:db8:2::1", false},
+	} {
+		if got := SourceOf(tt.a).SameSite(SourceOf(tt.b)); got != tt.want {
+			t.Errorf("%s and %s: %v, want %v", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
 func TestBucketsBySource(t *testing.T) {
 	l, at := table(Config{PerMinute: 60, Burst: 5})
 	if got := taken(l, "192.0.2.1", 9); got != 5 {

@@ -36,7 +36,7 @@ const (
 // Limits of a Hasher: its memory is slots times what one hash costs.
 const (
 	slots   = 2
-	waiting = 64 // more are turned away at once
+	waiting = 256 // more are turned away at once
 )
 
 // Hasher computes and checks hashes, a few at a time.

@@ -119,6 +119,10 @@ type Config struct {
 	// for their age.
 	AuditDays int
 
+	// Limits of what one address may have that nobody has authenticated, each
+	// minute; a negative one is none. Defaults 600, 120 and 60.
+	LimitRefusals, LimitDeviceCodes, LimitSignIns int
+
 	// NewAdmin makes a new secret for the admin at start, and writes its file again.
 	NewAdmin bool
 

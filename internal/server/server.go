@@ -157,7 +157,8 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	tokens, err := sts.New(sts.Config{
 		Store: st, Keys: s.keys, Trust: s.trust, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID,
 		Sealer: s.backend.Sealer, NoPasswordGrant: c.NoPasswordGrant, Clusters: newClusters(s.backend.Sealer, c.Log),
-		RS256: c.RS256, AppLifetime: c.AppLifetime, IdentityLifetime: c.IdentityLifetime, Audiences: c.Audiences,
+		Limits: sts.Limits{Refusals: c.LimitRefusals, DeviceCodes: c.LimitDeviceCodes, SignIns: c.LimitSignIns},
+		RS256:  c.RS256, AppLifetime: c.AppLifetime, IdentityLifetime: c.IdentityLifetime, Audiences: c.Audiences,
 		Now: c.Now, Log: c.Log,
 	})
 	if err != nil {
@@ -204,6 +205,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 		return err
 	}
 	s.metrics.MustRegister(s.trust.Collectors()...)
+	s.registerLimits(tokens.Limited())
 	return nil
 }
 

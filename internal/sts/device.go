@@ -11,6 +11,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/limit"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -22,6 +23,7 @@ const (
 	deviceInterval = 5 * time.Second
 	deviceSlack    = time.Second // by which a poll may come early
 	maxDevices     = 2000        // that wait at one time
+	maxOwnDevices  = 400         // of them, that one site asked for
 	userCodeLength = 9
 	// userCodeLetters make no words, and are not taken for each other.
 	userCodeLetters = "BCDFGHJKLMNPQRSTVWXZ"
@@ -64,6 +66,9 @@ type deviceBody struct {
 // deviceCode begins a sign-in on another device.
 func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
+	if wait := s.limits.deviceCodes.Take(source(ctx)); wait > 0 {
+		return tooMany("requests for device codes", wait)
+	}
 	if _, err := s.tenant(r.PathValue("tenant")); err != nil {
 		return err
 	}
@@ -72,16 +77,12 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readDevice(r, a); err != nil {
 		return err
 	}
-	remote := obs.RequestFrom(ctx).Remote
-	if !s.askers.allow(remote, s.now()) {
-		return apierr.New(apierr.Throttled, "Too many device codes were asked for from this address. Try again later.")
-	}
 	device := rand.Text() + rand.Text()
 	d := &model.DeviceCode{
 		ID: model.TokenID(device), UserCode: newUserCode(), ClientID: strings.ToLower(a.clientID),
-		Scope: a.form.Get("scope"), Remote: remote, Expires: s.now().UTC().Add(deviceLife),
+		Scope: a.form.Get("scope"), Remote: obs.RequestFrom(ctx).Remote, Expires: s.now().UTC().Add(deviceLife),
 	}
-	ops, err := s.roomForDevice(a.view)
+	ops, err := s.roomForDevice(a.view, source(ctx))
 	if err != nil {
 		return err
 	}
@@ -122,17 +123,23 @@ func (s *Server) readDevice(r *http.Request, a *attempt) (err error) {
 
 // roomForDevice deletes codes that nobody will ask for any more. Expired ones
 // stay for a while, so that their device is told so.
-func (s *Server) roomForDevice(view *store.View) (ops []store.Op, err error) {
-	waiting, now := 0, s.now()
+func (s *Server) roomForDevice(view *store.View, from limit.Source) (ops []store.Op, err error) {
+	waiting, own, now := 0, 0, s.now()
 	for e := range view.Prefix(model.DeviceCodesKey, "") {
 		d, ok := e.Value.(*model.DeviceCode)
 		switch {
 		case !ok:
 		case now.Before(d.Expires):
 			waiting++
+			if from.SameSite(limit.SourceOf(d.Remote)) {
+				own++
+			}
 		case now.After(d.Expires.Add(deviceLife)) && len(ops) < store.MaxOps/2:
 			ops = append(ops, store.Op{Key: e.Key, Rev: store.Any})
 		}
+	}
+	if own >= maxOwnDevices {
+		return nil, apierr.New(apierr.Throttled, "Too many devices wait for a sign-in that was asked for from this address. Try again later.")
 	}
 	if waiting >= maxDevices {
 		return nil, apierr.New(apierr.Throttled, "Too many devices wait for a sign-in. Try again later.")
@@ -205,30 +212,4 @@ func (p *polls) early(id string, now time.Time) bool {
 	}
 	p.last[id] = now
 	return seen && now.Sub(last) < deviceInterval-deviceSlack
-}
-
-// askers limits what one address may ask for without signing in. The zero value is ready.
-type askers struct {
-	mu sync.Mutex
-	by map[string]*limiter // guarded by mu
-}
-
-const (
-	asksPerSecond = 2
-	asksAtOnce    = 30
-	maxAskers     = 10_000
-)
-
-func (k *askers) allow(remote string, now time.Time) bool {
-	k.mu.Lock()
-	l := k.by[remote]
-	if l == nil {
-		if k.by == nil || len(k.by) >= maxAskers {
-			k.by = map[string]*limiter{}
-		}
-		l = &limiter{rate: asksPerSecond, most: asksAtOnce, tokens: asksAtOnce, last: now}
-		k.by[remote] = l
-	}
-	k.mu.Unlock()
-	return l.allow(now)
 }

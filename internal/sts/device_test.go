@@ -2,11 +2,14 @@ package sts_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lanyard-io/lanyard/internal/model"
 )
 
 func (w *world) device(pairs ...string) (code, userCode string) {
@@ -93,16 +96,51 @@ func TestDeviceCode(t *testing.T) {
 // One address cannot fill the store with codes that nobody uses.
 func TestDeviceCodesAreLimited(t *testing.T) {
 	w := newWorld(t, nil)
-	last := 0
-	for range 40 {
-		last = w.post(codeURL, "client_id="+azCLI+"&scope=openid").status
-	}
-	if last != http.StatusTooManyRequests {
-		t.Errorf("the 40th request at once gets %d, want 429", last)
-	}
 	for _, bad := range []string{"scope=openid", "client_id=" + azCLI, "client_id=x&scope=openid", "client_id=" + azCLI + "&scope=https%3A%2F%2Felse%2F.default"} {
 		if p := w.post(codeURL, bad); p.status != 400 {
 			t.Errorf("%s: %d %s", bad, p.status, p.raw)
 		}
+	}
+	var last *reply
+	for range 40 {
+		last = w.post(codeURL, "client_id="+azCLI+"&scope=openid")
+	}
+	throttled(t, last)
+}
+
+// Nor can one with many addresses.
+func TestWaitingDevicesOfOneSiteAreLimited(t *testing.T) {
+	w := newWorld(t, nil)
+	for i := range 400 {
+		w.put(&model.DeviceCode{
+			ID: model.TokenID(fmt.Sprint(i)), UserCode: fmt.Sprint("CODE", i), ClientID: azCLI, Remote: fmt.Sprintf("2001:db8:1:%x::1", i), Expires: w.now().Add(time.Minute),
+		})
+	}
+	if status := w.from("2001:db8:1:ffff::1", codeURL, "client_id="+azCLI+"&scope=openid").StatusCode; status != http.StatusTooManyRequests {
+		t.Errorf("one more of the site gets %d, want 429", status)
+	}
+	if status := w.from("2001:db8:2::1", codeURL, "client_id="+azCLI+"&scope=openid").StatusCode; status != http.StatusOK {
+		t.Errorf("one of another site gets %d, want 200", status)
+	}
+}
+
+// A code that is guessed beyond the limit is not found, though it is right.
+func TestGuessesAtDeviceCodesAreLimited(t *testing.T) {
+	w := newWorld(t, nil)
+	_, userCode := w.device()
+	b := w.browser()
+	page := b.open(pageURL)
+	for range 40 {
+		page = b.submit(b.open(pageURL), "user_code", "BBBBBBBBB")
+	}
+	if page.status != http.StatusTooManyRequests || !strings.Contains(page.body, "Too many device codes") {
+		t.Errorf("the 40th guess gets %d\n%s", page.status, page.body)
+	}
+	if page = b.submit(b.open(pageURL), "user_code", userCode); page.status != http.StatusTooManyRequests {
+		t.Errorf("a right one gets %d\n%s", page.status, page.body)
+	}
+	w.ahead.Add(int64(time.Minute))
+	if page = b.submit(b.open(pageURL), "user_code", userCode); page.status != http.StatusOK {
+		t.Errorf("a minute later it gets %d\n%s", page.status, page.body)
 	}
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -34,9 +33,6 @@ func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if d == nil {
-		if !s.askers.allow(obs.RequestFrom(r.Context()).Remote, s.now()) {
-			return v.show(codePage("There were too many codes from your address. Wait a minute."))
-		}
 		return v.show(codePage("No device waits with this code. It may have expired, or been used: look at the device again."))
 	}
 	view, err := s.store.View()
@@ -74,8 +70,13 @@ func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request) error {
 	return v.settle(&next, rev, "You have signed in to "+client.name+" on your device. You may close this page.")
 }
 
-// device finds the device whose code the form has, if it still waits.
+// device finds the device whose code the form has, if it still waits. Attempts are
+// counted before: a right guess beyond the limit is none.
 func (v *visit) device() (*model.DeviceCode, int64, error) {
+	from := source(v.r.Context())
+	if wait := v.s.limits.deviceCodes.Take(from); wait > 0 {
+		return nil, 0, tooMany("device codes", wait)
+	}
 	view, err := v.s.store.Fresh(v.r.Context())
 	if err != nil {
 		return nil, 0, err
@@ -88,6 +89,7 @@ func (v *visit) device() (*model.DeviceCode, int64, error) {
 	if !ok || d.Declined || d.UserID != "" || !v.s.now().Before(d.Expires) {
 		return nil, 0, nil
 	}
+	v.s.limits.deviceCodes.Give(from)
 	return d, e.Rev, nil
 }
 

@@ -190,15 +190,15 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	c, m := wireError(err)
 	h := w.Header()
 	setNoStore(h)
+	if after := retryAfter(err, m.status); after > 0 {
+		h.Set("Retry-After", strconv.Itoa(after))
+	}
 	if isPage(r) {
 		s.writeErrorPage(w, r, c, m, err)
 		return
 	}
 	if m.status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
 		h.Set("WWW-Authenticate", `Basic realm="`+s.tenantID+`"`)
-	}
-	if after := retryAfter(err, m.status); after > 0 {
-		h.Set("Retry-After", strconv.Itoa(after))
 	}
 	httpx.SetCode(r, c.String())
 

@@ -49,6 +49,11 @@ func (s *Server) checkPassword(ctx context.Context, name, secret string) (*perso
 	if len(secret) > password.MaxBytes || len(name) > maxName {
 		return wrong("The name or the password is longer than any.")
 	}
+	// Before the count and the queue of hashes, so that one stranger fills neither.
+	from := source(ctx)
+	if wait := s.limits.signIns.Take(from); wait > 0 {
+		return p, tooMany("sign-ins", wait)
+	}
 	name = s.fullName(name)
 	view, err := s.store.Fresh(ctx)
 	if err != nil {
@@ -80,6 +85,7 @@ func (s *Server) checkPassword(ctx context.Context, name, secret string) (*perso
 	case !ok:
 		return wrong("The password is wrong.")
 	}
+	s.limits.signIns.Give(from)
 	if err := s.store.Delete(ctx, model.SignInsKey(owner), store.Any); err != nil {
 		return p, err
 	}

@@ -36,6 +36,9 @@ type Config struct {
 	// then sign in on our page only.
 	NoPasswordGrant bool
 
+	// Limits of what one address may have that nobody has authenticated.
+	Limits Limits
+
 	// RS256 signs every token with RSA, as Entra does. By default tokens for our
 	// own surfaces, which alone verify them, are ES256.
 	RS256 bool
@@ -73,7 +76,7 @@ type Server struct {
 	noPasswordGrant  bool
 	counting         chan struct{} // a slot: who is in it counts a sign-in
 	polls            polls
-	askers           askers
+	limits           limits
 	pages            *pages
 	documents        sync.Map // documentKey → []byte; one for each name family and tenant form
 }
@@ -115,6 +118,7 @@ func New(c Config) (*Server, error) {
 		rs256:    c.RS256, appLifetime: c.AppLifetime, identityLifetime: c.IdentityLifetime,
 		audiences: map[string]bool{}, now: c.Now, log: c.Log,
 		checks:   &checks{fresh: c.Store.Fresh},
+		limits:   newLimits(c.Limits, c.Now),
 		clusters: c.Clusters,
 		sealer:   c.Sealer, passwords: password.NewHasher(), counting: make(chan struct{}, 1), noPasswordGrant: c.NoPasswordGrant, pages: newPages(),
 	}

@@ -79,7 +79,7 @@ func (s *Server) conclude(w http.ResponseWriter, r *http.Request, a *attempt, er
 		return recordErr
 	}
 	if err != nil {
-		return err
+		return s.countRefusal(r.Context(), err)
 	}
 
 	token, err := s.sign(&claims)
