@@ -95,13 +95,21 @@ func (g *Gate) Allowed(v *store.View, c model.Caller, action, scope string) bool
 }
 
 // conclude records a decision, then answers it. Without a record there is no
-// answer, whatever was decided.
+// answer, whatever was decided. A write is recorded before it is begun, and again
+// when it has ended: see Finish.
 func (g *Gate) conclude(ctx context.Context, c *model.Caller, action, scope, resource string, d decision) error {
 	r := &audit.Record{
 		Action: action, Resource: resource, Granted: d.granted, Reason: d.reason, Code: d.code, Caller: c,
 	}
+	write := d.granted && writes(action)
+	if write {
+		r.Outcome = &audit.Outcome{Code: audit.Pending}
+	}
 	if err := g.Exchange(ctx, r); err != nil {
 		return err
+	}
+	if write {
+		begin(obs.RequestFrom(ctx), r)
 	}
 	if d.granted {
 		return nil

@@ -1,13 +1,17 @@
 package access
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/obs"
 )
 
 // Claims is the payload of an access token, in the shape of Entra's v1.0
@@ -75,6 +79,8 @@ type Authenticator struct {
 	Names    *names.Names
 	TenantID string
 	Now      func() time.Time
+	// Gate records tokens that were not accepted; nil: nobody does.
+	Gate *Gate
 
 	parsed parsed
 }
@@ -84,8 +90,57 @@ const tokenSkew = time.Minute
 
 // Authenticate finds who calls a surface: it checks the bearer token's
 // signature, issuer, times and that its audience names the surface. The error
-// is of kind apierr.Unauthenticated with a *TokenError in its chain.
+// is of kind apierr.Unauthenticated with a *TokenError in its chain. A token that
+// was brought and not accepted is recorded.
 func (a *Authenticator) Authenticate(r *http.Request, surface names.Surface) (model.Caller, error) {
+	caller, err := a.authenticate(r, surface)
+	if err == nil {
+		return caller, nil
+	}
+	if a.Gate != nil {
+		if unrecorded := a.Gate.refuseToken(r.Context(), &caller, err); unrecorded != nil {
+			return model.Caller{}, unrecorded
+		}
+	}
+	return model.Caller{}, err
+}
+
+// actionToken is the action of the record of a token that was not accepted.
+const actionToken = "token.use"
+
+// refuseToken records that a token was not accepted. SDKs ask a vault without one
+// first, to be told where to get it: that is no attempt.
+func (g *Gate) refuseToken(ctx context.Context, caller *model.Caller, err error) error {
+	e, ok := errors.AsType[*TokenError](err)
+	if !ok || e.Reason == TokenMissing {
+		return nil
+	}
+	r := &audit.Record{
+		Action: actionToken, Resource: obs.RequestFrom(ctx).Host, Code: "token_" + string(e.Reason),
+		Reason: "The access token was not accepted: " + tokenReasons[e.Reason] + ".",
+	}
+	if e.Presented != "" {
+		r.Reason += " It says " + e.Presented + "."
+	}
+	if caller.ObjectID != "" { // our signature is on it
+		r.Caller = caller
+	}
+	return g.Exchange(ctx, r)
+}
+
+// tokenReasons are the reasons in words.
+var tokenReasons = map[TokenReason]string{
+	TokenMalformed: "it is no token of this server's",
+	TokenSignature: "no key of this server's signed it",
+	TokenForeign:   "another tenant or server issued it",
+	TokenAudience:  "it is for something else",
+	TokenExpired:   "it has expired",
+	TokenNotYet:    "it is not valid yet",
+}
+
+// authenticate gives the caller with an error too, once the signature is known to
+// be ours.
+func (a *Authenticator) authenticate(r *http.Request, surface names.Surface) (model.Caller, error) {
 	token, ok := bearer(r)
 	if !ok {
 		return model.Caller{}, tokenError(TokenMissing, "", "")
@@ -101,13 +156,10 @@ func (a *Authenticator) Authenticate(r *http.Request, surface names.Surface) (mo
 	if err != nil {
 		return model.Caller{}, tokenError(TokenMalformed, "", "")
 	}
-	if err := a.check(c, surface); err != nil {
-		return model.Caller{}, err
-	}
 	return model.Caller{
 		ObjectID: c.ObjectID, AppID: c.AppID, TenantID: c.TenantID, Issuer: c.Issuer,
 		Type: c.Type, IdentityID: c.IdentityID, Name: c.Name, TokenID: c.TokenID,
-	}, nil
+	}, a.check(c, surface)
 }
 
 func (a *Authenticator) check(c *Claims, surface names.Surface) error {

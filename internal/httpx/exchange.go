@@ -50,6 +50,10 @@ type exchange struct {
 	status   int    // 0: nothing written yet
 	bytes    int64
 	abort    bool // the connection must not be used further
+
+	finished   bool  // Config.Finish was called
+	unfinished error // what it said
+	silent     bool  // it failed, and what the handler writes goes nowhere
 }
 
 type exchangeKey struct{}
@@ -175,7 +179,12 @@ func (x *exchange) fail(r *http.Request) {
 	case kind == apierr.Unsupported:
 		h.Set("Accept-Encoding", "gzip") // https://www.rfc-editor.org/rfc/rfc9110#name-accept-encoding
 	}
+	x.silent = false
 	x.writeError(r)
+	if x.silent { // the record of this very error failed
+		x.silent, x.err = false, x.unfinished
+		x.writeError(r)
+	}
 	if x.status == 0 && !x.abort {
 		x.WriteHeader(http.StatusInternalServerError)
 	}
@@ -212,11 +221,29 @@ func (x *exchange) Header() http.Header {
 	return x.routedHeader
 }
 
+// finish tells how the request ends, once, before the first byte of the answer.
+// False means that the answer must not be sent.
+func (x *exchange) finish(status int) bool {
+	if x.finished || x.request.Act == nil || x.edge.finish == nil {
+		return !x.silent
+	}
+	x.finished = true
+	code := x.code
+	if x.abort {
+		code = "Aborted"
+	}
+	x.unfinished = x.edge.finish(obs.WithRequest(context.Background(), &x.request), status, code)
+	x.silent = x.unfinished != nil
+	return !x.silent
+}
+
 // WriteHeader implements http.ResponseWriter.
 func (x *exchange) WriteHeader(status int) {
 	switch {
 	case x.routing:
 		x.routedStatus = status
+		return
+	case status >= http.StatusOK && !x.finish(status):
 		return
 	case x.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols):
 		x.status = status
@@ -226,7 +253,7 @@ func (x *exchange) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter.
 func (x *exchange) Write(b []byte) (int, error) {
-	if x.routing {
+	if x.routing || !x.finish(http.StatusOK) {
 		return len(b), nil
 	}
 	if x.status == 0 {

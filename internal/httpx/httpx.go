@@ -54,6 +54,9 @@ type Config struct {
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer
 	Now      func() time.Time
+	// Finish, if set, is told how each request ends before its answer begins. When
+	// it fails, its error is the answer.
+	Finish func(ctx context.Context, status int, code string) error
 	// MaxInFlight over all routes; default 4,096.
 	MaxInFlight int
 }
@@ -70,6 +73,7 @@ type Edge struct {
 	log         *slog.Logger
 	now         func() time.Time
 	metrics     *metrics
+	finish      func(ctx context.Context, status int, code string) error
 	maxInFlight int64
 	inFlight    atomic.Int64
 	nowhere     *surface // answers hosts that are not ours
@@ -94,7 +98,7 @@ func New(c Config) (*Edge, error) {
 		return nil, errors.New("edge: Names, Log and Now must be set")
 	}
 	e := &Edge{
-		names: c.Names, log: c.Log, now: c.Now, maxInFlight: int64(c.MaxInFlight),
+		names: c.Names, log: c.Log, now: c.Now, finish: c.Finish, maxInFlight: int64(c.MaxInFlight),
 		nowhere: newNowhere(c.Names), surfaces: map[names.Surface]*surface{},
 	}
 	if e.maxInFlight <= 0 {
@@ -184,8 +188,17 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = x.attach(r)
 
 	x.run(r, busy)
+	if x.err == nil && x.status == 0 { // net/http is to answer for a handler that wrote nothing
+		x.finish(http.StatusOK)
+	}
+	if x.unfinished != nil {
+		x.err = x.unfinished
+	}
 	if x.err != nil {
 		x.fail(r)
+	}
+	if x.abort {
+		x.finish(x.status)
 	}
 	e.observe(x, r)
 	if x.abort {

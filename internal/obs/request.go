@@ -9,6 +9,7 @@ type Request struct {
 	Correlation string // the client's client-request-id if it sent a sound one, else ID
 	Remote      string // the peer's address, without port
 	Host        string // the Host header as routed, lower case
+	Act         any    // what the gate has let it begin; the gate's own
 }
 
 type requestKey struct{}

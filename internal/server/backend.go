@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -45,7 +46,7 @@ func OpenBackend(ctx context.Context, c Config) (_ *Backend, err error) {
 	}
 	b.Store, err = store.Open(ctx, store.Config{
 		Client: b.client, Prefix: c.Prefix, Log: c.Log, Now: c.Now, Compact: b.etcd != nil, Sole: b.etcd != nil,
-		Existing: c.existing,
+		Existing: c.existing, Observe: access.Observe,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)

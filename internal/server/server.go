@@ -152,7 +152,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	if s.trust, err = c.trust(); err != nil {
 		return err
 	}
-	authenticator := &access.Authenticator{Verify: s.keys.Verify, Names: s.names, TenantID: s.instance.TenantID, Now: c.Now}
+	authenticator := &access.Authenticator{Verify: s.keys.Verify, Names: s.names, TenantID: s.instance.TenantID, Now: c.Now, Gate: s.gate}
 
 	tokens, err := sts.New(sts.Config{
 		Store: st, Keys: s.keys, Trust: s.trust, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID,
@@ -199,7 +199,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 			names.Management: s.arm.Surface(), names.Vault: s.vault.Surface(),
 			names.Graph: directory.Surface(),
 		},
-		Log: c.Log, Metrics: s.metrics, Now: c.Now,
+		Log: c.Log, Metrics: s.metrics, Now: c.Now, Finish: s.gate.Finish,
 	})
 	if err != nil {
 		return err

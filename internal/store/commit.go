@@ -54,12 +54,19 @@ func (s *Store) Commit(ctx context.Context, ops ...Op) (rev int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("preparing a write: %w", err)
 	}
+	var undo func()
+	if s.c.Observe != nil {
+		undo = s.c.Observe(ctx, s.view.Load(), ops)
+	}
 	rev, holds, err := s.send(ctx, *t)
 	if err != nil {
 		return 0, err
 	}
 	err = s.wait(ctx, rev)
 	if !holds {
+		if undo != nil {
+			undo()
+		}
 		// Waiting lets the loser see what it lost to; it lost in any case.
 		return 0, apierr.Wrap(ErrConflict, apierr.Conflict, "The object was changed by another request.")
 	}

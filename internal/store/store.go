@@ -40,6 +40,9 @@ type Config struct {
 	Compact bool
 	// Existing refuses to begin a new store, with ErrNoStore.
 	Existing bool
+	// Observe, if set, is called with each commit before it is made. What it returns,
+	// unless nil, is called when the commit surely changed nothing.
+	Observe func(ctx context.Context, v *View, ops []Op) (undo func())
 	// Sole says that nobody else writes to this etcd, as when it runs inside the
 	// process. Every finished write is then in the View already, and Fresh needs
 	// not ask etcd.
