@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
 	"internal/trust":           {"internal/apierr", "internal/egress", "internal/jsonnames"},
 	"internal/limit":           std,
+	"internal/peers":           {"internal/audit", "internal/model", "internal/store"},
 	"internal/audit":           {"internal/model", "internal/apierr", "internal/limit", "internal/obs"},
 	"internal/access":          {"internal/model", "internal/apierr", "internal/audit", "internal/names", "internal/obs", "internal/store"},
 	"internal/httpx":           {"internal/model", "internal/apierr", "internal/jsonnames", "internal/names", "internal/obs"},

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
-	"net/url"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,39 +17,48 @@ import (
 )
 
 func newExplainCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "explain ID",
+	var f auditFilter
+	cmd := &cobra.Command{
+		Use:   "explain [ID]",
 		Short: "Say why a request was refused: what was presented, what is registered, what differs",
 		Long: `Look up a decision by the id that the client saw: the "Correlation ID" or "Trace
 ID" of an AADSTS error, or the x-ms-request-id of a vault's or the management
-API's answer.`,
-		Example: `  lanyard explain 6b8f8c3e-9a3a-4a52-9f5e-0c9a6c0f2a11`,
-		Args:    cobra.ExactArgs(1),
+API's answer. Without an id, the newest refusal; the flags say of what. All servers of
+the store are asked.`,
+		Example: `  lanyard explain
+  lanyard explain --vault kv-shop
+  lanyard explain 6b8f8c3e-9a3a-4a52-9f5e-0c9a6c0f2a11`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			q := f.query(time.Now())
+			q.Refused, q.Limit = true, 1
+			nothing := withHint(errors.New("no refusal was recorded"), "lanyard audit lists what was granted")
+			if len(args) == 1 {
+				q = audit.Query{ID: args[0]}
+				nothing = withHint(fmt.Errorf("no decision has the id %s", args[0]), "copy the Correlation ID from the error, or leave it out for the newest refusal")
+			}
 			c, err := a.connect()
 			if err != nil {
 				return err
 			}
-			var found struct {
-				Value []whole[audit.Record] `json:"value"`
-			}
-			path := "/providers/Lanyard.Trust/decisions/" + url.PathEscape(args[0])
-			if err := c.ARM(cmd.Context(), "GET", path, lanyardVersion, nil, &found); err != nil {
+			found, err := a.decisions(cmd.Context(), c, q)
+			if err != nil {
 				return err
 			}
-			if len(found.Value) == 0 {
-				return withHint(fmt.Errorf("no decision has the id %s", args[0]),
-					"copy the Correlation ID from the error; with several servers, ask the one that answered")
+			if len(found) == 0 {
+				return nothing
 			}
 			if a.output == "json" {
-				return a.print(found.Value, table{})
+				return a.print(found, table{})
 			}
-			for _, r := range found.Value {
-				explain(a.Out, &r.is)
+			for i := range found {
+				explain(a.Out, &found[i])
 			}
 			return nil
 		},
 	}
+	f.add(cmd)
+	return cmd
 }
 
 // explain writes one decision for a person.
@@ -68,12 +79,41 @@ func explain(out io.Writer, r *audit.Record) {
 	}
 	line("resource", r.Resource)
 	line("from", r.Remote)
+	line("server", r.Server)
 	if c := r.Caller; c != nil {
 		line("caller", strings.TrimSpace(c.ObjectID+" "+c.IdentityID))
 	}
+	if o := r.Outcome; o != nil {
+		line("outcome", strings.TrimSpace(fmt.Sprintf("%d %s", o.Status, o.Code)))
+	}
 	w.Flush()
+	writeChanges(out, r.Changes)
 	if x := r.Exchange; x != nil {
 		explainExchange(out, x)
+	}
+}
+
+// writeChanges writes what a write did, a line for each field.
+func writeChanges(out io.Writer, changes []audit.Change) {
+	for _, c := range changes {
+		fmt.Fprintf(out, "    %s %s\n", c.Kind, c.Object)
+		both := maps.Clone(c.Before)
+		if both == nil {
+			both = map[string]string{}
+		}
+		maps.Copy(both, c.After)
+		for _, k := range slices.Sorted(maps.Keys(both)) {
+			before, after := c.Before[k], c.After[k]
+			switch {
+			case before == after:
+			case c.Before == nil:
+				fmt.Fprintf(out, "      %s: %s\n", k, after)
+			case c.After == nil:
+				fmt.Fprintf(out, "      %s: was %s\n", k, before)
+			default:
+				fmt.Fprintf(out, "      %s: %s -> %s\n", k, cmp.Or(before, "none"), cmp.Or(after, "none"))
+			}
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ The first start writes the admin's credentials to DATA-DIR/admin.json.`,
 	f := cmd.Flags()
 	f.StringVar(&c.Address, "address", "lanyard.localhost", "public address, `DOMAIN[:PORT]`; every URL is made from it")
 	f.StringVar(&c.Listen, "listen", "127.0.0.1:7443", "HTTPS listener, `HOST:PORT`")
+	f.StringVar(&c.PeerAddress, "peer-address", "", "where other servers of the same etcd reach this one, `HOST[:PORT]` (default its own address)")
 	f.StringVar(&c.Proxy, "proxy", "127.0.0.1:7480", "loopback CONNECT proxy, `HOST:PORT` or off")
 	f.StringVar(&c.Debug, "debug", "127.0.0.1:7490", "loopback listener of metrics, health and pprof, `HOST:PORT` or off")
 	f.StringVar(&c.Health, "health", "off", "further listener of /healthz and /readyz alone, `HOST:PORT` or off")

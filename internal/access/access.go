@@ -126,6 +126,18 @@ func (g *Gate) Exchange(ctx context.Context, r *audit.Record) error {
 	return g.audit.Append(ctx, r)
 }
 
+// Decisions answers a query with what this server, of this name, has recorded.
+func (g *Gate) Decisions(ctx context.Context, server string, q audit.Query) (audit.Answer, error) {
+	records, partial, err := g.audit.Query(ctx, q)
+	if err != nil {
+		return audit.Answer{}, err
+	}
+	for i := range records {
+		records[i].Server = server
+	}
+	return audit.Answer{Value: records, Servers: []audit.Asked{{Name: server, Partial: partial}}}, nil
+}
+
 // Find looks up recorded decisions by request or correlation id.
 func (g *Gate) Find(ctx context.Context, id string) ([]audit.Record, error) {
 	return g.audit.Find(ctx, id)

@@ -2,6 +2,7 @@ package arm_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -61,7 +62,10 @@ func newLab(t *testing.T, change ...func(*arm.Config)) *lab {
 	gate := access.New(access.Config{Audit: records, Log: slog.New(slog.DiscardHandler), Now: clock})
 	c := arm.Config{
 		Store: l.st, Gate: gate, Names: n, TenantID: tenant, SubscriptionID: sub,
-		Authenticate: authenticate, MaxCredentials: 20, Explain: gate.Find, Now: clock,
+		Authenticate: authenticate, MaxCredentials: 20, Now: clock,
+		Decisions: func(ctx context.Context, q audit.Query, _ string) (audit.Answer, error) {
+			return gate.Decisions(ctx, "here", q)
+		},
 	}
 	for _, f := range change {
 		f(&c)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/resid"
@@ -29,10 +28,10 @@ func (s *Server) lanyardRows() []*row {
 			"PUT": {do: (*call).putIssuer}, "DELETE": {do: (*call).deleteIssuer},
 		},
 	}}
-	if s.c.Explain != nil {
+	if s.c.Decisions != nil {
 		rows = append(rows, &row{
-			name: "decision", typ: "Lanyard.Trust/decisions", versions: lanyardVersions, in: inTenant,
-			verbs: map[string]verb{"GET": {do: (*call).getDecisions}},
+			name: "decision", typ: "Lanyard.Trust/decisions", versions: lanyardVersions, in: inTenant, listed: inTenant,
+			verbs: map[string]verb{"GET": {do: (*call).getDecisions}, "LIST": {do: (*call).listDecisions}},
 		})
 	}
 	if s.c.Keys != nil {
@@ -43,20 +42,6 @@ func (s *Server) lanyardRows() []*row {
 		})
 	}
 	return rows
-}
-
-func (c *call) getDecisions() error {
-	records, err := c.s.c.Explain(c.r.Context(), c.id.Name())
-	if err != nil {
-		return err
-	}
-	body := struct {
-		Value []audit.Record `json:"value"`
-	}{records}
-	if body.Value == nil {
-		body.Value = []audit.Record{}
-	}
-	return httpx.WriteJSON(c.w, http.StatusOK, body)
 }
 
 type signingKey struct {

@@ -36,11 +36,12 @@ type Config struct {
 	// MaxCredentials is how many federated credentials one identity may have;
 	// 0 = no limit. Azure's limit is 20.
 	MaxCredentials int
-	// Explain finds recorded decisions by request or correlation id, and Keys are
+	// Decisions finds recorded decisions: with a token, which is then the caller's,
+	// also those of other servers; without one this server's own. Keys are
 	// the token service's own: they serve the types decisions and signingKeys of
 	// Lanyard.Trust. A type whose field is nil does not exist.
-	Explain func(ctx context.Context, id string) ([]audit.Record, error)
-	Keys    *signing.Keys
+	Decisions func(ctx context.Context, q audit.Query, token string) (audit.Answer, error)
+	Keys      *signing.Keys
 	// Sealer keeps the credentials of attached clusters. Without one the type
 	// managedClusters does not exist.
 	Sealer *seal.Sealer

@@ -79,3 +79,14 @@ func (r *recent) find(id string) [][]byte {
 	}
 	return lines
 }
+
+// newest gives all lines, the newest first.
+func (r *recent) newest() [][]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lines := make([][]byte, 0, r.next-r.first)
+	for n := r.next; n > r.first; n-- {
+		lines = append(lines, r.ring[(n-1)%uint64(len(r.ring))].line)
+	}
+	return lines
+}

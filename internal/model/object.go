@@ -40,6 +40,7 @@ var kinds = map[Kind]func() Object{
 	"Session":             func() Object { return &Session{} },
 	"AuthCode":            func() Object { return &AuthCode{} },
 	"DeviceCode":          func() Object { return &DeviceCode{} },
+	"Server":              func() Object { return &Server{} },
 	"Application":         func() Object { return &Application{} },
 	"ResourceGroup":       func() Object { return &ResourceGroup{} },
 	"Identity":            func() Object { return &Identity{} },

@@ -28,6 +28,9 @@ type Config struct {
 	Address string
 	// Listen is the HTTPS listener. Default 127.0.0.1:7443.
 	Listen string
+	// PeerAddress is where the other servers of the same etcd reach this one's
+	// listener, HOST or HOST:PORT. Default: its own address, or the machine's first.
+	PeerAddress string
 	// Proxy is the loopback CONNECT proxy's listener; "off" for none. Default 127.0.0.1:7480.
 	Proxy string
 	// Debug is the listener of metrics, health, readiness and pprof; "off" for

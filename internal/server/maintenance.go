@@ -270,3 +270,22 @@ func Rekey(ctx context.Context, c Config) (path string, err error) {
 		return err
 	})
 }
+
+// purgeEvery is how often deleted vaults are looked at; their retention is days.
+const purgeEvery = time.Hour
+
+// purgeVaults purges the vaults whose retention has ended, until ctx ends.
+func (s *Server) purgeVaults(ctx context.Context) error {
+	tick := time.NewTicker(purgeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.arm.PurgeExpired(ctx); err != nil {
+			s.c.Log.ErrorContext(ctx, "cannot purge expired vaults", "error", err)
+		}
+	}
+}

@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"testing"
@@ -9,7 +11,9 @@ import (
 
 	"go.etcd.io/etcd/server/v3/embed"
 
+	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/devissuer"
+	"github.com/lanyard-io/lanyard/internal/peers"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
 
@@ -157,5 +161,59 @@ func TestReplicaWithoutKeyFile(t *testing.T) {
 	}
 	if found, _ := filepath.Glob(filepath.Join(c.DataDir, "*")); len(found) > 0 {
 		t.Errorf("it left %v", found)
+	}
+}
+
+// Whichever server is asked gives the records of all, and says who is missing.
+func TestRecordsOfEveryServer(t *testing.T) {
+	t.Parallel()
+	a, b := replicas(t)
+	_, code := b.exchange("6b8f8c3e-9a3a-4a52-9f5e-0c9a6c0f2a11", "e30.e30.AAAA")
+	if code == "" {
+		t.Fatal("the exchange was not refused")
+	}
+	list := func(r *running, query string) (answer audit.Answer) {
+		t.Helper()
+		r.arm("GET", "/providers/Lanyard.Trust/decisions"+query, "2026-11-01", nil, &answer)
+		return answer
+	}
+	// Each server makes itself known when it runs, which may be a moment later.
+	var answer audit.Answer
+	for range 200 {
+		if answer = list(a, "?refused=true&limit=1"); len(answer.Servers) == 2 {
+			break
+		}
+	}
+	if len(answer.Value) != 1 || answer.Value[0].Code != code || answer.Value[0].Server != answer.Servers[1].Name || answer.Servers[0].Name == answer.Servers[1].Name {
+		t.Fatalf("the newest refusal of all is %+v", answer)
+	}
+	byID := list(a, "/"+answer.Value[0].ID)
+	if len(byID.Value) != 1 || byID.Value[0].Code != code {
+		t.Errorf("by its id it is %+v", byID)
+	}
+	// Who is asked by a server asks nobody.
+	token, err := a.client.ManagementToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "GET", a.Names().Own().ManagementURL()+"/providers/Lanyard.Trust/decisions?api-version=2026-11-01", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set(peers.Header, "1")
+	res, err := a.http().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var own audit.Answer
+	if err := json.NewDecoder(res.Body).Decode(&own); err != nil || len(own.Servers) != 1 || len(own.Value) == 0 {
+		t.Errorf("asked by a server: %+v, %v", own.Servers, err)
+	}
+	// The record of a server that is cut off is missing, in words; one that was stopped is not asked.
+	b.stop()
+	if answer = list(a, "?limit=1"); len(answer.Servers) != 1 {
+		t.Errorf("after the other one was stopped %+v are asked", answer.Servers)
 	}
 }

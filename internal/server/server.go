@@ -27,6 +27,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/peers"
 	"github.com/lanyard-io/lanyard/internal/proxy"
 	"github.com/lanyard-io/lanyard/internal/signing"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -48,6 +49,7 @@ type Server struct {
 	keys     *signing.Keys
 	trust    *trust.Verifier
 	gate     *access.Gate
+	peers    *peers.Peers // nil with an etcd of our own, which no other server shares
 	arm      *arm.Server
 	vault    *vault.Server
 	metrics  *prometheus.Registry
@@ -152,6 +154,9 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	if s.trust, err = c.trust(); err != nil {
 		return err
 	}
+	if err := s.openPeers(); err != nil {
+		return err
+	}
 	authenticator := &access.Authenticator{Verify: s.keys.Verify, Names: s.names, TenantID: s.instance.TenantID, Now: c.Now, Gate: s.gate}
 
 	tokens, err := sts.New(sts.Config{
@@ -166,7 +171,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	}
 	s.arm, err = arm.New(arm.Config{
 		Store: st, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID, SubscriptionID: s.instance.SubscriptionID,
-		Authenticate: authenticator.Authenticate, MaxCredentials: c.MaxCredentials, Explain: s.gate.Find,
+		Authenticate: authenticator.Authenticate, MaxCredentials: c.MaxCredentials, Decisions: s.decisions,
 		Keys: s.keys, Sealer: s.backend.Sealer, Webhooks: s.installer, Now: c.Now, Log: c.Log,
 	})
 	if err != nil {
@@ -288,6 +293,9 @@ func (s *Server) Run(ctx context.Context) error {
 	back.Go(func() error { return s.vault.Run(backCtx) })
 	back.Go(func() error { return s.purgeVaults(backCtx) })
 	back.Go(func() error { return s.audit.Run(backCtx) })
+	if s.peers != nil {
+		back.Go(func() error { return s.peers.Run(backCtx) })
+	}
 	back.Go(func() error { return s.arm.Run(backCtx) })
 
 	if s.dns != nil {
@@ -335,25 +343,6 @@ func (s *Server) Run(ctx context.Context) error {
 		err = nil
 	}
 	return errors.Join(err, backErr, s.Close())
-}
-
-// purgeEvery is how often deleted vaults are looked at; their retention is days.
-const purgeEvery = time.Hour
-
-// purgeVaults purges the vaults whose retention has ended, until ctx ends.
-func (s *Server) purgeVaults(ctx context.Context) error {
-	tick := time.NewTicker(purgeEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if err := s.arm.PurgeExpired(ctx); err != nil {
-			s.c.Log.ErrorContext(ctx, "cannot purge expired vaults", "error", err)
-		}
-	}
 }
 
 func (s *Server) serveProxy(ctx context.Context) error {
