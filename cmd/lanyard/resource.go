@@ -111,7 +111,7 @@ func (t target) missing(ctx context.Context, c *client.Client, k kind, name stri
 
 func noGroup(name string) error {
 	return withHint(fmt.Errorf("no resource group %q", name),
-		fmt.Sprintf("az group create -n %s -l %s, or leave -g out for the group %s", shellQuote(name), defaultLocation, defaultGroup))
+		fmt.Sprintf("lanyard group create %s, or leave -g out for the group %s", shellQuote(name), defaultGroup))
 }
 
 // groupOf is the resource group in a resource's id.
