@@ -14,5 +14,6 @@ func addEtcdFlags(f *pflag.FlagSet, c *server.Config) {
 	f.StringVar(&c.Etcd.KeyFile, "etcd-key", "", "PEM `file` with its key")
 	f.StringVar(&c.Etcd.Username, "etcd-user", "", "etcd user `name`")
 	f.StringVar(&c.Etcd.PasswordFile, "etcd-password-file", "", "`file` with that user's password")
+	f.IntVar(&c.EtcdQuota, "etcd-quota", 4, "`GIB` that the database of the etcd inside the process may grow to")
 	f.StringVar(&c.Prefix, "etcd-prefix", "", "prefix of all keys (default /lanyard)")
 }

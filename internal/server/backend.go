@@ -34,12 +34,15 @@ func OpenBackend(ctx context.Context, c Config) (_ *Backend, err error) {
 			err = errors.Join(err, b.Close())
 		}
 	}()
+	if c.EtcdQuota < 0 {
+		return nil, fmt.Errorf("an etcd quota of %d GiB: give it at least 1", c.EtcdQuota)
+	}
 	if len(c.Etcd.Endpoints) > 0 {
 		if b.client, err = store.Dial(c.Etcd); err != nil {
 			return nil, fmt.Errorf("connecting to etcd: %w", err)
 		}
 	} else {
-		if b.etcd, err = embedded.Start(ctx, embedded.Config{Dir: c.path(etcdDirName), Log: c.Log}); err != nil {
+		if b.etcd, err = embedded.Start(ctx, embedded.Config{Dir: c.path(etcdDirName), Log: c.Log, Quota: int64(c.EtcdQuota) << 30}); err != nil {
 			return nil, err
 		}
 		b.client = b.etcd.Client()

@@ -74,6 +74,8 @@ type Config struct {
 	TLSCert, TLSKey string
 	// Etcd names an external etcd. Without endpoints, etcd runs in the process.
 	Etcd store.DialConfig
+	// EtcdQuota is what the database of the etcd in the process may grow to, in GiB. Default 4.
+	EtcdQuota int
 	// Prefix of all keys in etcd, for an etcd that is shared. Default /lanyard.
 	Prefix string
 	// SwitchStore takes a store although the data directory served another one, or

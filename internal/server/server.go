@@ -211,6 +211,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	}
 	s.metrics.MustRegister(s.trust.Collectors()...)
 	s.registerLimits(tokens.Limited())
+	s.metrics.MustRegister(s.backend.Store.Collectors()...)
 	return nil
 }
 

@@ -54,6 +54,9 @@ func (s *Store) Commit(ctx context.Context, ops ...Op) (rev int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("preparing a write: %w", err)
 	}
+	if err := s.admit(t); err != nil {
+		return 0, err
+	}
 	var undo func()
 	if s.c.Observe != nil {
 		undo = s.c.Observe(ctx, s.view.Load(), ops)
@@ -82,6 +85,8 @@ type transaction struct {
 	writes     []clientv3.Op
 	changes    []change
 	bytes      int // of the values and blobs
+
+	creates, blobs, deletes bool // what the writes are; a change of what is there is none of them
 }
 
 // change is what an op does to the objects.
@@ -139,7 +144,7 @@ func (s *Store) add(t *transaction, op Op) error {
 		return fmt.Errorf("a tree is only deleted, not written: key %q", ch.key)
 	}
 	t.changes = append(t.changes, ch)
-	t.bytes += len(ch.value) + len(op.Blob)
+	t.count(op, len(ch.value)+len(op.Blob))
 
 	switch object := s.objects + ch.key; op.Rev {
 	case Any:
@@ -157,6 +162,14 @@ func (s *Store) add(t *transaction, op Op) error {
 	}
 	t.writes = append(t.writes, writes...)
 	return nil
+}
+
+// count notes what kind of write op is, and how much it writes.
+func (t *transaction) count(op Op, bytes int) {
+	t.bytes += bytes
+	t.creates = t.creates || op.Value != nil && op.Rev <= 0
+	t.blobs = t.blobs || op.Blob != nil
+	t.deletes = t.deletes || op.Value == nil
 }
 
 // cloner is an object that is written often, and copies itself faster than it is decoded.

@@ -1,5 +1,7 @@
 package store
 
+import "context"
+
 // Queued is how many commits wait for the one that is on its way.
 func Queued(s *Store) int {
 	s.group.mu.Lock()
@@ -12,3 +14,6 @@ func Prefer(s *Store, i int) {
 	s.members.prefer(s.members.all[i])
 	s.members.all[i].out.Store(0)
 }
+
+// Measure looks at etcd's room now.
+func Measure(s *Store) { s.measure(context.Background()) }

@@ -42,6 +42,7 @@ func (s *Store) Run(ctx context.Context) error {
 		}
 	})
 	g.Go(func() error { return s.stayInTouch(ctx) })
+	g.Go(func() error { return s.followRoom(ctx) })
 	if s.c.Compact {
 		g.Go(func() error { return s.compact(ctx) })
 	}

@@ -76,7 +76,8 @@ func (g *group) leave(p *pending) {
 }
 
 // next takes from the queue what can go together: etcd refuses a transaction
-// that writes a key twice. Nothing left means that sending has ended.
+// that writes a key twice, and one of a full store that does not only delete.
+// Nothing left means that sending has ended.
 func (g *group) next() []*pending {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -92,7 +93,7 @@ func (g *group) next() []*pending {
 	var batch, rest []*pending
 	taken, bytes := map[string]bool{}, 0
 	for _, p := range g.queue {
-		if len(batch) == groupCommits || bytes+p.bytes > groupBytes && len(batch) > 0 || p.alone() || p.touches(taken) {
+		if len(batch) == groupCommits || bytes+p.bytes > groupBytes && len(batch) > 0 || p.alone() || p.touches(taken) || (p.bytes > 0) != (g.queue[0].bytes > 0) {
 			rest = append(rest, p)
 			continue
 		}

@@ -85,6 +85,7 @@ type Store struct {
 	waiters  waiters
 	watching watching
 	rounds   rounds
+	room     room
 	cache    *blobCache
 }
 
@@ -101,6 +102,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		follower: make(chan struct{}, 1),
 		ask:      make(chan struct{}, 1),
 		cache:    newBlobCache(),
+		room:     room{ask: make(chan struct{}, 1)},
 	}
 	var err error
 	if s.members, err = newMembers(c.Client, s.clock); err != nil {

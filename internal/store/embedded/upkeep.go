@@ -52,20 +52,28 @@ func (s *Server) defragment(ctx context.Context) {
 	s.log.InfoContext(ctx, "defragmented the store", "before", before, "after", s.etcd.Server.Backend().Size())
 }
 
-// checkAlarm sees to the quota alarm, which makes etcd refuse writes until it
-// is taken back by hand: drop the history, give the space back, and when that
-// is enough, take the alarm back.
+// checkAlarm sees to a database that is full or nearly so: drop the history, give
+// the space back, and when that is enough, take the quota alarm back, which makes
+// etcd refuse writes until that is done by hand.
 func (s *Server) checkAlarm(ctx context.Context) {
-	if !s.alarmed() {
+	quota := s.etcd.Server.Cfg.QuotaBackendBytes
+	alarmed := s.alarmed()
+	if !alarmed {
 		s.full = false
+	}
+	if !alarmed && s.etcd.Server.Backend().Size() < quota/10*9 {
 		return
 	}
-	if !s.full {
+	if alarmed && !s.full {
 		s.full = true
 		s.log.ErrorContext(ctx, "the store is full: delete what is not needed, or give it a larger quota",
-			"size", s.etcd.Server.Backend().Size(), "quota", s.etcd.Server.Cfg.QuotaBackendBytes)
+			"size", s.etcd.Server.Backend().Size(), "quota", quota)
 	}
-	if err := s.makeRoom(ctx); err != nil && ctx.Err() == nil {
+	enough := quota / 10 * 9
+	if !alarmed {
+		enough = quota / 4 * 3 // so that it is not copied again and again for little
+	}
+	if err := s.makeRoom(ctx, enough, alarmed); err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "making room in the store", "error", err)
 	}
 }
@@ -79,14 +87,15 @@ func (s *Server) alarmed() bool {
 	return false
 }
 
-func (s *Server) makeRoom(ctx context.Context) error {
+// makeRoom brings the database below enough, if what is in use allows it.
+func (s *Server) makeRoom(ctx context.Context, enough int64, alarmed bool) error {
 	rev := s.etcd.Server.KV().Rev()
 	if first := s.etcd.Server.KV().FirstRev(); first < rev {
 		if _, err := s.client.Compact(ctx, rev, clientv3.WithCompactPhysical()); err != nil {
 			return fmt.Errorf("compacting: %w", err)
 		}
 	}
-	b, enough := s.etcd.Server.Backend(), s.etcd.Server.Cfg.QuotaBackendBytes/10*9
+	b := s.etcd.Server.Backend()
 	b.ForceCommit() // what is freed counts only then
 	if b.SizeInUse() > enough {
 		return nil
@@ -94,7 +103,7 @@ func (s *Server) makeRoom(ctx context.Context) error {
 	if b.Size() > enough {
 		s.defragment(ctx)
 	}
-	if b = s.etcd.Server.Backend(); b.Size() > enough {
+	if b = s.etcd.Server.Backend(); b.Size() > enough || !alarmed {
 		return nil
 	}
 	if _, err := s.client.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
