@@ -111,7 +111,7 @@ func (a *app) assign(ctx context.Context, c *client.Client, scope, roleID string
 	p.RoleID = "/subscriptions/" + c.Subscription + "/providers/Microsoft.Authorization/roleDefinitions/" + roleID
 	var made whole[roleAssignment]
 	err := c.ARM(ctx, "PUT", scope+assignments+"/"+model.NewUUID(), roleVersion, map[string]any{"properties": p}, &made)
-	if e, ok := errors.AsType[*client.Error](err); ok && e.Code == "RoleAssignmentExists" {
+	if client.HasCode(err, "RoleAssignmentExists") {
 		made, err = assigned(ctx, c, scope, roleID, p.PrincipalID)
 		a.say("the role is assigned already; nothing was changed")
 	}

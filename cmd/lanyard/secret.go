@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -58,7 +59,7 @@ func secretTable(all ...secret) table {
 
 func newSecretCmd(a *app) *cobra.Command {
 	return noun("secret", "Secrets in a vault", []string{"secrets"},
-		a.secretSet(), a.secretGet(), a.secretList(), a.secretDelete(), a.secretRecover(), a.secretPurge())
+		a.secretSet(), a.secretGet(), a.secretList(), a.secretVersions(), a.secretDelete(), a.secretRecover(), a.secretPurge())
 }
 
 func (a *app) vaultClient(vault string) (*azsecrets.Client, error) {
@@ -228,6 +229,43 @@ func (a *app) secretList() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&deleted, "deleted", false, "list deleted secrets that can be recovered")
 	return cmd
+}
+
+func (a *app) secretVersions() *cobra.Command {
+	return &cobra.Command{
+		Use: "versions VAULT NAME", Short: "List a secret's versions, the newest first, without their values", Args: cobra.ExactArgs(2),
+		Example: `  lanyard secret versions kv-dev db-password
+  lanyard secret get kv-dev db-password --version 0a1b2c3d4e5f60718293a4b5c6d7e8f9`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			vault, err := a.vaultClient(args[0])
+			if err != nil {
+				return err
+			}
+			all := []secret{}
+			for pages := vault.NewListSecretPropertiesVersionsPager(args[1], nil); pages.More(); {
+				page, err := pages.NextPage(cmd.Context())
+				if err != nil {
+					return secretError(err, args[0])
+				}
+				for _, p := range page.Value {
+					all = append(all, describe(p.ID, p.Attributes, p.ContentType, p.Tags))
+				}
+			}
+			if len(all) == 0 { // of a secret that is not there the protocol lists none
+				return withHint(fmt.Errorf("no secret %q in the vault %s", args[1], args[0]), "lanyard secret list "+args[0])
+			}
+			slices.SortStableFunc(all, func(a, b secret) int { return madeAt(b).Compare(madeAt(a)) })
+			return a.print(all, secretTable(all...))
+		},
+	}
+}
+
+// madeAt is when a version was made.
+func madeAt(s secret) time.Time {
+	if s.Created == nil {
+		return time.Time{}
+	}
+	return *s.Created
 }
 
 // secretVerb is a command that does one thing to one secret and prints nothing.

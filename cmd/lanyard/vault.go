@@ -60,22 +60,6 @@ func newVaultCmd(a *app) *cobra.Command {
 			return a.print(v, vaultTable(v.is))
 		},
 	}
-	list := &cobra.Command{
-		Use: "list", Short: "List all vaults, or those of the group that -g names", Args: cobra.NoArgs,
-		Example: `  lanyard vault list
-  lanyard vault list -g lab`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			all, err := listOf[keyVault](cmd.Context(), c, t, vaultKind(), cmd.Flags().Changed("resource-group"))
-			if err != nil {
-				return err
-			}
-			return a.print(all, vaultTable(parts(all)...))
-		},
-	}
 	remove := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a vault; it can be recovered until its retention ends", Args: cobra.ExactArgs(1),
 		Example: `  lanyard vault delete kv-dev`,
@@ -87,8 +71,39 @@ func newVaultCmd(a *app) *cobra.Command {
 			return t.drop(cmd.Context(), c, vaultKind(), args[0])
 		},
 	}
-	cmd.AddCommand(newVaultCreateCmd(a, &t), newVaultUpdateCmd(a, &t), show, list, remove)
+	cmd.AddCommand(newVaultCreateCmd(a, &t), newVaultUpdateCmd(a, &t), show, newVaultListCmd(a, &t), remove, newVaultRecoverCmd(a), newVaultPurgeCmd(a))
 	return cmd
+}
+
+func newVaultListCmd(a *app, t *target) *cobra.Command {
+	var deleted bool
+	list := &cobra.Command{
+		Use: "list", Short: "List all vaults, or those of the group that -g names", Args: cobra.NoArgs,
+		Example: `  lanyard vault list
+  lanyard vault list -g lab
+  lanyard vault list --deleted`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			grouped := cmd.Flags().Changed("resource-group")
+			if deleted {
+				group := ""
+				if grouped {
+					group = t.group
+				}
+				return a.listDeletedVaults(cmd.Context(), c, group)
+			}
+			all, err := listOf[keyVault](cmd.Context(), c, *t, vaultKind(), grouped)
+			if err != nil {
+				return err
+			}
+			return a.print(all, vaultTable(parts(all)...))
+		},
+	}
+	list.Flags().BoolVar(&deleted, "deleted", false, "list deleted vaults that can be recovered")
+	return list
 }
 
 // vaultFlags are the settings that a vault is made with.
@@ -140,6 +155,9 @@ than those that are asked for, the command fails; lanyard vault update changes t
 			}
 			var v whole[keyVault]
 			made, err := c.Create(cmd.Context(), t.vaultID(c, args[0]), vaultVersion, body, &v)
+			if client.HasCode(err, "VaultAlreadyExists") {
+				return vaultNameTaken(cmd.Context(), c, err, args[0])
+			}
 			if err != nil {
 				return err
 			}

@@ -149,6 +149,12 @@ func IsNotFound(err error) bool { return isStatus(err, http.StatusNotFound) }
 // IsBadRequest says whether err is the server's 400.
 func IsBadRequest(err error) bool { return isStatus(err, http.StatusBadRequest) }
 
+// HasCode says whether err is an answer of the server's with that code.
+func HasCode(err error, code string) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Code == code
+}
+
 func isStatus(err error, status int) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Status == status
