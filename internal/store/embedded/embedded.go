@@ -81,6 +81,9 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.lock, err = takeLock(c.Dir); err != nil {
 		return nil, err
 	}
+	if err := beginFirst(c.Dir); err != nil {
+		return nil, err
+	}
 	cfg, err := s.config(c)
 	if err != nil {
 		return nil, err
@@ -100,7 +103,7 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 	}
 	s.client = v3client.New(s.etcd.Server)
 	s.serving.Store(true)
-	return s, nil
+	return s, endFirst(c.Dir)
 }
 
 func (s *Server) config(c Config) (*embed.Config, error) {
