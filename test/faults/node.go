@@ -20,7 +20,7 @@ import (
 
 // startLimit is how long a server may take to come up, or to say why it does not,
 // and to go down: far more than any needs on a slow machine.
-const startLimit = 30 * time.Second
+const startLimit = 45 * time.Second
 
 // node is one Lanyard server, the built program.
 type node struct {

@@ -131,7 +131,7 @@ func (o *output) String() string {
 
 // stackTrace says whether a process wrote one: a fault is told in a sentence.
 func stackTrace(text string) bool {
-	return strings.Contains(text, "goroutine ") || strings.Contains(text, "panic:") || strings.Contains(text, "runtime error")
+	return strings.Contains(text, "goroutine ") || strings.Contains(text, "panic: ")
 }
 
 // lastLine is the last thing that a process said, for a report.
