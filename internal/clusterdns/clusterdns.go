@@ -47,8 +47,10 @@ type Controller struct {
 	// Owned by Run.
 	rev     int64             // of the View that was looked at last
 	names   []string          // of its vaults, sorted
+	store   string            // id of our store; slices of others are left alone
 	targets []netip.Addr      // cluster IPs of the target Service
 	applied map[string]string // by slice name: what was applied last
+	foreign map[string]bool   // names of slices of other stores
 	checked bool              // the cluster was asked, and not too long ago
 }
 
@@ -119,13 +121,18 @@ func (d *Controller) step(ctx context.Context) error {
 	if d.checked && view.Rev() == d.rev {
 		return nil
 	}
+	in, _, ok := store.Get[*model.Instance](view, model.InstanceKey)
+	if !ok {
+		return errors.New("the store has no identity yet")
+	}
+	d.store = in.StoreID()
 	names := vaults(view)
 	if d.checked && slices.Equal(names, d.names) {
 		d.rev = view.Rev()
 		return nil
 	}
-	if !d.checked {
-		if err := d.check(ctx); err != nil {
+	if !d.checked || len(buckets(names, maxEndpoints)) > len(buckets(d.names, maxEndpoints)) {
+		if err := d.check(ctx); err != nil { // a new slice's name may be another store's by now
 			return err
 		}
 	}
@@ -164,17 +171,28 @@ func (d *Controller) check(ctx context.Context) error {
 		return fmt.Errorf("listing endpoint slices: %w", err)
 	}
 	d.applied = map[string]string{}
+	foreign := map[string]bool{}
 	for _, b := range found {
 		var o struct {
 			Metadata struct {
-				Name string `json:"name"`
+				Name   string            `json:"name"`
+				Labels map[string]string `json:"labels"`
 			} `json:"metadata"`
 		}
 		if err := json.Unmarshal(b, &o); err != nil {
 			return fmt.Errorf("reading an endpoint slice: %w", err)
 		}
-		d.applied[o.Metadata.Name] = "" // there, with content that we do not trust
+		name, owner := o.Metadata.Name, o.Metadata.Labels[storeLabel]
+		if owner == d.store || owner == "" { // an older program's have no label
+			d.applied[name] = "" // there, with content that we do not trust
+			continue
+		}
+		if foreign[name] = true; !d.foreign[name] {
+			d.c.Log.WarnContext(ctx, "left another store's names of vaults in the cluster's DNS; delete them if that store is gone",
+				"slice", name, "label", storeLabel+"="+owner)
+		}
 	}
+	d.foreign = foreign
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package clusterdns_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -90,6 +91,15 @@ func vault(name string) *model.Vault {
 	}}
 }
 
+func newStore(t *testing.T, tenant string) *store.Store {
+	t.Helper()
+	s := storetest.New(t)
+	if _, err := s.Put(t.Context(), &model.Instance{TenantID: tenant}, 0); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // hostnames are those of all our slices, and in how many slices they are.
 func (f *fixture) hostnames(t *testing.T) (names []string, count int) {
 	t.Helper()
@@ -134,7 +144,7 @@ func (f *fixture) await(t *testing.T, want []string) (count int) {
 
 func TestNamesFollowTheStore(t *testing.T) {
 	s := kubetest.Start(t)
-	f := &fixture{admin: connect(t, s.Kubeconfig), store: storetest.New(t)}
+	f := &fixture{admin: connect(t, s.Kubeconfig), store: newStore(t, "tenant")}
 	if _, err := f.admin.Apply(t.Context(), []byte(services), "test"); err != nil {
 		t.Fatal(err)
 	}
@@ -181,4 +191,73 @@ func (f *fixture) view(t *testing.T) *store.View {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// run keeps the names of a store until the test ends.
+func run(t *testing.T, c clusterdns.Config) {
+	t.Helper()
+	d, err := clusterdns.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// labelled is a slice of one name; store is its label, if any.
+func labelled(name, host, store string) []byte {
+	if store != "" {
+		store = ", lanyard.io/store: " + store
+	}
+	return []byte("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " + name + ", namespace: lanyard, labels: " +
+		"{kubernetes.io/service-name: vault, endpointslice.kubernetes.io/managed-by: lanyard.io" + store + "}}\n" +
+		"addressType: IPv4\nendpoints: [{addresses: [10.0.0.1], hostname: " + host + "}]\n")
+}
+
+// What an older program left, without a label, is taken over; another store's
+// slices are left alone, also when they have the name that ours would have.
+func TestOtherStoresAreLeftAlone(t *testing.T) {
+	s := kubetest.Start(t)
+	f := &fixture{admin: connect(t, s.Kubeconfig), store: newStore(t, "first")}
+	for _, b := range [][]byte{[]byte(services), labelled("vault-4-0", "old", ""), labelled("vault-4-1", "older", "")} {
+		if _, err := f.admin.Apply(t.Context(), b, "lanyard-cluster-dns"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limited := connect(t, s.KubeconfigFor(t, time.Now().Add(time.Hour), "lanyard"))
+	f.vaults(t, "first")
+	run(t, clusterdns.Config{Store: f.store, Cluster: limited})
+	f.await(t, []string{"first"})
+
+	// A second store, empty at first: nothing of the first's goes.
+	second := &fixture{admin: f.admin, store: newStore(t, "second")}
+	run(t, clusterdns.Config{Store: second.store, Cluster: limited})
+	second.vaults(t, "second")
+	if n := f.await(t, []string{"first", "second"}); n != 2 {
+		t.Errorf("two stores' names in %d slices", n)
+	}
+	key := strings.ToLower(vault("second").ID)
+	_, rev, _ := store.Get[*model.Vault](second.view(t), key)
+	if err := second.store.Delete(t.Context(), key, rev); err != nil {
+		t.Fatal(err)
+	}
+	f.await(t, []string{"first"})
+
+	// The first grows to a second slice, whose name was taken meanwhile.
+	if _, err := f.admin.Apply(t.Context(), labelled("vault-4-1", "another", "third"), "third"); err != nil {
+		t.Fatal(err)
+	}
+	var many []string
+	for i := range 1500 {
+		many = append(many, fmt.Sprintf("kv-%04d", i))
+	}
+	f.vaults(t, many...)
+	f.await(t, slices.Concat([]string{"another", "first"}, many))
 }

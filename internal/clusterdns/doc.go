@@ -3,6 +3,6 @@
 // the vaults in the store, each vault's name as the hostname of an endpoint.
 // https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
 //
-// It makes no Service, answers no DNS question, and touches only slices that it
-// made.
+// It makes no Service, answers no DNS question, and touches only slices of
+// its own store.
 package clusterdns

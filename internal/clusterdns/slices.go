@@ -15,6 +15,7 @@ const (
 	serviceLabel = "kubernetes.io/service-name"
 	managerLabel = "endpointslice.kubernetes.io/managed-by"
 	manager      = "lanyard.io"
+	storeLabel   = "lanyard.io/store" // the store's id: a server touches its own slices only
 )
 
 type endpointSlice struct {
@@ -48,11 +49,14 @@ func (d *Controller) wanted(names []string) (map[string]string, error) {
 		}
 		for i, bucket := range buckets(names, maxEndpoints) {
 			name := sliceName(d.c.Service, family, i)
+			if d.foreign[name] {
+				name += "-" + d.store[:8]
+			}
 			s := endpointSlice{
 				APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice", AddressType: family,
 				Metadata: map[string]any{
 					"name": name, "namespace": d.c.Namespace,
-					"labels": map[string]string{serviceLabel: d.c.Service, managerLabel: manager},
+					"labels": map[string]string{serviceLabel: d.c.Service, managerLabel: manager, storeLabel: d.store},
 				},
 				Endpoints: make([]endpoint, 0, len(bucket)),
 				Ports:     []port{{"https", "TCP", publicPort}},
