@@ -196,6 +196,9 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Etcd.Log == nil {
+		c.Etcd.Log = c.Log
+	}
 	return c
 }
 

@@ -2,10 +2,9 @@ package store
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -21,10 +20,11 @@ import (
 type DialConfig struct {
 	Endpoints         []string // URLs; unix:// is a socket
 	CAFile            string   // PEM; default the system's
-	CertFile, KeyFile string   // client certificate, PEM; both or none
+	CertFile, KeyFile string   // client certificate, PEM; both or none. Read for each new connection, as CAFile is
 	Username          string
 	PasswordFile      string        // a newline at its end is not part of the password
 	Timeout           time.Duration // of the first answer; default 5 s
+	Log               *slog.Logger  // of certificates that cannot be read again; default none
 }
 
 // Client is etcd's client, so that others can hold one without importing it.
@@ -65,6 +65,10 @@ func Dial(c DialConfig) (*Client, error) {
 	if cfg.TLS, err = clientTLS(c); err != nil {
 		return nil, err
 	}
+	if cfg.TLS != nil && secured(c.Endpoints[0]) {
+		files := &fileCredentials{c: c, last: cfg.TLS}
+		cfg.DialOptions = append(cfg.DialOptions, grpc.WithTransportCredentials(files))
+	}
 	client, err := clientv3.New(cfg)
 	if err == nil {
 		if err = probe(client, c.Timeout); err == nil {
@@ -103,30 +107,4 @@ func probeOne(ctx context.Context, client *Client, endpoint string) error {
 	defer conn.Close()
 	_, err = etcdserverpb.NewKVClient(conn).Range(ctx, &etcdserverpb.RangeRequest{Key: []byte(DefaultPrefix), CountOnly: true})
 	return err
-}
-
-// clientTLS is nil when nothing is configured: the endpoints' scheme decides then.
-func clientTLS(c DialConfig) (*tls.Config, error) {
-	if c.CAFile == "" && c.CertFile == "" && c.KeyFile == "" {
-		return nil, nil
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading etcd's CA: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading etcd's CA: no PEM certificate in %s", c.CAFile)
-		}
-	}
-	if c.CertFile != "" || c.KeyFile != "" {
-		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("loading the client certificate for etcd: %w", err)
-		}
-		t.Certificates = []tls.Certificate{cert}
-	}
-	return t, nil
 }
