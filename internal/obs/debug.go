@@ -37,6 +37,7 @@ type DebugConfig struct {
 type Check struct {
 	Name  string
 	Check func(ctx context.Context) error // must heed ctx
+	Warn  bool                            // its failure is told, and the server is ready nevertheless
 }
 
 // maxScrapes is how many scrapes are answered at once.
@@ -87,8 +88,10 @@ func Probes(c DebugConfig) http.Handler {
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		s := c.check(r.Context())
-		for i := range s.Failed {
-			s.Failed[i].Error = ""
+		for _, all := range [][]failed{s.Failed, s.Warned} {
+			for i := range all {
+				all[i].Error = ""
+			}
 		}
 		writeStatus(w, s)
 	})
@@ -101,6 +104,7 @@ func healthy(w http.ResponseWriter, _ *http.Request) { writeStatus(w, status{OK:
 type status struct {
 	OK     bool     `json:"ok"`
 	Failed []failed `json:"failed,omitempty"`
+	Warned []failed `json:"warnings,omitempty"`
 }
 
 type failed struct {
@@ -113,7 +117,12 @@ func (c *DebugConfig) check(ctx context.Context) status {
 	defer cancel()
 	s := status{OK: true}
 	for _, check := range c.Checks {
-		if err := check.Check(ctx); err != nil {
+		err := check.Check(ctx)
+		switch {
+		case err == nil:
+		case check.Warn:
+			s.Warned = append(s.Warned, failed{Name: check.Name, Error: err.Error()})
+		default:
 			s.OK = false
 			s.Failed = append(s.Failed, failed{Name: check.Name, Error: err.Error()})
 		}

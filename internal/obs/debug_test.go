@@ -43,9 +43,9 @@ func TestDebugPages(t *testing.T) {
 }
 
 func TestReadyNamesWhatFails(t *testing.T) {
-	fine := Check{"store", func(context.Context) error { return nil }}
+	fine := Check{Name: "store", Check: func(context.Context) error { return nil }}
 	h := Debug(DebugConfig{Registry: NewRegistry(), Checks: []Check{
-		fine, {"keys", func(context.Context) error { return errors.New(`no "active" key`) }}, fine,
+		fine, {Name: "keys", Check: func(context.Context) error { return errors.New(`no "active" key`) }}, fine,
 	}})
 	code, body := get(t, h, "/readyz")
 	want := `{"ok":false,"failed":[{"name":"keys","error":"no \"active\" key"}]}` + "\n"
@@ -57,10 +57,28 @@ func TestReadyNamesWhatFails(t *testing.T) {
 	}
 }
 
+func TestReadyWarns(t *testing.T) {
+	c := DebugConfig{Registry: NewRegistry(), Checks: []Check{
+		{Name: "size", Warn: true, Check: func(context.Context) error { return errors.New("nearly full") }},
+	}}
+	for h, want := range map[string]string{
+		"debug":  `{"ok":true,"warnings":[{"name":"size","error":"nearly full"}]}` + "\n",
+		"probes": `{"ok":true,"warnings":[{"name":"size"}]}` + "\n",
+	} {
+		handler := Debug(c)
+		if h == "probes" {
+			handler = Probes(c)
+		}
+		if code, body := get(t, handler, "/readyz"); code != 200 || body != want {
+			t.Errorf("%s: /readyz = %d %s, want 200 %s", h, code, body, want)
+		}
+	}
+}
+
 func TestReadyDoesNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := Debug(DebugConfig{Registry: NewRegistry(), Checks: []Check{
-			{"stuck", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+			{Name: "stuck", Check: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
 		}})
 		if code, body := get(t, h, "/readyz"); code != 503 || !strings.Contains(body, `"stuck"`) {
 			t.Errorf("/readyz = %d %s", code, body)
@@ -101,7 +119,7 @@ func TestRequestFromNothing(t *testing.T) {
 }
 
 func TestPublicListenersSayLittle(t *testing.T) {
-	broken := Check{"store", func(context.Context) error { return errors.New("dial etcd-0.internal") }}
+	broken := Check{Name: "store", Check: func(context.Context) error { return errors.New("dial etcd-0.internal") }}
 	c := DebugConfig{Registry: NewRegistry(), Checks: []Check{broken}}
 	probes, metrics := Probes(c), Metrics(c.Registry)
 	if code, body := get(t, probes, "/readyz"); code != 503 || body != `{"ok":false,"failed":[{"name":"store"}]}`+"\n" {

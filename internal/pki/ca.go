@@ -23,6 +23,9 @@ const (
 	maxLeafLifetime = 90 * 24 * time.Hour
 	// skew is how far a client's clock may be behind ours.
 	skew = time.Hour
+	// backdated is how far an authority reaches back, so that one which was made while
+	// the clock was ahead is good after the clock was set right.
+	backdated = 365 * 24 * time.Hour
 )
 
 // CA is a certificate authority. One of NewCA can sign only for the server's own
@@ -64,7 +67,7 @@ func newCA(template *x509.Certificate, now time.Time) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an authority: %w", err)
 	}
-	template.NotBefore, template.NotAfter = now.Add(-skew), now.Add(caLifetime)
+	template.NotBefore, template.NotAfter = now.Add(-backdated), now.Add(caLifetime)
 	template.BasicConstraintsValid, template.IsCA, template.MaxPathLenZero = true, true, true
 	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	template.SubjectKeyId, template.AuthorityKeyId = keyID, keyID
@@ -109,6 +112,9 @@ func (a *CA) PKCS8() []byte { return slices.Clone(a.pkcs8) }
 
 // NotAfter is when the authority ends.
 func (a *CA) NotAfter() time.Time { return a.cert.NotAfter }
+
+// NotBefore is when the authority begins.
+func (a *CA) NotBefore() time.Time { return a.cert.NotBefore }
 
 // Covers says whether the authority may sign for all of the names: DNS names,
 // wildcards or IP addresses.

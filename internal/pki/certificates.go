@@ -18,7 +18,7 @@ import (
 // Config for NewCertificates: either CA and Names, or CertFile and KeyFile.
 type Config struct {
 	CA       *CA
-	Names    []string      // what the certificate is for
+	Names    []string      // what the certificate is for; files must be for these, if any
 	Lifetime time.Duration // default 30 days, at most 90; renewed at two thirds
 
 	// CertFile and KeyFile are the operator's PEM files: the chain, leaf first,
@@ -40,7 +40,9 @@ const (
 type Certificates struct {
 	c       Config
 	current atomic.Pointer[tls.Certificate]
-	next    atomic.Int64 // Unix nanoseconds: when to look again
+	next    atomic.Int64 // Unix nanoseconds: when to look again,
+	since   atomic.Int64 // or when it is before this: the clock was set back
+	failure atomic.Pointer[error]
 
 	mu     sync.Mutex // for whoever renews or reloads
 	loaded [2]fs.FileInfo
@@ -85,10 +87,10 @@ func (s *Certificates) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 
 // Current is what Get would serve now.
 func (s *Certificates) Current(ctx context.Context) *tls.Certificate {
-	if s.c.Now().UnixNano() >= s.next.Load() {
+	if s.due() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.c.Now().UnixNano() >= s.next.Load() {
+		if s.due() {
 			if err := s.refresh(); err != nil {
 				s.c.Log.ErrorContext(ctx, "kept the old certificate", "error", err)
 			}
@@ -97,48 +99,67 @@ func (s *Certificates) Current(ctx context.Context) *tls.Certificate {
 	return s.current.Load()
 }
 
+func (s *Certificates) due() bool {
+	now := s.c.Now().UnixNano()
+	return now >= s.next.Load() || now < s.since.Load()
+}
+
 // refresh renews or reloads. It sets when to look again in any case.
 func (s *Certificates) refresh() error {
 	now := s.c.Now()
 	if s.c.CA == nil {
-		s.next.Store(now.Add(statInterval).UnixNano())
-		return s.reload()
-	}
-	leaf, err := s.c.CA.Leaf(s.c.Names, now, s.c.Lifetime)
-	if err != nil {
-		s.next.Store(now.Add(statInterval).UnixNano())
+		s.again(now, now.Add(statInterval))
+		changed, err := s.reload(now)
+		if changed || err != nil {
+			s.failure.Store(&err)
+		}
 		return err
 	}
-	life := leaf.Leaf.NotAfter.Sub(now)
-	s.next.Store(now.Add(life * 2 / 3).UnixNano())
+	leaf, err := s.c.CA.Leaf(s.c.Names, now, s.c.Lifetime)
+	s.failure.Store(&err)
+	if err != nil {
+		s.again(now, now.Add(statInterval))
+		return err
+	}
+	// A clock that goes back less than that leaves it valid for clients behind us.
+	s.again(now.Add(-skew/2), now.Add(leaf.Leaf.NotAfter.Sub(now)*2/3))
 	s.current.Store(leaf)
 	return nil
 }
 
+func (s *Certificates) again(since, next time.Time) {
+	s.since.Store(since.UnixNano())
+	s.next.Store(next.UnixNano())
+}
+
 // reload loads the files if they changed. A pair that does not fit is not tried
 // again until a file changes: its other half is then on its way.
-func (s *Certificates) reload() error {
+func (s *Certificates) reload(now time.Time) (changed bool, err error) {
 	var found [2]fs.FileInfo
 	for i, file := range []string{s.c.CertFile, s.c.KeyFile} {
 		info, err := os.Stat(file)
 		if err != nil {
-			return fmt.Errorf("looking at the certificate's files: %w", err)
+			s.loaded = [2]fs.FileInfo{}
+			return false, fmt.Errorf("looking at the certificate's files: %w", err)
 		}
 		found[i] = info
 	}
 	if same(s.loaded[0], found[0]) && same(s.loaded[1], found[1]) {
-		return nil
+		return false, nil
 	}
 	s.loaded = found
 	cert, err := loadPair(s.c.CertFile, s.c.KeyFile)
+	if err == nil {
+		err = s.suits(cert, now)
+	}
 	if err != nil {
-		return err
+		return true, err
 	}
 	renewed := s.current.Swap(cert) != nil
 	if renewed {
 		s.c.Log.Info("loaded a new certificate", "file", s.c.CertFile, "expires", cert.Leaf.NotAfter)
 	}
-	return nil
+	return true, nil
 }
 
 func same(old, found fs.FileInfo) bool {

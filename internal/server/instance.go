@@ -148,7 +148,8 @@ func (c Config) ensureAdmin(ctx context.Context, st *store.Store, in *model.Inst
 	now := c.Now().UTC()
 	appSecret := model.AppSecret{
 		KeyID: model.NewUUID(), SHA256: hash[:], Hint: secret[:3], Name: adminSecretName,
-		Start: now, Expires: now.AddDate(100, 0, 0),
+		Start:   now.AddDate(-1, 0, 0), // the clock may be ahead, and set right later
+		Expires: now.AddDate(100, 0, 0),
 	}
 	var ops []store.Op
 	var app *model.Application

@@ -198,7 +198,7 @@ func TestOperatorsCertificate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := local(dir)
-	names := []string{"login.lanyard.localhost", "management.lanyard.localhost"}
+	names := ownNames
 	c.TLSCert, c.TLSKey = operatorFiles(t, names...)
 	clock := newClock()
 	c.Now = clock.now

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,18 +20,7 @@ type observer struct {
 
 // observers are those that were asked for.
 func (s *Server) observers() []observer {
-	c := obs.DebugConfig{
-		Registry: s.metrics,
-		Checks: []obs.Check{
-			{Name: "serving", Check: func(context.Context) error {
-				if s.draining.Load() {
-					return errors.New("it is to stop")
-				}
-				return nil
-			}},
-			{Name: "store", Check: s.backend.Store.Ping},
-		},
-	}
+	c := obs.DebugConfig{Registry: s.metrics, Checks: s.checks()}
 	var all []observer
 	for _, o := range []observer{{s.debug, obs.Debug(c)}, {s.health, obs.Probes(c)}, {s.scrape, obs.Metrics(s.metrics)}} {
 		if o.listener != nil {

@@ -129,10 +129,10 @@ func TestStartIsRefused(t *testing.T) {
 	write(t, garbled, "not a key\n", 0o600)
 	open := filepath.Join(t.TempDir(), "open.key")
 	write(t, open, string(read(t, dir, "seal.key")), 0o644)
-	cert, key := operatorFiles(t, "login.lanyard.localhost")
+	cert, key := operatorFiles(t, ownNames...)
 	openKey := filepath.Join(t.TempDir(), "open-tls.key")
 	write(t, openKey, string(read(t, key)), 0o644)
-	_, otherKey := operatorFiles(t, "login.lanyard.localhost")
+	_, otherKey := operatorFiles(t, ownNames...)
 	busy := busyPort(t)
 
 	before, stored := files(t, dir), objects(t, dir)

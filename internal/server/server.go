@@ -28,6 +28,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/peers"
+	"github.com/lanyard-io/lanyard/internal/pki"
 	"github.com/lanyard-io/lanyard/internal/proxy"
 	"github.com/lanyard-io/lanyard/internal/signing"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -54,8 +55,11 @@ type Server struct {
 	vault    *vault.Server
 	metrics  *prometheus.Registry
 	tls      *tls.Config
-	ownCA    bool
-	podCA    []byte // PEM that pods need to trust us; nil with the operator's certificate
+
+	certificates *pki.Certificates
+	disk         disk
+	ownCA        bool
+	podCA        []byte // PEM that pods need to trust us; nil with the operator's certificate
 
 	installer *cluster.Installer
 	hooks     *cluster.Hooks // nil without a webhook listener
@@ -212,6 +216,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	s.metrics.MustRegister(s.trust.Collectors()...)
 	s.registerLimits(tokens.Limited())
 	s.metrics.MustRegister(s.backend.Store.Collectors()...)
+	s.metrics.MustRegister(s.gauges()...)
 	return nil
 }
 

@@ -17,7 +17,7 @@ import (
 // openTLS gets the listener's certificate: the operator's files, or a leaf of
 // our own CA, which is then written where clients can be pointed at it.
 func (s *Server) openTLS(ctx context.Context) error {
-	c := pki.Config{CertFile: s.c.TLSCert, KeyFile: s.c.TLSKey, Log: s.c.Log, Now: s.c.Now}
+	c := pki.Config{CertFile: s.c.TLSCert, KeyFile: s.c.TLSKey, Names: s.ownNames(), Log: s.c.Log, Now: s.c.Now}
 	if s.c.TLSCert == "" {
 		s.ownCA = true
 		ca, previous, err := s.authority(ctx)
@@ -30,12 +30,18 @@ func (s *Server) openTLS(ctx context.Context) error {
 		}
 		c.CA, c.Names = ca, s.names.Certificate()
 	}
-	certs, err := pki.NewCertificates(c)
-	if err != nil {
+	var err error
+	if s.certificates, err = pki.NewCertificates(c); err != nil {
 		return err
 	}
-	s.tls = certs.TLS()
+	s.tls = s.certificates.TLS()
 	return nil
+}
+
+// ownNames are the names that an operator's certificate must be for.
+func (s *Server) ownNames() []string {
+	own := s.names.Own()
+	return []string{own.Login, own.Management, own.Graph, "*." + own.VaultZone}
 }
 
 // authority loads our CA, or makes it. A CA may sign for the names it was made
@@ -55,12 +61,13 @@ func (s *Server) authority(ctx context.Context) (*pki.CA, [][]byte, error) {
 			if err != nil {
 				return nil, nil, err
 			}
-			if ca.Covers(s.names.Certificate()) && s.c.Now().Before(ca.NotAfter()) {
+			now := s.c.Now()
+			if ca.Covers(s.names.Certificate()) && now.Before(ca.NotAfter()) && !now.Before(ca.NotBefore()) {
 				return ca, stored.Previous, nil
 			}
 			previous = append([][]byte{stored.Certificate}, stored.Previous...)
 			previous = previous[:min(len(previous), maxPrevious)]
-			s.c.Log.WarnContext(ctx, "made a new CA, because the old one may not sign for the new names; clients must read the CA's file again")
+			s.c.Log.WarnContext(ctx, "made a new CA, because the old one may not sign for the new names or is not valid now; clients must read the CA's file again")
 		}
 		ca, err := pki.NewCA(zones(s.names.Certificate()), s.c.Now())
 		if err != nil {

@@ -32,8 +32,9 @@ func (s schedule) advance(keys []model.SigningKey, now time.Time, force bool, fr
 // advanceOne is advance for the keys of one algorithm, which it may change.
 func (s schedule) advanceOne(keys []model.SigningKey, now time.Time, force bool, fresh func() (model.SigningKey, error)) ([]model.SigningKey, bool, error) {
 	next := make([]model.SigningKey, 0, len(keys)+1)
-	signing, prepared := -1, -1
+	signing, prepared, changed := -1, -1, false
 	for _, k := range keys {
+		changed = clamp(&k, now) || changed
 		if gone := s.dropAt(k); !gone.IsZero() && !now.Before(gone) {
 			continue
 		}
@@ -51,7 +52,7 @@ func (s schedule) advanceOne(keys []model.SigningKey, now time.Time, force bool,
 		}
 		next = append(next, k)
 	}
-	changed := len(next) != len(keys)
+	changed = changed || len(next) != len(keys)
 
 	if signing < 0 {
 		k, err := fresh()
@@ -70,6 +71,20 @@ func (s schedule) advanceOne(keys []model.SigningKey, now time.Time, force bool,
 		changed = true
 	}
 	return next, changed, nil
+}
+
+// clockSlack is how far the clocks of several servers may differ.
+const clockSlack = time.Hour
+
+// clamp makes good times that were set while the clock was far ahead: a key would
+// sign, or be accepted, for that much longer.
+func clamp(k *model.SigningKey, now time.Time) (changed bool) {
+	for _, t := range []*time.Time{&k.Created, &k.Active, &k.Retired} {
+		if t.After(now.Add(clockSlack)) {
+			*t, changed = now, true
+		}
+	}
+	return changed
 }
 
 // retire ends a key's signing. Only verifying is left to do, so its private part goes.

@@ -160,3 +160,30 @@ func TestScheduleWithoutANewKeyStaysAsItIs(t *testing.T) {
 		t.Errorf("changed = %t, %v; want the maker's error", changed, err)
 	}
 }
+
+// Keys that were made, activated or retired while the clock was far ahead do not
+// sign, or stay accepted, for that much longer; small differences of clocks stay.
+func TestScheduleAfterTheClockWasAhead(t *testing.T) {
+	s := schedule{period: 30 * 24 * time.Hour, prepare: 25 * time.Hour, lifetime: 25 * time.Hour}
+	fresh := func(alg Alg) (model.SigningKey, error) {
+		return model.SigningKey{ID: string(alg) + " new", Algorithm: string(alg)}, nil
+	}
+	ahead := day0.Add(100 * 24 * time.Hour)
+	keys, _, err := s.advance(nil, ahead, false, fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys[0].Retired = ahead
+	next, changed, err := s.advance(keys, day0, false, fresh)
+	if err != nil || !changed {
+		t.Fatalf("changed = %v, %v", changed, err)
+	}
+	for _, k := range next {
+		if k.Created.After(day0) || k.Active.After(day0) || k.Retired.After(day0) {
+			t.Errorf("%s still has times in the future: %v %v %v", k.ID, k.Created, k.Active, k.Retired)
+		}
+	}
+	if _, changed, _ := s.advance(next, day0.Add(-30*time.Minute), false, fresh); changed {
+		t.Error("a server whose clock is a little behind changes the keys")
+	}
+}

@@ -154,6 +154,9 @@ func (s *Store) View() (*View, error) {
 	return s.view.Load(), nil
 }
 
+// LastTouch is when etcd last proved the View current.
+func (s *Store) LastTouch() time.Time { return s.start.Add(time.Duration(s.touched.Load())) }
+
 func (s *Store) stale() bool {
 	return s.clock()-time.Duration(s.touched.Load()) > s.c.MaxStale
 }

@@ -41,6 +41,11 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
+// Size is how many bytes the database has, and how many it may have.
+func (s *Server) Size() (size, quota int64) {
+	return s.etcd.Server.Backend().Size(), s.etcd.Server.Cfg.QuotaBackendBytes
+}
+
 // defragment gives the file's free pages back. It stops writes for as long as
 // it takes to copy what is left.
 func (s *Server) defragment(ctx context.Context) {
