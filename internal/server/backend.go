@@ -39,7 +39,7 @@ func OpenBackend(ctx context.Context, c Config) (_ *Backend, err error) {
 	}
 	if len(c.Etcd.Endpoints) > 0 {
 		if b.client, err = store.Dial(c.Etcd); err != nil {
-			return nil, fmt.Errorf("connecting to etcd: %w", err)
+			return nil, err
 		}
 	} else {
 		if b.etcd, err = embedded.Start(ctx, embedded.Config{Dir: c.path(etcdDirName), Log: c.Log, Quota: int64(c.EtcdQuota) << 30}); err != nil {

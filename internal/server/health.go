@@ -14,6 +14,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/pki"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -120,30 +121,34 @@ func tryWriting(dir string) (err error) {
 
 // gauges tell of what ends or fills up.
 func (s *Server) gauges() []prometheus.Collector {
-	gauge := func(name, help string, labels prometheus.Labels, value func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
-	}
-	const end = "lanyard_certificate_end_timestamp_seconds"
+	state := func() pki.State { return s.certificates.State(context.Background()) }
 	all := []prometheus.Collector{
-		gauge(end, "When a certificate ends.", prometheus.Labels{"of": "server"}, func() float64 {
-			return float64(s.certificates.State(context.Background()).NotAfter.Unix())
-		}),
-		gauge("lanyard_certificate_renewal_failed", "Whether the last attempt to have a newer server certificate failed.", nil, func() float64 {
-			if s.certificates.State(context.Background()).Failure != nil {
+		certificateEnd("server", func() float64 { return float64(state().NotAfter.Unix()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lanyard_certificate_renewal_failed", Help: "Whether the last attempt to have a newer server certificate failed.",
+		}, func() float64 {
+			if state().Failure != nil {
 				return 1
 			}
 			return 0
 		}),
-		gauge("lanyard_store_last_touch_timestamp_seconds", "When etcd last proved that the view in memory is current.", nil, func() float64 {
-			return float64(s.backend.Store.LastTouch().UnixMilli()) / 1000
-		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lanyard_store_last_touch_timestamp_seconds", Help: "When etcd last proved that the view in memory is current.",
+		}, func() float64 { return float64(s.backend.Store.LastTouch().UnixMilli()) / 1000 }),
 	}
 	for of, file := range map[string]string{"etcd_client": s.c.Etcd.CertFile, "etcd_ca": s.c.Etcd.CAFile} {
 		if file != "" {
-			all = append(all, gauge(end, "When a certificate ends.", prometheus.Labels{"of": of}, func() float64 { return fileEnd(file) }))
+			all = append(all, certificateEnd(of, func() float64 { return fileEnd(file) }))
 		}
 	}
 	return all
+}
+
+func certificateEnd(of string, value func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "lanyard_certificate_end_timestamp_seconds", Help: "When a certificate ends.",
+		ConstLabels: prometheus.Labels{"of": of},
+	}, value)
 }
 
 // fileEnd is the end of the certificate of a PEM file that ends last: of one that

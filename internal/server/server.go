@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -26,12 +24,10 @@ import (
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
-	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/peers"
 	"github.com/lanyard-io/lanyard/internal/pki"
 	"github.com/lanyard-io/lanyard/internal/proxy"
 	"github.com/lanyard-io/lanyard/internal/signing"
-	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/sts"
 	"github.com/lanyard-io/lanyard/internal/textfile"
 	"github.com/lanyard-io/lanyard/internal/trust"
@@ -95,33 +91,6 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 		}
 	}
 	return s, nil
-}
-
-func (s *Server) openStore(ctx context.Context) (err error) {
-	if s.names, err = s.c.names(); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(s.c.DataDir, 0o700); err != nil {
-		return fmt.Errorf("making the data directory: %w", err)
-	}
-	if s.served, err = s.c.readServed(); err != nil {
-		return err
-	}
-	if err := s.c.checkReplica(); err != nil {
-		return err
-	}
-	s.metrics = obs.NewRegistry()
-	s.c.existing = (s.served != nil || s.c.follower()) && !s.c.SwitchStore
-	if s.c.existing && len(s.c.Etcd.Endpoints) == 0 {
-		if _, err := os.Stat(s.c.path(etcdDirName)); errors.Is(err, fs.ErrNotExist) {
-			return s.c.noStore(s.served) // rather than after making its files
-		}
-	}
-	s.backend, err = OpenBackend(ctx, s.c)
-	if errors.Is(err, store.ErrNoStore) {
-		return s.c.noStore(s.served)
-	}
-	return err
 }
 
 // openInstance opens what is sealed, and learns who we are.

@@ -76,7 +76,7 @@ func Dial(c DialConfig) (*Client, error) {
 		}
 		err = errors.Join(err, client.Close())
 	}
-	return nil, fmt.Errorf("connecting to etcd at %s: %w", strings.Join(c.Endpoints, ", "), err)
+	return nil, fmt.Errorf("connecting to etcd at %s: %s", strings.Join(c.Endpoints, ", "), c.dialError(err))
 }
 
 // probe asks all members for anything: whether this user may read it does not

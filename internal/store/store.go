@@ -109,7 +109,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, err
 	}
 	if err := s.checkFormat(ctx); err != nil {
-		return nil, err
+		return nil, s.openError(err)
 	}
 	s.view.Store(newView())
 	if err := s.reload(ctx); err != nil {

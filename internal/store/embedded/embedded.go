@@ -35,13 +35,17 @@ type Server struct {
 	// serving is false during a start and a stop.
 	serving *atomic.Bool
 	full    bool // owned by Run: the quota alarm was logged
+	running bool // etcd was started
+	dir     string
+	fatal   *fatal
 }
 
 const (
 	defaultQuota = 4 << 30
 	maxRequest   = 2 << 20
 	maxOps       = 256
-	startTimeout = 30 * time.Second
+	// A start has so long to read what is there, and then to take writes.
+	loadTimeout, startTimeout = 10 * time.Minute, 30 * time.Second
 	// A single member elects itself: short ticks only make the start fast.
 	tickMs, electionMs = 10, 50
 	// The log's entries that a start reads into memory, each of up to maxOps writes,
@@ -66,7 +70,7 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 	if c.Quota == 0 {
 		c.Quota = defaultQuota
 	}
-	s := &Server{log: c.Log, serving: &atomic.Bool{}}
+	s := &Server{log: c.Log, serving: &atomic.Bool{}, dir: c.Dir, fatal: newFatal()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -88,22 +92,46 @@ func Start(ctx context.Context, c Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.etcd, err = embed.StartEtcd(cfg); err != nil {
-		return nil, fmt.Errorf("starting etcd: %w", err)
+	if err := checkFiles(c.Dir); err != nil {
+		return nil, s.explain(err)
 	}
-
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	select {
-	case <-s.etcd.Server.ReadyNotify():
-	case err := <-s.etcd.Err():
-		return nil, fmt.Errorf("starting etcd: %w", err)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for etcd to start: %w", ctx.Err())
+	if err := s.await(ctx, cfg); err != nil {
+		return nil, err
 	}
 	s.client = v3client.New(s.etcd.Server)
 	s.serving.Store(true)
 	return s, endFirst(c.Dir)
+}
+
+// await starts etcd and waits until it takes writes. Until etcd has read its files,
+// s.etcd is not ours.
+func (s *Server) await(ctx context.Context, cfg *embed.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	started := s.startEtcd(cfg)
+	select {
+	case err := <-started:
+		if err != nil {
+			return s.explain(err)
+		}
+	case <-s.fatal.done:
+		return s.explain(s.fatal.err)
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for etcd to read %s: %w", s.dir, ctx.Err())
+	}
+	ctx, cancel = context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	s.running = true
+	select {
+	case <-s.etcd.Server.ReadyNotify():
+		return nil
+	case <-s.fatal.done:
+		return s.explain(s.fatal.err)
+	case err := <-s.etcd.Err():
+		return s.explain(err)
+	case <-ctx.Done():
+		return fmt.Errorf("the store in %s does not take writes after %s: start again, or bring a snapshot back into a new data directory with `lanyard store restore`", s.dir, startTimeout)
+	}
 }
 
 func (s *Server) config(c Config) (*embed.Config, error) {
@@ -125,7 +153,7 @@ func (s *Server) config(c Config) (*embed.Config, error) {
 	cfg.MaxTxnOps = maxOps
 	cfg.SnapshotCount, cfg.SnapshotCatchUpEntries = snapshotCount, catchUpEntries
 	cfg.UnsafeNoFsync = c.NoSync
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Log, s.serving))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapTo(c.Log, s.serving, s.fatal))
 	return cfg, nil
 }
 
@@ -144,8 +172,8 @@ func (s *Server) Close() error {
 			faults = append(faults, err)
 		}
 	}
-	if s.etcd != nil {
-		s.etcd.Close()
+	if s.running {
+		s.stopEtcd()
 	}
 	if s.lock != nil {
 		faults = append(faults, s.lock.release())

@@ -11,8 +11,9 @@ import (
 
 // zapTo sends etcd's warnings and errors to log while serving is true. Those of
 // a start or a stop, where a failure is returned as an error, are for debugging.
-func zapTo(log *slog.Logger, serving *atomic.Bool) *zap.Logger {
-	return zap.New(&core{log: log.With("part", "etcd"), serving: serving})
+// What etcd would end the process with goes to f as well.
+func zapTo(log *slog.Logger, serving *atomic.Bool, f *fatal) *zap.Logger {
+	return zap.New(&core{log: log.With("part", "etcd"), serving: serving}, zap.WithFatalHook(f), zap.WithPanicHook(f))
 }
 
 // core is a zapcore.Core that writes to slog.

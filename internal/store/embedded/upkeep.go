@@ -26,6 +26,8 @@ func (s *Server) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-s.fatal.done:
+			return fmt.Errorf("etcd stopped: %w", s.explain(s.fatal.err))
 		case err := <-s.etcd.Err():
 			return fmt.Errorf("etcd stopped: %w", err)
 		case <-s.etcd.Server.StopNotify():
