@@ -175,7 +175,7 @@ func testAttached(t *testing.T, w *world) {
 		t.Errorf("broken = %q, want issuer: %+v", got.Broken, got.Links)
 	}
 	r.put(id, "2026-07-01", map[string]any{"location": "local", "properties": map[string]any{
-		"attachment": map[string]any{"kubeconfig": r.kubeconfig}, "oidcIssuerProfile": map[string]any{"enabled": true},
+		"attachment": map[string]any{"kubeconfig": r.kubeconfig, "takeOverIssuer": true}, "oidcIssuerProfile": map[string]any{"enabled": true},
 	}})
 	if got := r.look(); !got.Healthy {
 		t.Errorf("broken = %q, want none: %+v", got.Broken, got.Links)

@@ -94,11 +94,11 @@ func (w *walk) checkClusters(ctx context.Context) {
 		name := "cluster " + k.Name
 		switch {
 		case k.State.Provisioning == "Failed":
-			w.problem(name, "az aks show --ids "+k.ID+"; then attach it anew", "its last change failed")
+			w.problem(name, "lanyard cluster show "+k.Name+" -g "+groupOf(k.ID)+"; then attach it anew", "its last change failed")
 		case !k.State.OIDC.Enabled:
-			w.warn(name, "az aks update --ids "+k.ID+" --enable-oidc-issuer", "its tokens are not accepted yet")
+			w.warn(name, "az aks update -g "+groupOf(k.ID)+" -n "+k.Name+" --enable-oidc-issuer", "its tokens are not accepted yet")
 		case !k.State.Security.WorkloadIdentity.Enabled:
-			w.warn(name, "az aks update --ids "+k.ID+" --enable-workload-identity", "issuer %s; it has no webhook of this server's", k.State.OIDC.URL)
+			w.warn(name, "az aks update -g "+groupOf(k.ID)+" -n "+k.Name+" --enable-workload-identity", "issuer %s; it has no webhook of this server's", k.State.OIDC.URL)
 		default:
 			w.ok(name, "issuer %s, with the webhook", k.State.OIDC.URL)
 		}

@@ -165,7 +165,8 @@ func (w *walk) checkIssuer(ctx context.Context) {
 			continue
 		}
 		if !k.Properties.OIDC.Enabled {
-			w.problem(linkIssuer, fmt.Sprintf("az aks update --ids %s --enable-oidc-issuer", k.ID), "cluster %s is attached, but its issuer is not enabled", k.Name)
+			// The credential names the issuer by now, so enabling it is taking it over.
+			w.problem(linkIssuer, fmt.Sprintf("lanyard cluster attach %s -g %s --enable-oidc-issuer --take-over-issuer", k.Name, groupOf(k.ID)), "cluster %s is attached, but its issuer is not enabled", k.Name)
 			return
 		}
 		w.ok(linkIssuer, "%s is that of the attached cluster %s", w.claims.Issuer, k.Name)

@@ -328,7 +328,7 @@ func TestKeptStores(t *testing.T) {
 }
 
 // notKept are the kinds that are newer than the newest kept store.
-var notKept = []model.Kind{}
+var notKept = []model.Kind{"Server", "UniqueName"}
 
 // open gives a data directory with the kept store in it.
 func (k *kept) open(t *testing.T, folder string) (dir string) {
