@@ -32,41 +32,38 @@ type permissions struct {
 	Storage      []string `json:"storage,omitempty"`
 }
 
-func policyTable(policies []accessPolicy) table {
-	t := table{head: []string{"OBJECT ID", "SECRETS"}}
+func policyTable(names map[string]string, policies []accessPolicy) table {
+	t := table{head: []string{"NAME", "OBJECT ID", "SECRETS"}}
 	for _, p := range policies {
-		t.rows = append(t.rows, []string{p.ObjectID, strings.Join(p.Permissions.Secrets, ",")})
+		t.rows = append(t.rows, []string{cmp.Or(names[p.ObjectID], "-"), p.ObjectID, strings.Join(p.Permissions.Secrets, ",")})
 	}
 	return t
 }
 
 func newPolicyCmd(a *app) *cobra.Command {
-	var t target
-	var owner, objectID string
+	var h holder
+	t := &h.target
 	cmd := noun("policy", "Access policies: who may do what in a vault", []string{"policies"})
-	addTarget(cmd.PersistentFlags(), &t)
+	addTarget(cmd.PersistentFlags(), t)
 
 	// change has the policies of one principal changed, whoever else writes meanwhile.
-	change := func(cmd *cobra.Command, verb, vault string, of func(*client.Client, keyVault) []accessPolicy) error {
+	change := func(cmd *cobra.Command, verb, vault string, of func(c *client.Client, v keyVault, principal string) []accessPolicy) error {
 		c, err := a.connect()
 		if err != nil {
 			return err
 		}
-		if owner != "" {
-			i, err := a.identity(cmd, t, owner)
-			if err != nil {
-				return err
-			}
-			objectID = i.is.Properties.PrincipalID
+		principal, err := a.holder(cmd, c, &h)
+		if err != nil {
+			return err
 		}
 		err = client.Again(func() error {
-			v, etag, err := find[keyVault](cmd.Context(), c, t, vaultKind(), vault)
+			v, etag, err := find[keyVault](cmd.Context(), c, *t, vaultKind(), vault)
 			if err != nil {
 				return err
 			}
-			changed := of(c, v.is)
+			changed := of(c, v.is, principal)
 			if verb == "remove" && len(changed) == 0 {
-				return withHint(fmt.Errorf("the vault %s has no access policy of %s", v.is.Name, cmp.Or(owner, objectID)), "lanyard policy list "+v.is.Name)
+				return withHint(fmt.Errorf("the vault %s has no access policy of %s", v.is.Name, &h), "lanyard policy list "+v.is.Name)
 			}
 			body := map[string]any{"properties": map[string]any{"accessPolicies": changed}}
 			return c.PutIf(cmd.Context(), t.vaultID(c, vault)+"/accessPolicies/"+verb, vaultVersion, etag, body, nil)
@@ -74,26 +71,21 @@ func newPolicyCmd(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.printPolicies(cmd.Context(), c, t, vault)
-	}
-	who := func(cmd *cobra.Command) *cobra.Command {
-		cmd.Flags().StringVarP(&owner, "identity", "i", "", "`name` of a managed identity")
-		cmd.Flags().StringVar(&objectID, "object-id", "", "object id of any principal")
-		cmd.MarkFlagsOneRequired("identity", "object-id")
-		cmd.MarkFlagsMutuallyExclusive("identity", "object-id")
-		return cmd
+		return a.printPolicies(cmd.Context(), c, *t, vault)
 	}
 
 	var secrets []string
-	set := who(&cobra.Command{
+	set := &cobra.Command{
 		Use: "set VAULT", Short: "Give a principal permissions for secrets, in place of those it had",
-		Example: `  lanyard policy set kv-dev --identity workshop-identity --secrets get`,
-		Args:    cobra.ExactArgs(1),
+		Example: `  lanyard policy set kv-dev --identity workshop-identity --secrets get
+  lanyard policy set kv-dev --user alice --secrets get,list
+  lanyard policy set kv-dev --app 0b6f3f6c-5f7e-4d0e-9a55-2f6d3c1f8a10`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return change(cmd, "replace", args[0], func(c *client.Client, v keyVault) []accessPolicy {
-				p := accessPolicy{TenantID: c.Tenant, ObjectID: objectID}
+			return change(cmd, "replace", args[0], func(c *client.Client, v keyVault, principal string) []accessPolicy {
+				p := accessPolicy{TenantID: c.Tenant, ObjectID: principal}
 				for _, old := range v.Properties.Policies {
-					if strings.EqualFold(old.ObjectID, objectID) && old.ApplicationID == "" {
+					if strings.EqualFold(old.ObjectID, principal) && old.ApplicationID == "" {
 						p = old // its permissions for keys, certificates and storage stay
 					}
 				}
@@ -101,20 +93,22 @@ func newPolicyCmd(a *app) *cobra.Command {
 				return []accessPolicy{p}
 			})
 		},
-	})
+	}
+	h.add(set)
 	set.Flags().StringSliceVar(&secrets, "secrets", []string{"get"}, "`permissions`: get, list, set, delete, recover, backup, restore, purge or all")
-	remove := who(&cobra.Command{
+	remove := &cobra.Command{
 		Use: "delete VAULT", Short: "Take a principal's permissions away", Args: cobra.ExactArgs(1),
 		Example: `  lanyard policy delete kv-dev --identity workshop-identity`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return change(cmd, "remove", args[0], func(_ *client.Client, v keyVault) []accessPolicy {
+			return change(cmd, "remove", args[0], func(_ *client.Client, v keyVault, principal string) []accessPolicy {
 				// Only the permissions that are named are taken away, so name all it has.
 				return slices.DeleteFunc(v.Properties.Policies, func(p accessPolicy) bool {
-					return !strings.EqualFold(p.ObjectID, objectID)
+					return !strings.EqualFold(p.ObjectID, principal)
 				})
 			})
 		},
-	})
+	}
+	h.add(remove)
 	list := &cobra.Command{
 		Use: "list VAULT", Short: "List a vault's access policies", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -122,7 +116,7 @@ func newPolicyCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printPolicies(cmd.Context(), c, t, args[0])
+			return a.printPolicies(cmd.Context(), c, *t, args[0])
 		},
 	}
 	cmd.AddCommand(set, remove, list)
@@ -137,7 +131,12 @@ func (a *app) printPolicies(ctx context.Context, c *client.Client, t target, vau
 	if v.is.Properties.Roles {
 		a.say("the vault %s uses roles: its access policies count for nothing; lanyard role list shows who may", vault)
 	}
-	return a.print(v.is.Properties.Policies, policyTable(parts(v.is.Properties.Policies)))
+	all := parts(v.is.Properties.Policies)
+	var ids []string
+	for _, p := range all {
+		ids = append(ids, p.ObjectID)
+	}
+	return a.print(v.is.Properties.Policies, policyTable(principalNames(ctx, c, ids), all))
 }
 
 // whollyPolicies is a vault whose policies are shown as the server has them.

@@ -59,12 +59,6 @@ func newRoleCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// holder says who gets a role: one of its fields is set.
-type holder struct {
-	target
-	objectID, appID, identity, user string
-}
-
 func newRoleAssignCmd(a *app) *cobra.Command {
 	var h holder
 	var scope string
@@ -87,7 +81,7 @@ func newRoleAssignCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			principal, err := a.holder(cmd, c, h)
+			principal, err := a.holder(cmd, c, &h)
 			if err != nil {
 				return err
 			}
@@ -95,14 +89,8 @@ func newRoleAssignCmd(a *app) *cobra.Command {
 		},
 	}
 	addTarget(assign.Flags(), &h.target)
-	f := assign.Flags()
-	f.StringVar(&h.objectID, "object-id", "", "object id of the principal")
-	f.StringVar(&h.appID, "app", "", "client `id` of an application")
-	f.StringVarP(&h.identity, "identity", "i", "", "`name` of a managed identity")
-	f.StringVar(&h.user, "user", "", "`name` of a user")
-	f.StringVar(&scope, "scope", "", "where: a resource `id`, or / for everything (default the subscription)")
-	assign.MarkFlagsOneRequired("object-id", "app", "identity", "user")
-	assign.MarkFlagsMutuallyExclusive("object-id", "app", "identity", "user")
+	h.add(assign)
+	assign.Flags().StringVar(&scope, "scope", "", "where: a resource `id`, or / for everything (default the subscription)")
 	return assign
 }
 
@@ -119,17 +107,6 @@ func (a *app) assign(ctx context.Context, c *client.Client, scope, roleID string
 		return roleError(err, scope)
 	}
 	return a.print(made, roleTable(nil, made.is))
-}
-
-// kind is the principal's type; an object id's is the server's to find.
-func (h holder) kind() string {
-	switch {
-	case h.user != "":
-		return "User"
-	case h.objectID != "":
-		return ""
-	}
-	return "ServicePrincipal"
 }
 
 // findRole takes a role's name or its id.
@@ -183,31 +160,6 @@ func assigned(ctx context.Context, c *client.Client, scope, roleID, principal st
 	return none, err
 }
 
-// holder finds the object id of a principal.
-func (a *app) holder(cmd *cobra.Command, c *client.Client, h holder) (string, error) {
-	switch {
-	case h.identity != "":
-		i, err := a.identity(cmd, h.target, h.identity)
-		return i.is.Properties.PrincipalID, err
-	case h.appID != "":
-		if err := checkAppID(h.appID); err != nil {
-			return "", err
-		}
-		var principal struct {
-			ID string `json:"id"`
-		}
-		err := c.Graph(cmd.Context(), "GET", principalPath(h.appID), nil, &principal)
-		if client.IsNotFound(err) {
-			err = noApp(h.appID)
-		}
-		return principal.ID, err
-	case h.user != "":
-		u, err := showUser(cmd.Context(), c, h.user)
-		return u.is.ID, err
-	}
-	return h.objectID, nil
-}
-
 func newRoleListCmd(a *app) *cobra.Command {
 	var scope string
 	list := &cobra.Command{
@@ -228,41 +180,15 @@ func newRoleListCmd(a *app) *cobra.Command {
 				return roleError(err, scope)
 			}
 			all := parts(found)
-			return a.print(found, roleTable(principalNames(cmd.Context(), c, all), all...))
+			var ids []string
+			for _, r := range all {
+				ids = append(ids, r.Properties.PrincipalID)
+			}
+			return a.print(found, roleTable(principalNames(cmd.Context(), c, ids), all...))
 		},
 	}
 	list.Flags().StringVar(&scope, "scope", "", "a resource `id`, or / for everything (default the subscription)")
 	return list
-}
-
-// maxIDs is how many ids the directory takes at once.
-const maxIDs = 1000
-
-// principalNames asks the directory who the principals are. The list is of use
-// without it, so a caller who may not ask sees ids.
-func principalNames(ctx context.Context, c *client.Client, all []roleAssignment) map[string]string {
-	names := map[string]string{}
-	for len(all) > 0 {
-		n := min(len(all), maxIDs)
-		var ids []string
-		for _, r := range all[:n] {
-			ids = append(ids, r.Properties.PrincipalID)
-		}
-		all = all[n:]
-		var page struct {
-			Value []struct {
-				ID          string `json:"id"`
-				DisplayName string `json:"displayName"`
-			} `json:"value"`
-		}
-		if c.Graph(ctx, "POST", "/directoryObjects/getByIds", map[string]any{"ids": ids}, &page) != nil {
-			return names
-		}
-		for _, p := range page.Value {
-			names[p.ID] = p.DisplayName
-		}
-	}
-	return names
 }
 
 func newRoleDeleteCmd(a *app) *cobra.Command {
