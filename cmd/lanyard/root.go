@@ -86,7 +86,7 @@ the environment (--data-dir is LANYARD_DATA_DIR), or in a YAML file that --confi
 	root.AddCommand(
 		newUpCmd(a), newEnvCmd(a), newBrowserCmd(a), newHostsCmd(a), newCACmd(a), newAdminCmd(a), newDemoCmd(a), newQuickstartCmd(a), newExplainCmd(a), newAuditCmd(a),
 		newGroupCmd(a), newIdentityCmd(a), newCredentialCmd(a), newVaultCmd(a), newSecretCmd(a), newPolicyCmd(a), newIssuerCmd(a), newAppCmd(a), newUserCmd(a), newRoleCmd(a),
-		newClusterCmd(a), newServiceAccountCmd(a), newDoctorCmd(a), newWebhookCmd(a), newAZCmd(a), newProxyCmd(a), newIMDSCmd(a),
+		newClusterCmd(a), newBindingCmd(a), newServiceAccountCmd(a), newDoctorCmd(a), newWebhookCmd(a), newAZCmd(a), newProxyCmd(a), newIMDSCmd(a),
 		newStoreCmd(a), newSealCmd(a), newKeysCmd(a), newTokenCmd(a), newVersionCmd(a),
 	)
 	a.noteRuns(root)

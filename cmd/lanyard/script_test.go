@@ -38,7 +38,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": up, "down": down, "load": load, "jsonget": jsonGet, "match": match, "filesize": fileSize,
 			"issuer": startIssuer, "satoken": serviceAccountToken, "mode": mode, "oneline": oneLine, "arm": callARM,
-			"etcd": startEtcd, "utf16": toUTF16,
+			"etcd": startEtcd, "apiserver": startAPIServer, "utf16": toUTF16,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
