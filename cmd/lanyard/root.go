@@ -90,6 +90,7 @@ the environment (--data-dir is LANYARD_DATA_DIR), or in a YAML file that --confi
 		newStoreCmd(a), newSealCmd(a), newKeysCmd(a), newTokenCmd(a), newVersionCmd(a),
 	)
 	a.noteRuns(root)
+	a.completeNames(root)
 	return root
 }
 

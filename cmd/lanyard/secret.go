@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
@@ -63,12 +64,16 @@ func newSecretCmd(a *app) *cobra.Command {
 }
 
 func (a *app) vaultClient(vault string) (*azsecrets.Client, error) {
-	if !model.ValidVaultName(vault) { // it becomes part of a host name
-		return nil, withHint(fmt.Errorf("no vault can have the name %q", vault), "lanyard vault list")
-	}
 	c, err := a.connect()
 	if err != nil {
 		return nil, err
+	}
+	return secretsClient(c, vault)
+}
+
+func secretsClient(c *client.Client, vault string) (*azsecrets.Client, error) {
+	if !model.ValidVaultName(vault) { // it becomes part of a host name
+		return nil, withHint(fmt.Errorf("no vault can have the name %q", vault), "lanyard vault list")
 	}
 	return c.Secrets(vault)
 }
