@@ -96,6 +96,11 @@ func Webhook(c WebhookConfig) ([]byte, error) {
 					return nil, err
 				}
 			}
+		case "PodDisruptionBudget":
+			if c.Replicas == 1 { // a budget that keeps the only pod stops every drain
+				delete(child(o, "spec"), "minAvailable")
+				child(o, "spec")["maxUnavailable"] = 1
+			}
 		case "Deployment":
 			c.fillDeployment(o)
 		case "MutatingWebhookConfiguration":
