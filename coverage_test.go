@@ -279,14 +279,19 @@ func flags(f *ast.File) map[string]string {
 	found := map[string]string{}
 	ast.Inspect(f, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
-		if !ok || len(call.Args) < 4 {
+		if !ok || len(call.Args) < 3 {
 			return true
 		}
 		fn, ok := call.Fun.(*ast.SelectorExpr)
 		if !ok || !strings.HasSuffix(strings.TrimSuffix(fn.Sel.Name, "P"), "Var") {
 			return true
 		}
-		if name, ok := text(call.Args[1]); ok {
+		name, ok := text(call.Args[1])
+		switch {
+		case !ok:
+		case fn.Sel.Name == "Var": // a value of a type of its own, with its default in it
+			found[name] = ""
+		default:
 			found[name] = constant(call.Args[len(call.Args)-2])
 		}
 		return true
