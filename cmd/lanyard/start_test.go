@@ -134,7 +134,7 @@ func TestStartsThatFail(t *testing.T) {
 		says  string // a regular expression
 	}{
 		"few-files":      {under: []string{"prlimit", "--nofile=140"}, says: "may open 140 files at once, and needs 256 .*ulimit -n"},
-		"port-taken":     {args: []string{"--listen", busy.Addr().String()}, says: "address already in use: choose another address with --listen"},
+		"port-taken":     {args: []string{"--listen", busy.Addr().String()}, says: "another program listens on .* already\\n.*--listen"},
 		"database-cut":   {seed: func(t *testing.T, dir string) { truncate(t, db(dir), 5000) }, says: "the store in .* is damaged: .*lanyard store restore"},
 		"database-empty": {seed: func(t *testing.T, dir string) { overwrite(t, db(dir), 0, make([]byte, 16<<10)) }, says: "the store in .* is damaged: .*lanyard store restore"},
 		"database-pages": {seed: func(t *testing.T, dir string) { overwrite(t, db(dir), 8<<10, bytes.Repeat(garbage, 8)) }, says: "the store in .* is damaged: .*lanyard store restore"},
@@ -154,8 +154,8 @@ func TestStartsThatFail(t *testing.T) {
 		}, says: "opening the audit log: .*not a directory"},
 		"data-is-a-file":   {fresh: true, seed: func(t *testing.T, dir string) { writeTo(t, dir, "x", 0o600) }, says: "making the data directory: .*not a directory"},
 		"etcd-away":        {fresh: true, args: []string{"--etcd-endpoints", "http://" + closed.Addr().String()}, says: "connecting to etcd at .*connection refused"},
-		"etcd-silent":      {fresh: true, args: []string{"--etcd-endpoints", "http://" + busy.Addr().String()}, says: "connecting to etcd at .*did not answer within 5s"},
-		"etcd-wants-tls":   {fresh: true, args: []string{"--etcd-endpoints", strings.Replace(tls.URL, "https", "http", 1)}, says: "if it speaks TLS: write https:// in --etcd-endpoints"},
+		"etcd-silent":      {fresh: true, args: []string{"--etcd-endpoints", "http://" + busy.Addr().String()}, says: "connecting to etcd at .*it did not answer within 5s"},
+		"etcd-wants-tls":   {fresh: true, args: []string{"--etcd-endpoints", strings.Replace(tls.URL, "https", "http", 1)}, says: "wants TLS: then write https:// in --etcd-endpoints"},
 		"etcd-without-tls": {fresh: true, args: []string{"--etcd-endpoints", strings.Replace(plain.URL, "http", "https", 1)}, says: "it does not speak TLS: write http:// in --etcd-endpoints"},
 		"etcd-unknown-ca":  {fresh: true, args: []string{"--etcd-endpoints", tls.URL}, says: "certificate signed by unknown authority.*--etcd-ca"},
 		"unknown-host":     {fresh: true, args: []string{"--etcd-endpoints", "http://etcd.invalid:2379"}, says: "connecting to etcd at http://etcd.invalid:2379"},

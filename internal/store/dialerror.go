@@ -28,8 +28,10 @@ func (c DialConfig) dialError(err error) string {
 	switch {
 	case has("first record does not look like a TLS handshake"):
 		return "it does not speak TLS: write http:// in --etcd-endpoints"
-	case has("error reading server preface", "malformed HTTP response", "frame too large") && !secured(c.Endpoints[0]):
-		return "it may want TLS, or is no etcd: if it speaks TLS: write https:// in --etcd-endpoints"
+	case !secured(c.Endpoints[0]) && has("EOF", "connection reset", "malformed HTTP response", "frame too large"):
+		return "it is no etcd, or wants TLS: then write https:// in --etcd-endpoints"
+	case has("error reading server preface"):
+		return fmt.Sprintf("it did not answer within %s: is it an etcd, and up?", c.Timeout)
 	case has("unknown authority"):
 		return text + ": name the file with its CA with --etcd-ca"
 	case has("certificate is valid for", "doesn't contain any IP SANs", "not valid for any names"):
