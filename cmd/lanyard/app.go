@@ -46,7 +46,7 @@ type signIn struct {
 }
 
 func (s signIn) table() table {
-	t := table{head: []string{"NAME", "APP ID", "PRINCIPAL ID"}, rows: [][]string{{s.DisplayName, s.AppID, s.PrincipalID}}}
+	t := table{head: []string{"NAME", "APP ID", "PRINCIPAL ID"}, rows: [][]string{{s.DisplayName, s.AppID, s.PrincipalID}}, key: 1}
 	if s.Password != "" {
 		t.head, t.rows[0] = append(t.head, "PASSWORD"), append(t.rows[0], s.Password)
 	}
@@ -54,7 +54,7 @@ func (s signIn) table() table {
 }
 
 func applicationTable(all ...application) table {
-	t := table{head: []string{"NAME", "APP ID", "SECRETS", "CERTIFICATES"}}
+	t := table{head: []string{"NAME", "APP ID", "SECRETS", "CERTIFICATES"}, key: 1}
 	for _, a := range all {
 		t.rows = append(t.rows, []string{a.DisplayName, a.AppID, expiries(a.Passwords), expiries(a.Keys)})
 	}
@@ -214,7 +214,7 @@ func checkAppID(s string) error {
 }
 
 func noApp(appID string) error {
-	return withHint(fmt.Errorf("no application has the client id %s", appID), "lanyard app list")
+	return withHint(absent("no application has the client id %s", appID), "lanyard app list")
 }
 
 // application finds one by its client id.

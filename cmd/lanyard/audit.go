@@ -67,7 +67,7 @@ on one etcd, all of them are asked; who could not be asked is said.`,
 			if err != nil {
 				return err
 			}
-			if a.output == "json" {
+			if a.whole() {
 				return a.print(found, table{})
 			}
 			for i := range found {
@@ -158,8 +158,12 @@ func (a *app) followAudit(ctx context.Context, c *client.Client, q audit.Query) 
 }
 
 func (a *app) auditFollowed(r *audit.Record) error {
-	if a.output == "json" {
+	switch a.output {
+	case "json":
 		return json.NewEncoder(a.Out).Encode(r)
+	case "yaml":
+		fmt.Fprintln(a.Out, "---")
+		return a.print(r, table{})
 	}
 	auditLine(a.Out, r)
 	return nil

@@ -62,7 +62,7 @@ func (o *bindingOwner) missing(ctx context.Context, c *client.Client, name strin
 	if o.group != defaultGroup {
 		hint += " -g " + shellQuote(o.group)
 	}
-	return withHint(fmt.Errorf("no identity binding %q of the cluster %s", name, o.cluster), hint)
+	return withHint(absent("no identity binding %q of the cluster %s", name, o.cluster), hint)
 }
 
 func newBindingCmd(a *app) *cobra.Command {

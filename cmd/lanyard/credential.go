@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -133,7 +132,7 @@ func (o *credentialOwner) worded(ctx context.Context, c *client.Client, name str
 		if client.IsNotFound(c.Graph(ctx, "GET", appPath(o.app), nil, nil)) {
 			return noApp(o.app)
 		}
-		return withHint(fmt.Errorf("no federated credential %q of the application %s", name, o.app), "lanyard credential list --app "+o.app)
+		return withHint(absent("no federated credential %q of the application %s", name, o.app), "lanyard credential list --app "+o.app)
 	}
 	if client.IsNotFound(c.ARM(ctx, "GET", o.identityID(c, o.identity), identityVersion, nil, nil)) {
 		return o.missing(ctx, c, identityKind(), o.identity)
@@ -142,7 +141,7 @@ func (o *credentialOwner) worded(ctx context.Context, c *client.Client, name str
 	if o.group != defaultGroup {
 		hint += " -g " + shellQuote(o.group)
 	}
-	return withHint(fmt.Errorf("no federated credential %q of the identity %s", name, o.identity), hint)
+	return withHint(absent("no federated credential %q of the identity %s", name, o.identity), hint)
 }
 
 func (o *credentialOwner) list(ctx context.Context, c *client.Client) ([]whole[credential], error) {

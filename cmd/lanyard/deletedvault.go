@@ -45,7 +45,7 @@ func findDeletedVault(ctx context.Context, c *client.Client, name string) (delet
 			return v.is, nil
 		}
 	}
-	return deletedVault{}, withHint(fmt.Errorf("no deleted vault %q", name), "lanyard vault list --deleted")
+	return deletedVault{}, withHint(absent("no deleted vault %q", name), "lanyard vault list --deleted")
 }
 
 // vaultNameTaken adds to the server's refusal of a name who has it.

@@ -132,7 +132,7 @@ func (a *app) doctorServer(c *doctor.Config, z azureFlags) (err error) {
 
 // diagnosis prints a report; a broken link makes an error of it.
 func (a *app) diagnosis(r *doctor.Report) error {
-	if a.output == "json" {
+	if a.whole() {
 		if err := a.print(r, table{}); err != nil {
 			return err
 		}

@@ -33,6 +33,43 @@ func withHint(err error, hint string) error {
 	return &hinted{err, hint}
 }
 
+// absence is an error because something is not there.
+type absence struct{ error }
+
+// absent words what is not there.
+func absent(format string, args ...any) error { return absence{fmt.Errorf(format, args...)} }
+
+// Exit codes, which scripts may rely on.
+const (
+	exitError     = 1 // anything else
+	exitUsage     = 2 // the words on the command line, or a setting
+	exitAbsent    = 3 // something that was named is not there
+	exitForbidden = 4 // the sign-in failed, or it may not do that
+)
+
+// exitCode is what a program can tell from an error. ran says whether the command's
+// work had begun.
+func exitCode(err error, ran bool) int {
+	status := 0
+	if e, ok := errors.AsType[*azcore.ResponseError](err); ok {
+		status = e.StatusCode
+	}
+	if e, ok := errors.AsType[*client.Error](err); ok {
+		status = e.Status
+	}
+	_, _, refused := refusal(err)
+	_, missing := errors.AsType[absence](err)
+	switch {
+	case !ran:
+		return exitUsage
+	case missing || status == 404:
+		return exitAbsent
+	case refused || status == 401 || status == 403:
+		return exitForbidden
+	}
+	return exitError
+}
+
 // printError writes one line for each fault and one for the hint.
 func printError(w io.Writer, err error) {
 	for _, fault := range faults(err) {

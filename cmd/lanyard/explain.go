@@ -35,7 +35,7 @@ the store are asked.`,
 			nothing := withHint(errors.New("no refusal was recorded"), "lanyard audit lists what was granted")
 			if len(args) == 1 {
 				q = audit.Query{ID: args[0]}
-				nothing = withHint(fmt.Errorf("no decision has the id %s", args[0]), "copy the Correlation ID from the error, or leave it out for the newest refusal")
+				nothing = withHint(absent("no decision has the id %s", args[0]), "copy the Correlation ID from the error, or leave it out for the newest refusal")
 			}
 			c, err := a.connect()
 			if err != nil {
@@ -48,7 +48,7 @@ the store are asked.`,
 			if len(found) == 0 {
 				return nothing
 			}
-			if a.output == "json" {
+			if a.whole() {
 				return a.print(found, table{})
 			}
 			for i := range found {

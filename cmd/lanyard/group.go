@@ -135,7 +135,7 @@ func findGroup(ctx context.Context, c *client.Client, name string) (g whole[grou
 }
 
 func noSuchGroup(name string) error {
-	return withHint(fmt.Errorf("no resource group %q", name), "lanyard group list")
+	return withHint(absent("no resource group %q", name), "lanyard group list")
 }
 
 // shown is how many things of a group an error names.

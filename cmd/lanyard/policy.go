@@ -33,7 +33,7 @@ type permissions struct {
 }
 
 func policyTable(names map[string]string, policies []accessPolicy) table {
-	t := table{head: []string{"NAME", "OBJECT ID", "SECRETS"}}
+	t := table{head: []string{"NAME", "OBJECT ID", "SECRETS"}, key: 1}
 	for _, p := range policies {
 		t.rows = append(t.rows, []string{cmp.Or(names[p.ObjectID], "-"), p.ObjectID, strings.Join(p.Permissions.Secrets, ",")})
 	}
@@ -63,7 +63,7 @@ func newPolicyCmd(a *app) *cobra.Command {
 			}
 			changed := of(c, v.is, principal)
 			if verb == "remove" && len(changed) == 0 {
-				return withHint(fmt.Errorf("the vault %s has no access policy of %s", v.is.Name, &h), "lanyard policy list "+v.is.Name)
+				return withHint(absent("the vault %s has no access policy of %s", v.is.Name, &h), "lanyard policy list "+v.is.Name)
 			}
 			body := map[string]any{"properties": map[string]any{"accessPolicies": changed}}
 			return c.PutIf(cmd.Context(), t.vaultID(c, vault)+"/accessPolicies/"+verb, vaultVersion, etag, body, nil)

@@ -94,7 +94,7 @@ func (t target) missing(ctx context.Context, c *client.Client, k kind, name stri
 	if t.group != defaultGroup && client.IsNotFound(c.ARM(ctx, "GET", t.groupID(c), groupsVersion, nil, nil)) {
 		return noGroup(t.group)
 	}
-	err := fmt.Errorf("no %s %q in resource group %s", k.noun, name, t.group)
+	err := absent("no %s %q in resource group %s", k.noun, name, t.group)
 	hint := "lanyard " + k.noun + " list"
 	type entry struct {
 		ID   string `json:"id"`
@@ -110,7 +110,7 @@ func (t target) missing(ctx context.Context, c *client.Client, k kind, name stri
 }
 
 func noGroup(name string) error {
-	return withHint(fmt.Errorf("no resource group %q", name),
+	return withHint(absent("no resource group %q", name),
 		fmt.Sprintf("lanyard group create %s, or leave -g out for the group %s", shellQuote(name), defaultGroup))
 }
 

@@ -40,7 +40,7 @@ func (r roleAssignment) role() string {
 }
 
 func roleTable(names map[string]string, all ...roleAssignment) table {
-	t := table{head: []string{"ROLE", "PRINCIPAL", "SCOPE", "ID"}}
+	t := table{head: []string{"ROLE", "PRINCIPAL", "SCOPE", "ID"}, key: 3}
 	for _, r := range all {
 		who := r.Properties.PrincipalID
 		if name := names[who]; name != "" {
@@ -143,7 +143,7 @@ func roleError(err error, scope string) error {
 	case ok && e.Code == "PrincipalNotFound":
 		return withHint(err, "object ids are in `lanyard identity list` and `lanyard user list`; --app, --identity and --user take names")
 	case ok && e.Status == http.StatusNotFound:
-		return withHint(fmt.Errorf("nothing has the id %s", scope), "`lanyard vault list` and `lanyard identity list` show ids; / is everything")
+		return withHint(absent("nothing has the id %s", scope), "`lanyard vault list` and `lanyard identity list` show ids; / is everything")
 	}
 	return err
 }
@@ -204,7 +204,7 @@ func newRoleDeleteCmd(a *app) *cobra.Command {
 			}
 			found, err := c.Delete(cmd.Context(), args[0], roleVersion)
 			if err == nil && !found {
-				err = withHint(fmt.Errorf("no role assignment %s", args[0]), "lanyard role list")
+				err = withHint(absent("no role assignment %s", args[0]), "lanyard role list")
 			}
 			return err
 		},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ type stdio struct {
 type app struct {
 	stdio
 	dataDir     string
-	output      string // table or json
+	output      string // one of formats
 	config      string // YAML file
 	credentials string // file; default the data directory's admin.json
 	server      string // public address of a server on another machine
@@ -45,7 +46,7 @@ func run(ctx context.Context, args []string, io stdio) int {
 		err = withHint(err, cmd.CommandPath()+" --help")
 	}
 	printError(io.Err, err)
-	return 1
+	return exitCode(err, a.ran)
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -77,7 +78,8 @@ the environment (--data-dir is LANYARD_DATA_DIR), or in a YAML file that --confi
 	root.SetVersionTemplate(fmt.Sprintf("lanyard %s (commit %s, %s)\n", b.Version, b.Commit, b.Go))
 	f := root.PersistentFlags()
 	f.StringVar(&a.dataDir, "data-dir", defaultDataDir(a.Getenv), "the server's data directory")
-	f.StringVarP(&a.output, "output", "o", "table", "output `format`: table or json")
+	f.StringVarP(&a.output, "output", "o", "table", "output `format`: "+strings.Join(formats(), ", "))
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp)) // it fails only for a flag that is not there
 	f.StringVar(&a.config, "config", "", "YAML `file` with flags as keys")
 	f.StringVar(&a.credentials, "credentials", "", "credentials `file` to sign in with (default DATA-DIR/admin.json)")
 	f.StringVar(&a.server, "server", "", "public `address` of a server elsewhere, DOMAIN[:PORT]")

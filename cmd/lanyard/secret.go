@@ -177,7 +177,7 @@ func (a *app) secretGet() *cobra.Command {
 			if err != nil {
 				return secretError(err, args[0])
 			}
-			if a.output == "json" {
+			if a.whole() {
 				s := describe(got.ID, got.Attributes, got.ContentType, got.Tags)
 				s.Value = *got.Value
 				return a.print(s, table{})
@@ -257,7 +257,7 @@ func (a *app) secretVersions() *cobra.Command {
 				}
 			}
 			if len(all) == 0 { // of a secret that is not there the protocol lists none
-				return withHint(fmt.Errorf("no secret %q in the vault %s", args[1], args[0]), "lanyard secret list "+args[0])
+				return withHint(absent("no secret %q in the vault %s", args[1], args[0]), "lanyard secret list "+args[0])
 			}
 			slices.SortStableFunc(all, func(a, b secret) int { return madeAt(b).Compare(madeAt(a)) })
 			return a.print(all, secretTable(all...))

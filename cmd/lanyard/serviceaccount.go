@@ -190,7 +190,7 @@ func (a *app) serviceAccount(cmd *cobra.Command, o *saOptions, name string, work
 	if err := work(r, cmd.Context()); err != nil {
 		return err
 	}
-	if a.output == "json" {
+	if a.whole() {
 		return a.print(r.result, r.result.table())
 	}
 	return nil

@@ -149,8 +149,8 @@ func (a *app) fillFlags(cmd *cobra.Command) error {
 	if dir, err := filepath.Abs(a.dataDir); err == nil {
 		a.dataDir = dir // what is printed of it must hold in other directories too
 	}
-	if a.output != "table" && a.output != "json" {
-		faults = append(faults, fmt.Errorf("output format %q: want table or json", a.output))
+	if !slices.Contains(formats(), a.output) {
+		faults = append(faults, fmt.Errorf("output format %q: want one of %s", a.output, strings.Join(formats(), ", ")))
 	}
 	return errors.Join(faults...)
 }

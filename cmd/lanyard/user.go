@@ -128,7 +128,7 @@ func userPath(c *client.Client, name string) string {
 func showUser(ctx context.Context, c *client.Client, name string) (u whole[person], err error) {
 	err = c.Graph(ctx, "GET", userPath(c, name), nil, &u)
 	if client.IsNotFound(err) {
-		err = withHint(fmt.Errorf("no such user %q", fullName(c, name)), "lanyard user list")
+		err = withHint(absent("no such user %q", fullName(c, name)), "lanyard user list")
 	}
 	return u, err
 }
@@ -287,7 +287,7 @@ func (a *app) changeUser(cmd *cobra.Command, name, method, action string, body a
 	}
 	err = c.Graph(cmd.Context(), method, userPath(c, name)+action, body, nil)
 	if client.IsNotFound(err) {
-		return withHint(fmt.Errorf("no such user %q", fullName(c, name)), "lanyard user list")
+		return withHint(absent("no such user %q", fullName(c, name)), "lanyard user list")
 	}
 	return err
 }
