@@ -37,6 +37,7 @@ func (a *app) print(value any, t table) error {
 	case "name":
 		return t.write(a.Out, func(cells []string) string { return cells[t.key] })
 	}
+	t = t.fit(terminalWidth(a.Out))
 	w := tabwriter.NewWriter(a.Out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join(t.head, "\t"))
 	for _, r := range t.rows {

@@ -85,15 +85,29 @@ the environment (--data-dir is LANYARD_DATA_DIR), or in a YAML file that --confi
 	f.StringVar(&a.server, "server", "", "public `address` of a server elsewhere, DOMAIN[:PORT]")
 	f.StringVar(&a.caFile, "ca-file", "", "PEM `file` with that server's CA (default the system's)")
 
-	root.AddCommand(
-		newUpCmd(a), newEnvCmd(a), newBrowserCmd(a), newHostsCmd(a), newCACmd(a), newAdminCmd(a), newDemoCmd(a), newQuickstartCmd(a), newExplainCmd(a), newAuditCmd(a),
-		newGroupCmd(a), newIdentityCmd(a), newCredentialCmd(a), newVaultCmd(a), newSecretCmd(a), newPolicyCmd(a), newIssuerCmd(a), newAppCmd(a), newUserCmd(a), newRoleCmd(a),
-		newClusterCmd(a), newBindingCmd(a), newServiceAccountCmd(a), newDoctorCmd(a), newWebhookCmd(a), newAZCmd(a), newProxyCmd(a), newIMDSCmd(a),
-		newStoreCmd(a), newSealCmd(a), newKeysCmd(a), newTokenCmd(a), newVersionCmd(a),
-	)
+	a.addCommands(root)
 	a.noteRuns(root)
 	a.completeNames(root)
 	return root
+}
+
+// addCommands adds all commands, in the groups that the help shows.
+func (a *app) addCommands(root *cobra.Command) {
+	add := func(id, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: id, Title: title})
+		for _, cmd := range commands {
+			cmd.GroupID = id
+		}
+		root.AddCommand(commands...)
+	}
+	add("things", "Things:", newGroupCmd(a), newIdentityCmd(a), newCredentialCmd(a), newVaultCmd(a), newSecretCmd(a),
+		newPolicyCmd(a), newRoleCmd(a), newAppCmd(a), newUserCmd(a), newIssuerCmd(a))
+	add("clusters", "Clusters and pods:", newClusterCmd(a), newBindingCmd(a), newServiceAccountCmd(a), newWebhookCmd(a), newProxyCmd(a), newIMDSCmd(a))
+	add("server", "The server:", newUpCmd(a), newDemoCmd(a), newQuickstartCmd(a), newStoreCmd(a), newSealCmd(a), newKeysCmd(a))
+	add("clients", "Clients of the server:", newEnvCmd(a), newBrowserCmd(a), newAZCmd(a), newHostsCmd(a), newCACmd(a), newAdminCmd(a), newTokenCmd(a))
+	add("help", "Help:", newDoctorCmd(a), newExplainCmd(a), newAuditCmd(a), newVersionCmd(a))
+	root.SetHelpCommandGroupID("help")
+	root.SetCompletionCommandGroupID("help")
 }
 
 // noteRuns has every command say when its work begins.
