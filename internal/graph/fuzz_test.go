@@ -58,6 +58,15 @@ func FuzzRequest(f *testing.F) {
 	f.Add("POST", "/v1.0/applications/"+app.ID+"/federatedIdentityCredentials", `{"name":"abc","issuer":"https://i","subject":"s","audiences":["a"],"claimsMatchingExpression":null}`)
 	f.Add("GET", "/v1.0/applications/"+app.ID+"/federatedIdentityCredentials/%2e%2e%2f", "")
 	f.Add("POST", "/v1.0/directoryObjects/getByIds", `{"ids":["x"],"types":null}`)
+	for _, key := range []string{
+		"(appId='" + app.AppID + "')", "%28appId%3D%27" + app.AppID + "%27%29", "(id='" + app.ID + "')", "('" + app.ID + "')", "(" + app.ID + ")",
+		"(uniqueName='it''s')", "(uniqueName='')", "(appId=')", "(appId=''')", "(appId='x'", "(appId=x)", "()", "(", "(appId='a/b')", "(appId='a%2Fb')",
+		"(appId='x')(appId='y')", "(appId='x',id='y')", "(name='x')", "/(appId='x')", "(APPID='" + app.AppID + "')", "(%20appId=%20'x')",
+	} {
+		f.Add("GET", "/v1.0/applications"+key, "")
+		f.Add("DELETE", "/v1.0/servicePrincipals"+key, "")
+		f.Add("PATCH", "/v1.0/applications/"+app.ID+"/federatedIdentityCredentials"+key, `{"issuer":"https://i","subject":"s","audiences":["a"]}`)
+	}
 	f.Fuzz(func(t *testing.T, method, uri, body string) {
 		switch method {
 		case "GET", "POST", "PATCH", "DELETE", "PUT":
