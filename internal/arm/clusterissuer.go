@@ -21,7 +21,7 @@ func (c *call) publishIssuer(ch *change, next *model.Cluster, keys []byte) error
 	for e := range c.view.Lookup(model.ClusterIssuerIndex(next.Issuer)) {
 		if e.Key != next.Key() {
 			return fail(conflict, "The issuer '%s' is already the one of the cluster '%s'. Two clusters cannot share an issuer, because each has keys of its own: "+
-				"set kube-apiserver's --service-account-issuer.", next.Issuer, e.Key)
+				"give this one an issuer of its own with kube-apiserver's --service-account-issuer, as the page Clusters says under 'Many clusters with the same issuer', and attach it again.", next.Issuer, e.Key)
 		}
 	}
 	held, rev, exists := store.Get[*model.Issuer](c.view, model.IssuerKey(next.Issuer))
