@@ -31,10 +31,13 @@ type cluster struct {
 			} `json:"workloadIdentity"`
 		} `json:"securityProfile"`
 		Attachment struct {
-			Server   string          `json:"server"`
-			Issuer   string          `json:"issuer"`
-			KeysRead string          `json:"keysRead,omitempty"`
-			Webhook  *clusterWebhook `json:"webhook,omitempty"`
+			Server         string          `json:"server"`
+			Issuer         string          `json:"issuer"`
+			KeysRead       string          `json:"keysRead,omitempty"`
+			KeysError      string          `json:"keysError,omitempty"`
+			CredentialEnds string          `json:"credentialEnds,omitempty"`
+			Attention      string          `json:"attention,omitempty"`
+			Webhook        *clusterWebhook `json:"webhook,omitempty"`
 		} `json:"attachment"`
 	} `json:"properties"`
 }
@@ -72,6 +75,9 @@ func (k cluster) describe(now time.Time) table {
 	add("issuer", a.Issuer)
 	add("oidc issuer", onOff[k.Properties.OIDC.Enabled])
 	add("keys read", age(a.KeysRead, now))
+	add("keys error", a.KeysError)
+	add("credential ends", a.CredentialEnds)
+	add("attention", a.Attention)
 	add("workload identity", onOff[k.Properties.Security.WorkloadIdentity.Enabled])
 	if a.Webhook == nil || a.Webhook.State == nil {
 		return t
@@ -103,6 +109,12 @@ func clusterTable(all ...cluster) table {
 		accepted, wanted := "no", "off"
 		if k.Properties.OIDC.Enabled {
 			accepted = "yes"
+		}
+		switch {
+		case k.Properties.Attachment.KeysError != "":
+			accepted = "no: its keys cannot be read"
+		case k.Properties.Attachment.Attention != "":
+			accepted += ", until " + k.Properties.Attachment.CredentialEnds
 		}
 		if k.Properties.Security.WorkloadIdentity.Enabled {
 			wanted = "on"
@@ -148,6 +160,11 @@ func newClusterCmd(a *app) *cobra.Command {
 			all, err := listOf[cluster](cmd.Context(), c, t, clusterKind(), cmd.Flags().Changed("resource-group"))
 			if err != nil {
 				return err
+			}
+			for _, k := range parts(all) {
+				if k.Properties.Attachment.Attention != "" {
+					a.say("cluster %s: %s", k.Name, k.Properties.Attachment.Attention)
+				}
 			}
 			return a.print(all, clusterTable(parts(all)...))
 		},

@@ -162,17 +162,18 @@ func (s *Server) refreshCluster(ctx context.Context, view *store.View, cluster *
 	held, rev, _ := store.Get[*model.Issuer](view, model.IssuerKey(cluster.Issuer))
 	now := s.c.Now().UTC()
 	keys, err := s.clusterKeys(ctx, cluster)
+	fault := ""
 	switch {
 	case err != nil && (held == nil || bytes.Equal(held.Keys, noKeys) || now.Sub(held.Updated) < clusterStale):
 		return err
 	case err != nil:
-		keys = noKeys
+		keys, now, fault = noKeys, held.Updated, brief(err.Error())
 		s.c.Log.WarnContext(ctx, "stopped trusting a cluster's keys, which are too old", "cluster", cluster.ID)
 	case held != nil && bytes.Equal(held.Keys, keys) && now.Sub(held.Updated) < clusterStamp:
 		return nil
 	}
 	_, putErr := s.c.Store.Commit(ctx,
-		store.Op{Value: &model.Issuer{URL: cluster.Issuer, Keys: keys, Updated: now}, Rev: rev},
+		store.Op{Value: &model.Issuer{URL: cluster.Issuer, Keys: keys, Updated: now, Fault: fault}, Rev: rev},
 		store.Op{Key: cluster.Key(), Rev: clusterRev, Check: true}) // a detached cluster leaves no keys
 	if !errors.Is(putErr, store.ErrConflict) {
 		return errors.Join(err, putErr)

@@ -314,10 +314,16 @@ type clusterIssuer struct {
 type clusterAttachment struct {
 	Server string `json:"server"`
 	Issuer string `json:"issuer"`
-	// KeysRead is when the issuer's keys were last known to be current.
-	KeysRead string         `json:"keysRead,omitempty"`
-	TakeOver bool           `json:"takeOverIssuer,omitempty"`
-	Webhook  clusterWebhook `json:"webhook"`
+	// KeysRead is when the issuer's keys were last really read.
+	KeysRead string `json:"keysRead,omitempty"`
+	// KeysError is why they cannot be read, and its tokens are refused.
+	KeysError string `json:"keysError,omitempty"`
+	// CredentialEnds is when the kubeconfig's credential does, if it says.
+	CredentialEnds string `json:"credentialEnds,omitempty"`
+	// Attention says in words what is wrong, or soon will be, and what to do.
+	Attention string         `json:"attention,omitempty"`
+	TakeOver  bool           `json:"takeOverIssuer,omitempty"`
+	Webhook   clusterWebhook `json:"webhook"`
 }
 
 func shapeCluster(c *call, o model.Object, out *resource) {
@@ -343,9 +349,9 @@ func shapeCluster(c *call, o model.Object, out *resource) {
 	}
 	if k.Published {
 		p.OIDC.URL = k.Issuer
-		if held, _, ok := store.Get[*model.Issuer](c.view, model.IssuerKey(k.Issuer)); ok {
-			p.Attachment.KeysRead = wireTime(held.Updated)
-		}
+	}
+	if c.health(k, &p.Attachment) {
+		p.State = string(model.ClusterFailed)
 	}
 	if c.unsettled {
 		p.State = string(model.ClusterUpdating)

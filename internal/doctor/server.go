@@ -74,6 +74,10 @@ type clusterState struct {
 				Enabled bool `json:"enabled"`
 			} `json:"workloadIdentity"`
 		} `json:"securityProfile"`
+		Attachment struct {
+			KeysError string `json:"keysError"`
+			Attention string `json:"attention"`
+		} `json:"attachment"`
 	} `json:"properties"`
 }
 
@@ -92,7 +96,11 @@ func (w *walk) checkClusters(ctx context.Context) {
 	}
 	for _, k := range all {
 		name := "cluster " + k.Name
-		switch {
+		switch a := k.State.Attachment; {
+		case a.KeysError != "":
+			w.problem(name, attachAgain(k.Name, k.ID), "%s", a.Attention)
+		case a.Attention != "":
+			w.warn(name, attachAgain(k.Name, k.ID), "%s", a.Attention)
 		case k.State.Provisioning == "Failed":
 			w.problem(name, "lanyard cluster show "+k.Name+" -g "+groupOf(k.ID)+"; then attach it anew", "its last change failed")
 		case !k.State.OIDC.Enabled:

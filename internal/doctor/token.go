@@ -111,9 +111,28 @@ type attached struct {
 			Enabled bool `json:"enabled"`
 		} `json:"oidcIssuerProfile"`
 		Attachment struct {
-			Issuer string `json:"issuer"`
+			Issuer    string `json:"issuer"`
+			KeysError string `json:"keysError"`
+			Attention string `json:"attention"`
 		} `json:"attachment"`
 	} `json:"properties"`
+}
+
+// judgeAttached says whether the server can read the keys of a cluster that is enabled.
+func (w *walk) judgeAttached(k attached) {
+	switch a := k.Properties.Attachment; {
+	case a.KeysError != "":
+		w.problem(linkIssuer, attachAgain(k.Name, k.ID), "cluster %s: %s", k.Name, a.Attention)
+	case a.Attention != "":
+		w.warn(linkIssuer, attachAgain(k.Name, k.ID), "cluster %s: %s", k.Name, a.Attention)
+	default:
+		w.ok(linkIssuer, "%s is that of the attached cluster %s", w.claims.Issuer, k.Name)
+	}
+}
+
+// attachAgain gives a cluster's server a credential that works.
+func attachAgain(name, id string) string {
+	return "lanyard cluster attach " + name + " -g " + groupOf(id) + " --kubeconfig FILE"
 }
 
 // setting is how the server was told to trust an issuer.
@@ -169,7 +188,7 @@ func (w *walk) checkIssuer(ctx context.Context) {
 			w.problem(linkIssuer, fmt.Sprintf("lanyard cluster attach %s -g %s --enable-oidc-issuer --take-over-issuer", k.Name, groupOf(k.ID)), "cluster %s is attached, but its issuer is not enabled", k.Name)
 			return
 		}
-		w.ok(linkIssuer, "%s is that of the attached cluster %s", w.claims.Issuer, k.Name)
+		w.judgeAttached(k)
 		return
 	}
 	settings, err := list[setting](ctx, w.Server, "/providers/Lanyard.Trust/issuers", trustVersion)

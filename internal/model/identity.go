@@ -139,6 +139,9 @@ type Issuer struct {
 	Keys    []byte    `json:"keys,omitempty"`  // a JWKS; empty: discover
 	Roots   []byte    `json:"roots,omitempty"` // PEM; empty: the system's
 	Updated time.Time `json:"updated"`
+	// Fault is why a cluster's keys could not be read any more; Updated is then
+	// when they were read last.
+	Fault string `json:"fault,omitempty"`
 }
 
 // IssuerKey is where an issuer's settings live: its URL may hold anything, so

@@ -1,0 +1,72 @@
+package arm
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// endsSoon is how long before a cluster's credential ends it is warned of.
+const endsSoon = 14 * 24 * time.Hour
+
+// ends is when the credential ends that ends first; zero when none says.
+func (k *kubeconfig) ends() time.Time {
+	u := &k.Users[0].User
+	var first time.Time
+	if b, err := base64.StdEncoding.DecodeString(u.Certificate); err == nil {
+		if block, _ := pem.Decode(b); block != nil {
+			if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+				first = cert.NotAfter
+			}
+		}
+	}
+	parts := strings.Split(u.Token, ".")
+	if len(parts) != 3 {
+		return first
+	}
+	var claims struct {
+		Expires float64 `json:"exp"`
+	}
+	if b, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil && json.Unmarshal(b, &claims) == nil && claims.Expires > 0 {
+		if end := time.Unix(int64(claims.Expires), 0); first.IsZero() || end.Before(first) {
+			first = end
+		}
+	}
+	return first
+}
+
+// health fills in when the cluster's keys were really read, when its credential
+// ends, and what needs attention. It says whether its tokens are refused.
+func (c *call) health(k *model.Cluster, a *clusterAttachment) (refused bool) {
+	now := c.s.c.Now()
+	if config, err := c.s.openKubeconfig(k); err == nil {
+		a.CredentialEnds = wireTime(config.ends())
+		mend := fmt.Sprintf(" Attach it again with a kubeconfig that is good for longer: lanyard cluster attach %s -g %s --kubeconfig FILE.", k.Name, c.groupOf(k))
+		switch end := config.ends(); {
+		case end.IsZero():
+		case !now.Before(end):
+			a.Attention = "The credential of its kubeconfig ended at " + end.UTC().Format(time.RFC3339) + "." + mend
+		case end.Sub(now) < endsSoon:
+			a.Attention = "The credential of its kubeconfig ends at " + end.UTC().Format(time.RFC3339) + "." + mend
+		}
+	}
+	held, _, ok := store.Get[*model.Issuer](c.view, model.IssuerKey(k.Issuer))
+	if !k.Published || !ok {
+		return false
+	}
+	a.KeysRead, a.KeysError = wireTime(held.Updated), held.Fault
+	refused = bytes.Equal(held.Keys, noKeys)
+	if refused {
+		a.Attention = strings.TrimSpace(fmt.Sprintf("Its tokens are refused: its keys could not be read since %s (%s). Mend that, or attach it again: lanyard cluster attach %s -g %s --kubeconfig FILE. %s",
+			held.Updated.UTC().Format(time.RFC3339), held.Fault, k.Name, c.groupOf(k), a.Attention))
+	}
+	return refused
+}
