@@ -42,7 +42,7 @@ func absent(format string, args ...any) error { return absence{fmt.Errorf(format
 // Exit codes, which scripts may rely on.
 const (
 	exitError     = 1 // anything else
-	exitUsage     = 2 // the words on the command line, or a setting
+	exitUsage     = 2 // the command line, or a setting, cannot be read
 	exitAbsent    = 3 // something that was named is not there
 	exitForbidden = 4 // the sign-in failed, or it may not do that
 )
