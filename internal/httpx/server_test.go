@@ -4,11 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,5 +136,101 @@ func TestServeReportsADeadListener(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	if err := httpx.Serve(t.Context(), ln, httpx.Server(httpx.ServerConfig{Handler: http.NotFoundHandler(), Log: log})); err == nil {
 		t.Error("Serve = nil")
+	}
+}
+
+var errDial = errors.New("connecting")
+
+// keeper is a client that keeps one connection, and repeats no request by itself.
+func keeper(t *testing.T, c *http.Client, addr string, protocol string) *http.Client {
+	t.Helper()
+	conf := c.Transport.(*http.Transport).TLSClientConfig.Clone()
+	conf.ServerName, conf.NextProtos = vaultHost, []string{protocol}
+	tr := &http.Transport{
+		MaxConnsPerHost: 1, ForceAttemptHTTP2: protocol == "h2",
+		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			conn, err := (&tls.Dialer{Config: conf}).DialContext(ctx, "tcp", addr)
+			if err != nil {
+				return nil, errors.Join(errDial, err)
+			}
+			return conn, nil
+		},
+	}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+// No request is lost when the server stops under clients that keep their
+// connections: they are told before a connection goes.
+func TestStopBreaksNoRequest(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	var answered atomic.Int64
+	e := newEdge(t, httpx.Config{Log: log}, httpx.Route{
+		Pattern: "POST /x", Op: "x", MaxBody: 1 << 10, Timeout: time.Minute,
+		Handle: func(w http.ResponseWriter, r *http.Request) error {
+			answered.Add(1)
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return err
+			}
+			return reply("done")(w, r)
+		},
+	})
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		for round := range 3 {
+			t.Run(fmt.Sprintf("%s-%d", protocol, round), func(t *testing.T) {
+				addr, c, stop, served := serve(t, e, log)
+				begin := answered.Load()
+				var clients sync.WaitGroup
+				for range 16 {
+					k := keeper(t, c, addr, protocol)
+					clients.Go(func() {
+						for {
+							req, err := http.NewRequest("POST", "https://"+vaultHost+"/x", strings.NewReader("{}"))
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							if protocol != "h2" {
+								req.GetBody = nil // it cannot be sent again
+							}
+							resp, err := k.Do(req)
+							if errors.Is(err, errDial) {
+								return // the listener is gone
+							}
+							if err != nil {
+								t.Errorf("a request was lost: %v", err)
+								return
+							}
+							if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != 200 {
+								t.Errorf("an answer was lost: %d, %v", resp.StatusCode, err)
+							}
+							resp.Body.Close()
+						}
+					})
+				}
+				for answered.Load() < begin+2000 {
+					runtime.Gosched()
+				}
+				stop()
+				if err := <-served; err != nil {
+					t.Error(err)
+				}
+				clients.Wait()
+			})
+		}
+	}
+}
+
+// Without a connection that is kept, a stop waits for nobody.
+func TestStopWithoutConnections(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	_, c, stop, served := serve(t, newEdge(t, httpx.Config{Log: log}, get("GET /x", "x", reply("x"))), log)
+	if _, _, err := fetch(c, "/x"); err != nil {
+		t.Fatal(err)
+	}
+	c.CloseIdleConnections()
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }

@@ -286,22 +286,22 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		}
 	})
+	// What leads to the listener, and tells how it is, outlives it.
+	asideCtx, stopAside := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAside()
 	front.Go(func() error {
-		return httpx.Serve(frontCtx, s.listener, httpx.Server(httpx.ServerConfig{Handler: s.edge, TLS: s.tls, Log: s.c.Log}))
+		defer stopAside()
+		return httpx.Serve(frontCtx, s.listener, s.httpServer(s.edge, s.tls))
 	})
 	if s.proxy != nil {
-		front.Go(func() error { return s.serveProxy(frontCtx) })
+		front.Go(func() error { return s.serveProxy(asideCtx) })
 	}
 	for _, l := range s.observers() {
-		front.Go(func() error {
-			return httpx.Serve(frontCtx, l.listener, httpx.Server(httpx.ServerConfig{Handler: l.handler, Log: s.c.Log}))
-		})
+		front.Go(func() error { return httpx.Serve(asideCtx, l.listener, s.httpServer(l.handler, nil)) })
 	}
 	if s.hooks != nil {
-		front.Go(func() error { return s.hooks.Run(frontCtx) })
-		front.Go(func() error {
-			return httpx.Serve(frontCtx, s.webhook, httpx.Server(httpx.ServerConfig{Handler: s.hooks, TLS: s.hooks.TLS(), Log: s.c.Log}))
-		})
+		front.Go(func() error { return s.hooks.Run(asideCtx) })
+		front.Go(func() error { return httpx.Serve(frontCtx, s.webhook, s.httpServer(s.hooks, s.hooks.TLS())) })
 	}
 	s.c.Log.InfoContext(ctx, "ready", "listen", s.State().Listen, "address", s.c.Address)
 
@@ -318,6 +318,10 @@ func (s *Server) Run(ctx context.Context) error {
 		err = nil
 	}
 	return errors.Join(err, backErr, s.Close())
+}
+
+func (s *Server) httpServer(h http.Handler, t *tls.Config) *http.Server {
+	return httpx.Server(httpx.ServerConfig{Handler: h, TLS: t, Log: s.c.Log})
 }
 
 func (s *Server) serveProxy(ctx context.Context) error {
