@@ -70,3 +70,44 @@ func (c *call) health(k *model.Cluster, a *clusterAttachment) (refused bool) {
 	}
 	return refused
 }
+
+// ClusterHealth is how attached clusters are, all together.
+type ClusterHealth struct {
+	NotEnabled, Accepted, Refused int
+	OldestRead                    time.Time // of those that are enabled; zero without one
+	FirstEnd                      time.Time // of their kubeconfigs' credentials; zero when none says
+}
+
+// ClusterHealth looks at what is stored; it asks no cluster.
+func (s *Server) ClusterHealth() (h ClusterHealth) {
+	view, err := s.c.Store.View()
+	if err != nil || s.c.Sealer == nil {
+		return h
+	}
+	first := func(t *time.Time, other time.Time) {
+		if !other.IsZero() && (t.IsZero() || other.Before(*t)) {
+			*t = other
+		}
+	}
+	for e := range view.Lookup(model.AllClusters) {
+		k, ok := e.Value.(*model.Cluster)
+		if !ok {
+			continue
+		}
+		if config, err := s.openKubeconfig(k); err == nil {
+			first(&h.FirstEnd, config.ends())
+		}
+		held, _, ok := store.Get[*model.Issuer](view, model.IssuerKey(k.Issuer))
+		if !k.Published || !ok {
+			h.NotEnabled++
+			continue
+		}
+		first(&h.OldestRead, held.Updated)
+		if bytes.Equal(held.Keys, noKeys) {
+			h.Refused++
+		} else {
+			h.Accepted++
+		}
+	}
+	return h
+}

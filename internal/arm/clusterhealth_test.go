@@ -33,6 +33,9 @@ func TestClusterWhoseKeysCannotBeReadSaysSo(t *testing.T) {
 	if words := fmt.Sprint(a["attention"]); !strings.Contains(words, "lanyard cluster attach aks -g ") {
 		t.Errorf("attention %s, want what to do", words)
 	}
+	if h := l.arm.ClusterHealth(); h.Refused != 1 || h.Accepted != 0 || !h.OldestRead.Equal(l.now.Add(-10*time.Minute)) {
+		t.Errorf("health %+v, want one refused, last read ten minutes ago", h)
+	}
 	k.set(func(k *kube) { k.status = 0 })
 	l.arm.RefreshClusters(t.Context())
 	if state, a := l.attachmentOf("aks"); state != "Succeeded" || a["keysError"] != nil || a["attention"] != nil {

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lanyard-io/lanyard/internal/admission"
+	"github.com/lanyard-io/lanyard/internal/arm"
 	"github.com/lanyard-io/lanyard/internal/cluster"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/pki"
@@ -105,5 +109,32 @@ func (s *Server) webhookAuthority(ctx context.Context) (*pki.CA, [][]byte, error
 		if !errors.Is(err, store.ErrConflict) { // else another replica was first
 			return ca, previous, err
 		}
+	}
+}
+
+// clusterGauges tell how attached clusters are.
+func (s *Server) clusterGauges() []prometheus.Collector {
+	count := func(state string, of func(arm.ClusterHealth) int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lanyard_clusters", Help: "Attached clusters, by whether their tokens are accepted.",
+			ConstLabels: prometheus.Labels{"state": state},
+		}, func() float64 { return float64(of(s.arm.ClusterHealth())) })
+	}
+	seconds := func(t time.Time) float64 {
+		if t.IsZero() {
+			return 0
+		}
+		return float64(t.Unix())
+	}
+	return []prometheus.Collector{
+		count("not_enabled", func(h arm.ClusterHealth) int { return h.NotEnabled }),
+		count("accepted", func(h arm.ClusterHealth) int { return h.Accepted }),
+		count("refused", func(h arm.ClusterHealth) int { return h.Refused }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lanyard_cluster_keys_oldest_read_timestamp_seconds", Help: "When the keys of the cluster that was not read for longest were read.",
+		}, func() float64 { return seconds(s.arm.ClusterHealth().OldestRead) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lanyard_cluster_credential_end_timestamp_seconds", Help: "When the first credential of an attached cluster's kubeconfig ends.",
+		}, func() float64 { return seconds(s.arm.ClusterHealth().FirstEnd) }),
 	}
 }
