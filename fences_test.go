@@ -90,6 +90,7 @@ var onlyImporter = map[string][]string{
 	"go.etcd.io/etcd/client":                 {"internal/store", "internal/store/embedded"},
 	"go.etcd.io/etcd/api":                    {"internal/store", "internal/store/embedded"},
 	"go.etcd.io/etcd/etcdutl":                {"internal/store/embedded"},
+	"go.etcd.io/bbolt":                       {"internal/store/embedded"},
 	"k8s.io/utils":                           {"internal/store"},
 	"github.com/tink-crypto":                 {"internal/seal"},
 	"github.com/spf13":                       {"cmd/lanyard"},
