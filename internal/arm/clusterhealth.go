@@ -2,6 +2,7 @@ package arm
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -69,6 +70,27 @@ func (c *call) health(k *model.Cluster, a *clusterAttachment) (refused bool) {
 			held.Updated.UTC().Format(time.RFC3339), held.Fault, k.Name, c.groupOf(k), a.Attention))
 	}
 	return refused
+}
+
+// warnOfEnds logs once of each credential that has ended, or soon does.
+func (s *Server) warnOfEnds(ctx context.Context, view *store.View) {
+	for e := range view.Lookup(model.AllClusters) {
+		k, ok := e.Value.(*model.Cluster)
+		if !ok {
+			continue
+		}
+		config, err := s.openKubeconfig(k)
+		if err != nil {
+			continue
+		}
+		end := config.ends()
+		if end.IsZero() || end.Sub(s.c.Now()) >= endsSoon {
+			continue
+		}
+		if known, ok := s.warned.Swap(k.Key(), end); !ok || !end.Equal(known.(time.Time)) {
+			s.c.Log.WarnContext(ctx, "the credential of a cluster's kubeconfig ends: attach the cluster again with a newer one", "cluster", k.ID, "end", end)
+		}
+	}
 }
 
 // ClusterHealth is how attached clusters are, all together.

@@ -141,6 +141,7 @@ func (s *Server) RefreshClusters(ctx context.Context) {
 	if err != nil {
 		return // nothing can be written either
 	}
+	s.warnOfEnds(ctx, view)
 	var g errgroup.Group
 	g.SetLimit(maxWorks)
 	defer g.Wait()

@@ -60,6 +60,8 @@ type Server struct {
 	sub   string          // the subscription's id: /subscriptions/…
 	wheel func() ([]byte, error)
 	works *works
+
+	warned sync.Map // key of a cluster: the end of its credential that the log knows of
 }
 
 // New checks the configuration and builds the type table.
