@@ -49,7 +49,7 @@ apiVersion: v1
 kind: PersistentVolume
 metadata: {name: data}
 spec:
-  capacity: {storage: 8Gi}
+  capacity: {storage: 16Gi}
   accessModes: [ReadWriteOnce]
   local: {path: `+dir+`}
   nodeAffinity:
