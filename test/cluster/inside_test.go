@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,8 +34,39 @@ func testInside(t *testing.T, c *cluster) {
 	p.quickStart(vault)
 	p.doctor()
 	p.must(p.kubectl, "delete", "pod", "quick-start")
+	t.Run("backup", func(t *testing.T) { testBackup(t, c) })
 	p.leave()
 	c.helm(t, "uninstall", "lanyard", "--namespace", "lanyard", "--wait")
+}
+
+// testBackup takes a backup out of the pod, which has neither a shell nor tar, and
+// brings it back in a server elsewhere.
+func testBackup(t *testing.T, c *cluster) {
+	bin := os.Getenv("LANYARD_BIN")
+	data := filepath.Join(t.TempDir(), "data")
+	exec := func(args ...string) []byte {
+		return []byte(c.kubectl(t, append([]string{"exec", "-n", "lanyard", "lanyard-0", "--", "lanyard"}, args...)...))
+	}
+	lanyard := func(stdin []byte, args ...string) string {
+		t.Helper()
+		cmd := c.command(t.Context(), bin, append(args, "--data-dir", data)...)
+		cmd.Env, cmd.Stdin = []string{"HOME=" + t.TempDir()}, bytes.NewReader(stdin)
+		out, errs, err := output(cmd)
+		if err != nil {
+			t.Fatalf("lanyard %s: %v\n%s%s", strings.Join(args, " "), err, out, errs)
+		}
+		return out
+	}
+	lanyard(exec("store", "snapshot", "-"), "store", "restore", "-")
+	key := filepath.Join(data, "seal.key")
+	if err := os.WriteFile(key, exec("seal", "export"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.run(t, []string{"HOME=" + t.TempDir()}, "lanyard is up", bin, "up", "--data-dir", data, "--listen", "127.0.0.1:0",
+		"--proxy", "off", "--debug", "off", "--address", "lanyard.svc.cluster.local", "--new-admin")
+	if got := lanyard(nil, "secret", "get", "workshop-kv", "mysecret"); !strings.Contains(got, `LevelUp Lab Secret\!`) {
+		t.Errorf("the restored server's secret is %q", got)
+	}
 }
 
 // addVolume gives the cluster what the chart asks for; nobody provisions any.
