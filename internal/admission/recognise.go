@@ -21,7 +21,8 @@ func (m *mutation) readSources(raw []byte) (ours bool, files []string) {
 	ours = true
 	for in := c.enter('[', "sources"); in && c.elem(); {
 		kinds := 0
-		for in := c.enter('{', "a source"); in && c.key(); kinds++ {
+		for in := c.enter('{', "a source"); in && c.key(); {
+			kinds++
 			switch kind := string(c.name); kind {
 			case "serviceAccountToken":
 				file, ok := m.readTokenSource(c)
@@ -78,7 +79,8 @@ func readItems(c *cursor) bool {
 			c.skip()
 			continue
 		}
-		for in := c.enter('[', "items"); in && c.elem(); files++ {
+		for in := c.enter('[', "items"); in && c.elem(); {
+			files++
 			for in := c.enter('{', "an item"); in && c.key(); {
 				switch string(c.name) {
 				case "path":

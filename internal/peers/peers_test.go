@@ -70,7 +70,9 @@ func TestMergeSaysWhoIsMissing(t *testing.T) {
 		w.Write([]byte(`{"value":[{"id":"theirs","time":"2026-11-23T11:00:00Z","server":"forged"}],"servers":[{"name":"forged","partial":true}]}`))
 	})
 	l.serve("refuses", true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) })
-	l.serve("elsewhere", true, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.com/x", 302) })
+	l.serve("elsewhere", true, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "https://example.com/x", http.StatusFound)
+	})
 	l.serve("endless", true, func(w http.ResponseWriter, _ *http.Request) {
 		w.Write([]byte(`{"value":[{"id":"`))
 		for range 10 {

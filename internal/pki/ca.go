@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	caLifetime      = 10 * 365 * 24 * time.Hour
+	// CALifetime is how long an authority is good from when it was made.
+	CALifetime      = 10 * 365 * 24 * time.Hour
 	maxLeafLifetime = 90 * 24 * time.Hour
 	// skew is how far a client's clock may be behind ours.
 	skew = time.Hour
@@ -67,7 +68,7 @@ func newCA(template *x509.Certificate, now time.Time) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an authority: %w", err)
 	}
-	template.NotBefore, template.NotAfter = now.Add(-backdated), now.Add(caLifetime)
+	template.NotBefore, template.NotAfter = now.Add(-backdated), now.Add(CALifetime)
 	template.BasicConstraintsValid, template.IsCA, template.MaxPathLenZero = true, true, true
 	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	template.SubjectKeyId, template.AuthorityKeyId = keyID, keyID

@@ -83,7 +83,7 @@ func (f *fileCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.AuthI
 
 // Info implements credentials.TransportCredentials.
 func (f *fileCredentials) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls", SecurityVersion: "1.2"}
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
 // Clone implements credentials.TransportCredentials.

@@ -28,8 +28,6 @@ const (
 	// overlap is how long a new authority is trusted before it signs what is
 	// served: every API server knows it by then.
 	overlap = 10 * time.Minute
-	// skew is by how much pki begins certificates before now.
-	skew = time.Hour
 	// maxAuthorities bounds the bundle.
 	maxAuthorities = 4
 )
@@ -63,7 +61,7 @@ func plan(old keys, names []string, published func(der []byte) bool, now time.Ti
 	}
 
 	active := parse(ca.DER())
-	trusted := now.After(active.NotBefore.Add(skew+overlap)) && published(active.Raw)
+	trusted := now.After(active.NotAfter.Add(overlap-pki.CALifetime)) && published(active.Raw)
 	due := leaf == nil
 	if !due && trusted {
 		due = leaf.CheckSignatureFrom(active) != nil || leaf.NotAfter.Sub(now) < renewLeaf

@@ -349,7 +349,7 @@ func ours(path string, v any) bool {
 		return reserved(v)
 	case strings.HasPrefix(path, ".spec.initContainers[azwi-proxy") && strings.Count(path, ".") == 2:
 		return true
-	case strings.HasPrefix(last, "volumeMounts["):
+	case strings.Contains(path, ".volumeMounts["): // a mount's name may have dots
 		mount, _ := element["mountPath"].(string)
 		return element["readOnly"] == true && slices.Contains(places, mount)
 	case strings.HasPrefix(last, "env["):
