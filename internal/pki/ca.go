@@ -19,8 +19,7 @@ import (
 )
 
 const (
-	// CALifetime is how long an authority is good from when it was made.
-	CALifetime      = 10 * 365 * 24 * time.Hour
+	caLifetime      = 10 * 365 * 24 * time.Hour
 	maxLeafLifetime = 90 * 24 * time.Hour
 	// skew is how far a client's clock may be behind ours.
 	skew = time.Hour
@@ -68,7 +67,7 @@ func newCA(template *x509.Certificate, now time.Time) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an authority: %w", err)
 	}
-	template.NotBefore, template.NotAfter = now.Add(-backdated), now.Add(CALifetime)
+	template.NotBefore, template.NotAfter = now.Add(-backdated), now.Add(caLifetime)
 	template.BasicConstraintsValid, template.IsCA, template.MaxPathLenZero = true, true, true
 	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	template.SubjectKeyId, template.AuthorityKeyId = keyID, keyID
@@ -113,6 +112,15 @@ func (a *CA) PKCS8() []byte { return slices.Clone(a.pkcs8) }
 
 // NotAfter is when the authority ends.
 func (a *CA) NotAfter() time.Time { return a.cert.NotAfter }
+
+// MadeAt is when an authority was made. Others than ours, and those of older programs,
+// begin an hour before at most.
+func MadeAt(ca *x509.Certificate) time.Time {
+	if ca.NotAfter.Sub(ca.NotBefore) == caLifetime+backdated {
+		return ca.NotBefore.Add(backdated)
+	}
+	return ca.NotBefore.Add(skew)
+}
 
 // NotBefore is when the authority begins.
 func (a *CA) NotBefore() time.Time { return a.cert.NotBefore }

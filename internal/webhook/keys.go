@@ -61,7 +61,7 @@ func plan(old keys, names []string, published func(der []byte) bool, now time.Ti
 	}
 
 	active := parse(ca.DER())
-	trusted := now.After(active.NotAfter.Add(overlap-pki.CALifetime)) && published(active.Raw)
+	trusted := now.After(pki.MadeAt(active).Add(overlap)) && published(active.Raw)
 	due := leaf == nil
 	if !due && trusted {
 		due = leaf.CheckSignatureFrom(active) != nil || leaf.NotAfter.Sub(now) < renewLeaf
