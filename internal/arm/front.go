@@ -63,28 +63,25 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	return c.persist()
 }
 
-// maxTries bounds how often a write is made anew. Each time one of the writers
-// that compete wins, so this many can compete.
-const maxTries = 64
-
 // persist runs the type's own part, and runs it anew on what is there now when
 // another writer was first: its conditions are judged again, so who loses is
 // only who asked to. A client that sends no condition has no use for a lost race.
 func (c *call) persist() error {
-	for range maxTries {
-		err := c.op.do(c)
-		if !errors.Is(err, store.ErrConflict) {
-			return err
+	anew := false
+	err := c.s.c.Store.Again(c.r.Context(), c.view, func(view *store.View) error {
+		if anew {
+			c.view, c.holder = view, nil
+			if err := c.findHolder(); err != nil {
+				return err
+			}
 		}
-		if c.view, err = c.s.c.Store.Fresh(c.r.Context()); err != nil {
-			return err
-		}
-		c.holder = nil
-		if err := c.findHolder(); err != nil {
-			return err
-		}
+		anew = true
+		return c.op.do(c)
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return fail(conflict, "Too many requests change '%s', or what it belongs to, at the same time. Repeat the request.", c.id)
 	}
-	return fail(conflict, "Too many requests change '%s', or what it belongs to, at the same time. Repeat the request.", c.id)
+	return err
 }
 
 func (c *call) authorize() error {

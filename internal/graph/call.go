@@ -47,23 +47,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	return c.persist()
 }
 
-// maxTries bounds how often a write is made anew. Each time one of the writers
-// that compete wins, so this many can compete.
-const maxTries = 64
-
 // persist runs the operation, and runs it anew on what is there now when another
 // writer was first: requests here come without conditions, so none has lost.
 func (c *call) persist() error {
-	for range maxTries {
-		err := c.op.do(c)
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-		if c.view, err = c.s.c.Store.Fresh(c.r.Context()); err != nil {
-			return err
-		}
+	err := c.s.c.Store.Again(c.r.Context(), c.view, func(view *store.View) error {
+		c.view = view
+		return c.op.do(c)
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return fail(concurrency, "The object was changed by too many requests at the same time. Repeat the request.")
 	}
-	return fail(concurrency, "The object was changed by too many requests at the same time. Repeat the request.")
+	return err
 }
 
 // route finds the row of the table, and checks the first key: it is a GUID but for

@@ -66,21 +66,12 @@ func Still(view *store.View, v *model.Vault) (store.Op, error) {
 	return store.Op{Key: e.Key, Rev: e.Rev, Check: true}, nil
 }
 
-// maxTries bounds how often a change is tried again. Each round one of the
-// writers that compete for a secret wins, so this many can compete.
-const maxTries = 64
-
 // Again makes a change of one compare-and-swap, and makes it anew when another
 // writer was first: a PUT adds a version of its own, so losing is no answer.
 func Again(ctx context.Context, s *store.Store, view *store.View, change func(*store.View) error) error {
-	for range maxTries {
-		err := change(view)
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-		if view, err = s.Fresh(ctx); err != nil {
-			return err
-		}
+	err := s.Again(ctx, view, change)
+	if errors.Is(err, store.ErrConflict) {
+		return apierr.New(apierr.Throttled, "Too many requests change this secret at the same time.")
 	}
-	return apierr.New(apierr.Throttled, "Too many requests change this secret at the same time.")
+	return err
 }
