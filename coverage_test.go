@@ -147,8 +147,19 @@ func TestMetricsAreDocumented(t *testing.T) {
 			continue
 		}
 		ast.Inspect(parse(t, path), func(n ast.Node) bool {
-			if kv, ok := n.(*ast.KeyValueExpr); ok && isIdent(kv.Key, "Name") {
-				if s, ok := text(kv.Value); ok && name.FindString(s) == s && s != "" {
+			var named ast.Expr // in a metric's options, or the first argument of NewDesc
+			switch n := n.(type) {
+			case *ast.KeyValueExpr:
+				if isIdent(n.Key, "Name") {
+					named = n.Value
+				}
+			case *ast.CallExpr:
+				if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "NewDesc" && len(n.Args) > 0 {
+					named = n.Args[0]
+				}
+			}
+			if named != nil {
+				if s, ok := text(named); ok && name.FindString(s) == s && s != "" {
 					defined[s] = true
 				}
 			}

@@ -49,9 +49,10 @@ func (k *kubeconfig) ends() time.Time {
 func (c *call) health(k *model.Cluster, a *clusterAttachment) (refused bool) {
 	now := c.s.c.Now()
 	if config, err := c.s.openKubeconfig(k); err == nil {
-		a.CredentialEnds = wireTime(config.ends())
+		end := config.ends()
+		a.CredentialEnds = wireTime(end)
 		mend := fmt.Sprintf(" Attach it again with a kubeconfig that is good for longer: lanyard cluster attach %s -g %s --kubeconfig FILE.", k.Name, c.groupOf(k))
-		switch end := config.ends(); {
+		switch {
 		case end.IsZero():
 		case !now.Before(end):
 			a.Attention = "The credential of its kubeconfig ended at " + end.UTC().Format(time.RFC3339) + "." + mend

@@ -112,13 +112,34 @@ func (s *Server) webhookAuthority(ctx context.Context) (*pki.CA, [][]byte, error
 	}
 }
 
-// clusterGauges tell how attached clusters are.
-func (s *Server) clusterGauges() []prometheus.Collector {
-	count := func(state string, of func(arm.ClusterHealth) int) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "lanyard_clusters", Help: "Attached clusters, by whether their tokens are accepted.",
-			ConstLabels: prometheus.Labels{"state": state},
-		}, func() float64 { return float64(of(s.arm.ClusterHealth())) })
+// clusterGauges tell how attached clusters are. One look serves a whole scrape: it
+// opens every cluster's kubeconfig.
+type clusterGauges struct {
+	look                func() arm.ClusterHealth
+	clusters, read, end *prometheus.Desc
+}
+
+func newClusterGauges(look func() arm.ClusterHealth) *clusterGauges {
+	return &clusterGauges{
+		look:     look,
+		clusters: prometheus.NewDesc("lanyard_clusters", "Attached clusters, by whether their tokens are accepted.", []string{"state"}, nil),
+		read:     prometheus.NewDesc("lanyard_cluster_keys_oldest_read_timestamp_seconds", "When the keys of the cluster that was not read for longest were read.", nil, nil),
+		end:      prometheus.NewDesc("lanyard_cluster_credential_end_timestamp_seconds", "When the first credential of an attached cluster's kubeconfig ends.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (g *clusterGauges) Describe(ch chan<- *prometheus.Desc) {
+	ch <- g.clusters
+	ch <- g.read
+	ch <- g.end
+}
+
+// Collect implements prometheus.Collector.
+func (g *clusterGauges) Collect(ch chan<- prometheus.Metric) {
+	h := g.look()
+	send := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	seconds := func(t time.Time) float64 {
 		if t.IsZero() {
@@ -126,15 +147,9 @@ func (s *Server) clusterGauges() []prometheus.Collector {
 		}
 		return float64(t.Unix())
 	}
-	return []prometheus.Collector{
-		count("not_enabled", func(h arm.ClusterHealth) int { return h.NotEnabled }),
-		count("accepted", func(h arm.ClusterHealth) int { return h.Accepted }),
-		count("refused", func(h arm.ClusterHealth) int { return h.Refused }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "lanyard_cluster_keys_oldest_read_timestamp_seconds", Help: "When the keys of the cluster that was not read for longest were read.",
-		}, func() float64 { return seconds(s.arm.ClusterHealth().OldestRead) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "lanyard_cluster_credential_end_timestamp_seconds", Help: "When the first credential of an attached cluster's kubeconfig ends.",
-		}, func() float64 { return seconds(s.arm.ClusterHealth().FirstEnd) }),
-	}
+	send(g.clusters, float64(h.NotEnabled), "not_enabled")
+	send(g.clusters, float64(h.Accepted), "accepted")
+	send(g.clusters, float64(h.Refused), "refused")
+	send(g.read, seconds(h.OldestRead))
+	send(g.end, seconds(h.FirstEnd))
 }

@@ -186,7 +186,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	s.registerLimits(tokens.Limited())
 	s.metrics.MustRegister(s.backend.Store.Collectors()...)
 	s.metrics.MustRegister(s.gauges()...)
-	s.metrics.MustRegister(s.clusterGauges()...)
+	s.metrics.MustRegister(newClusterGauges(s.arm.ClusterHealth))
 	return nil
 }
 
