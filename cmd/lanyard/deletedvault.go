@@ -70,24 +70,31 @@ func (a *app) listDeletedVaults(ctx context.Context, c *client.Client, group str
 	return a.print(some, deletedVaultTable(parts(some)...))
 }
 
+// withDeletedVault is what a command does that takes the name of a deleted vault.
+func (a *app) withDeletedVault(do func(context.Context, *client.Client, deletedVault) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := a.connect()
+		if err != nil {
+			return err
+		}
+		was, err := findDeletedVault(cmd.Context(), c, args[0])
+		if err != nil {
+			return err
+		}
+		return do(cmd.Context(), c, was)
+	}
+}
+
 func newVaultRecoverCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "recover NAME", Short: "Bring a deleted vault back, with its secrets, where it was", Args: cobra.ExactArgs(1),
 		Example: `  lanyard vault recover kv-dev`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			was, err := findDeletedVault(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: a.withDeletedVault(func(ctx context.Context, c *client.Client, was deletedVault) error {
 			var v whole[keyVault]
 			body := map[string]any{"location": was.Properties.Location, "properties": map[string]any{
 				"createMode": "recover", "tenantId": c.Tenant, "sku": map[string]string{"family": "A", "name": "standard"},
 			}}
-			err = c.ARM(cmd.Context(), "PUT", was.Properties.VaultID, vaultVersion, body, &v)
+			err := c.ARM(ctx, "PUT", was.Properties.VaultID, vaultVersion, body, &v)
 			if group := groupOf(was.Properties.VaultID); client.IsNotFound(err) {
 				return withHint(fmt.Errorf("the vault %s was in the resource group %s, which is gone", was.Name, group), "lanyard group create "+shellQuote(group))
 			}
@@ -95,7 +102,7 @@ func newVaultRecoverCmd(a *app) *cobra.Command {
 				return err
 			}
 			return a.print(v, vaultTable(v.is))
-		},
+		}),
 	}
 }
 
@@ -103,19 +110,11 @@ func newVaultPurgeCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "purge NAME", Short: "Destroy a deleted vault and all its secrets, for good", Args: cobra.ExactArgs(1),
 		Example: `  lanyard vault purge kv-dev`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			was, err := findDeletedVault(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: a.withDeletedVault(func(ctx context.Context, c *client.Client, was deletedVault) error {
 			if was.Properties.Protected {
 				return withHint(fmt.Errorf("the vault %s has purge protection", was.Name), "it goes by itself on "+was.Properties.Purge+"; until then lanyard vault recover brings it back")
 			}
-			return c.ARM(cmd.Context(), "POST", was.ID+"/purge", vaultVersion, nil, nil)
-		},
+			return c.ARM(ctx, "POST", was.ID+"/purge", vaultVersion, nil, nil)
+		}),
 	}
 }
