@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 	"internal/arm":             surface,
 	"internal/graph":           surface,
 	"internal/vault":           surface,
-	"internal/secrets":         {"internal/apierr", "internal/model", "internal/store"},
+	"internal/items":           {"internal/apierr", "internal/model", "internal/store"},
 	"internal/client":          {"internal/names"},
 	"internal/cluster":         {"deploy", "internal/admission", "internal/kube", "internal/model", "internal/pki", "internal/store"},
 	"internal/devissuer":       {"internal/model"},
@@ -80,8 +80,8 @@ var mayImport = map[string][]string{
 }
 
 var surface = []string{
-	"internal/access", "internal/apierr", "internal/audit", "internal/egress", "internal/httpx", "internal/limit", "internal/model", "internal/names",
-	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/secrets", "internal/signing", "internal/store", "internal/trust",
+	"internal/access", "internal/apierr", "internal/audit", "internal/egress", "internal/httpx", "internal/items", "internal/limit", "internal/model", "internal/names",
+	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signing", "internal/store", "internal/trust",
 }
 
 // onlyImporter lists outside modules that one package alone may import.

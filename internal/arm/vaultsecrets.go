@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/secrets"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -77,7 +77,7 @@ func (c *call) getVaultSecret() error {
 
 // liveSecret is a secret and its current version; nil for one that is not there or deleted.
 func liveSecret(view *store.View, vault *model.Vault, name string) (*model.Secret, *model.SecretVersion) {
-	h, _ := secrets.Head(view, vault.Name, name)
+	h, _ := items.Head(view, vault.Name, name)
 	if h == nil || h.Deleted != nil {
 		return nil, nil
 	}
@@ -143,7 +143,7 @@ func (c *call) putVaultSecret() error {
 		return err
 	}
 	p := &body.Properties
-	in := &secrets.Input{Value: p.Value, ContentType: p.ContentType, Tags: body.Tags}
+	in := &items.Input{Value: p.Value, ContentType: p.ContentType, Tags: body.Tags}
 	in.Attributes.Enabled, in.Attributes.NotBefore, in.Attributes.Expires = p.Attributes.Enabled, p.Attributes.NotBefore, p.Attributes.Expires
 	if err := in.Check(); err != nil {
 		return err
@@ -170,9 +170,9 @@ func (c *call) putVaultSecret() error {
 
 // addVaultSecret makes a version. A PATCH keeps what it does not name, as the
 // attributes of the version before.
-func (c *call) addVaultSecret(vault *model.Vault, in *secrets.Input, old *model.SecretVersion, status int) error {
+func (c *call) addVaultSecret(vault *model.Vault, in *items.Input, old *model.SecretVersion, status int) error {
 	now := c.s.c.Now().Unix()
-	v := secrets.NewVersion(strings.ToLower(vault.Name), c.id.Name(), now)
+	v := items.NewVersion(strings.ToLower(vault.Name), c.id.Name(), now)
 	if c.r.Method == http.MethodPatch {
 		v.ContentType, v.Tags, v.Disabled, v.NotBefore, v.Expires = old.ContentType, old.Tags, old.Disabled, old.NotBefore, old.Expires
 	}
@@ -183,12 +183,12 @@ func (c *call) addVaultSecret(vault *model.Vault, in *secrets.Input, old *model.
 	if err != nil {
 		return fmt.Errorf("sealing %s: %w", v.Key(), err)
 	}
-	h, err := secrets.Add(c.r.Context(), c.s.c.Store, c.view, vault, v, sealed)
-	if taken, ok := errors.AsType[*secrets.TakenError](err); ok {
+	h, err := items.Add(c.r.Context(), c.s.c.Store, c.view, vault, v, sealed)
+	if taken, ok := errors.AsType[*items.TakenError](err); ok {
 		return fail(conflict, "Secret %s is currently in a deleted but recoverable state, and its name cannot be reused; "+
 			"in this state, the secret can only be recovered or purged.", taken.Secret.Name)
 	}
-	if errors.Is(err, secrets.ErrNoVault) {
+	if errors.Is(err, items.ErrNoVault) {
 		return c.notFound(c.id.Parent())
 	}
 	if err != nil {
@@ -197,7 +197,7 @@ func (c *call) addVaultSecret(vault *model.Vault, in *secrets.Input, old *model.
 	return httpx.WriteJSON(c.w, status, c.showVaultSecret(vault, h, v))
 }
 
-func (c *call) updateVaultSecret(vault *model.Vault, h *model.Secret, in *secrets.Input) error {
+func (c *call) updateVaultSecret(vault *model.Vault, h *model.Secret, in *items.Input) error {
 	e := c.view.Get(model.SecretVersionKey(h.Vault, h.Name, h.Current))
 	v, ok := e.Value.(*model.SecretVersion)
 	if !ok {

@@ -6,8 +6,8 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/secrets"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -74,7 +74,7 @@ func (s *Server) recover(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) changeHead(r *http.Request, view *store.View, t *target, change func(*model.Secret) error) (*model.Secret, *model.SecretVersion, error) {
 	var next *model.Secret
 	var v *model.SecretVersion
-	err := secrets.Again(r.Context(), s.store, view, func(view *store.View) error {
+	err := items.Again(r.Context(), s.store, view, func(view *store.View) error {
 		h, rev := head(view, t)
 		if h == nil {
 			return change(nil)
@@ -107,7 +107,7 @@ func (s *Server) purge(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 
-	err = secrets.Again(r.Context(), s.store, view, func(view *store.View) error {
+	err = items.Again(r.Context(), s.store, view, func(view *store.View) error {
 		h, rev := head(view, &t)
 		switch {
 		case h == nil || h.Deleted == nil:

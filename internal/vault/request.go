@@ -8,9 +8,9 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
-	"github.com/lanyard-io/lanyard/internal/secrets"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -129,7 +129,7 @@ func noVault(name string) error {
 
 // head finds a secret; nil and 0 when there is none.
 func head(view *store.View, t *target) (*model.Secret, int64) {
-	return secrets.Head(view, t.vault, t.name)
+	return items.Head(view, t.vault, t.name)
 }
 
 // find gives a live secret and the asked version of it.

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxWrite holds a value of secrets.MaxValue bytes with every byte escaped, and its tags.
+	// maxWrite holds a value of items.MaxValue bytes with every byte escaped, and its tags.
 	maxWrite = 256 << 10
 	// maxRestore holds a backup of maxBackupVersions full-sized versions.
 	maxRestore = 32 << 20

@@ -8,8 +8,8 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/secrets"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -19,7 +19,7 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var in secrets.Input
+	var in items.Input
 	if err := httpx.ReadJSON(r, &in); err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	now := s.now().Unix()
-	v := secrets.NewVersion(t.vault, t.name, now)
+	v := items.NewVersion(t.vault, t.name, now)
 	if err := in.Apply(v, now); err != nil {
 		return err
 	}
@@ -56,8 +56,8 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 
 // addVersion writes a version, and words why it could not.
 func (s *Server) addVersion(ctx context.Context, view *store.View, vault *model.Vault, v *model.SecretVersion, sealed []byte) (*model.Secret, error) {
-	h, err := secrets.Add(ctx, s.store, view, vault, v, sealed)
-	if taken, ok := errors.AsType[*secrets.TakenError](err); ok {
+	h, err := items.Add(ctx, s.store, view, vault, v, sealed)
+	if taken, ok := errors.AsType[*items.TakenError](err); ok {
 		return nil, nameTaken(taken.Secret)
 	}
 	return h, gone(err, vault)
@@ -65,7 +65,7 @@ func (s *Server) addVersion(ctx context.Context, view *store.View, vault *model.
 
 // gone words that a vault was purged meanwhile; other errors pass.
 func gone(err error, vault *model.Vault) error {
-	if errors.Is(err, secrets.ErrNoVault) {
+	if errors.Is(err, items.ErrNoVault) {
 		return noVault(vault.Name)
 	}
 	return err
@@ -130,7 +130,7 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var in secrets.Input
+	var in items.Input
 	if err := httpx.ReadJSON(r, &in); err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request) error {
 
 	var h *model.Secret
 	var next model.SecretVersion
-	err = secrets.Again(r.Context(), s.store, view, func(view *store.View) error {
+	err = items.Again(r.Context(), s.store, view, func(view *store.View) error {
 		found, e, err := find(view, &t)
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package secrets_test
+package items_test
 
 import (
 	"encoding/json"
@@ -9,13 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/secrets"
 )
 
-func read(t *testing.T, body string) *secrets.Input {
+func read(t *testing.T, body string) *items.Input {
 	t.Helper()
-	in := new(secrets.Input)
+	in := new(items.Input)
 	if err := json.Unmarshal([]byte(body), in); err != nil {
 		t.Fatal(err)
 	}
@@ -38,8 +38,8 @@ func TestLimits(t *testing.T) {
 	for name, tt := range map[string]struct{ body, refusal string }{
 		"nothing":              {body: `{}`},
 		"nulls":                {body: `{"value":null,"contentType":null,"tags":null,"attributes":null}`},
-		"longest-value":        {body: `{"value":` + text(secrets.MaxValue/2) + `}`},
-		"value":                {body: `{"value":` + text(secrets.MaxValue/2+1) + `}`, refusal: "has 25602 bytes, at most 25600"},
+		"longest-value":        {body: `{"value":` + text(items.MaxValue/2) + `}`},
+		"value":                {body: `{"value":` + text(items.MaxValue/2+1) + `}`, refusal: "has 25602 bytes, at most 25600"},
 		"longest-content-type": {body: `{"contentType":` + text(255) + `}`},
 		"content-type":         {body: `{"contentType":` + text(256) + `}`, refusal: "at most 255 characters"},
 		"most-tags":            {body: `{"tags":` + tags(15) + `}`},
@@ -102,7 +102,7 @@ func TestApply(t *testing.T) {
 }
 
 func TestNewVersion(t *testing.T) {
-	a, b := secrets.NewVersion("v", "n", 7), secrets.NewVersion("v", "n", 7)
+	a, b := items.NewVersion("v", "n", 7), items.NewVersion("v", "n", 7)
 	if len(a.Version) != 32 || a.Version == b.Version || a.Created != 7 {
 		t.Errorf("versions %+v and %+v, want ids of 32 hexadecimal digits, each its own", a, b)
 	}
