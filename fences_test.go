@@ -37,6 +37,8 @@ var mayImport = map[string][]string{
 	"internal/egress":          std,
 	"internal/textfile":        std,
 	"internal/outfile":         std,
+	"internal/fault":           std,
+	"internal/shell":           std,
 	"internal/store":           {"internal/model", "internal/apierr", "internal/outfile"},
 	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
 	"internal/trust":           {"internal/apierr", "internal/egress", "internal/jsonnames"},
@@ -109,7 +111,7 @@ var onlyImporter = map[string][]string{
 }
 
 // stdOnly packages import no outside module at all.
-var stdOnly = []string{"internal/egress", "internal/jsonnames", "internal/model", "internal/outfile", "internal/resid", "internal/apierr", "internal/names"}
+var stdOnly = []string{"internal/egress", "internal/fault", "internal/jsonnames", "internal/model", "internal/outfile", "internal/resid", "internal/apierr", "internal/names", "internal/shell"}
 
 type source struct {
 	dir     string // slash-separated, from the root

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/textfile"
 )
@@ -104,7 +105,7 @@ func newAppCreateCmd(a *app) *cobra.Command {
 			case certificate != "" || noSecret:
 				years = 0
 			case years < 1:
-				return withHint(errors.New("a secret must be good for one year or more"), "--no-secret makes none")
+				return fault.WithHint(errors.New("a secret must be good for one year or more"), "--no-secret makes none")
 			}
 			made, err := createApp(cmd.Context(), c, body, years)
 			if err != nil {
@@ -208,13 +209,13 @@ func principalPath(appID string) string { return "/servicePrincipals(appId='" + 
 
 func checkAppID(s string) error {
 	if !model.ValidUUID(s) {
-		return withHint(fmt.Errorf("%q is no client id", s), "lanyard app list")
+		return fault.WithHint(fmt.Errorf("%q is no client id", s), "lanyard app list")
 	}
 	return nil
 }
 
 func noApp(appID string) error {
-	return withHint(absent("no application has the client id %s", appID), "lanyard app list")
+	return fault.WithHint(fault.Absent("no application has the client id %s", appID), "lanyard app list")
 }
 
 // application finds one by its client id.

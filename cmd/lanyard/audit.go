@@ -14,6 +14,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 )
 
 // auditFilter is the flags that say which records are wanted.
@@ -54,7 +55,7 @@ on one etcd, all of them are asked; who could not be asked is said.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.since < 0 {
-				return withHint(errors.New("--since must not be negative"), "--since 10m means ten minutes ago and later")
+				return fault.WithHint(errors.New("--since must not be negative"), "--since 10m means ten minutes ago and later")
 			}
 			c, err := a.connect()
 			if err != nil {

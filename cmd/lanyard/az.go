@@ -12,8 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 // azRun runs the Azure CLI, and shows what it runs.
@@ -87,7 +89,7 @@ has the proxy and the CAs of this shell only.`,
 func (a *app) az(path string) (*azRun, error) {
 	found, err := exec.LookPath(path)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("no Azure CLI: %w", err), "install it (pip install azure-cli), or name it with --az PROGRAM")
+		return nil, fault.WithHint(fmt.Errorf("no Azure CLI: %w", err), "install it (pip install azure-cli), or name it with --az PROGRAM")
 	}
 	z := &azRun{a: a, path: found, env: os.Environ()}
 	if a.server != "" {
@@ -121,7 +123,7 @@ func (z *azRun) run(ctx context.Context, hide string, args ...string) ([]byte, e
 		if hide != "" && arg == hide {
 			arg = "***"
 		}
-		words = append(words, shellQuote(arg))
+		words = append(words, shell.Quote(arg))
 	}
 	z.a.say("$ %s", strings.Join(words, " "))
 	return z.quiet(ctx, args...)

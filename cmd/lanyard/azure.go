@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
@@ -47,7 +48,7 @@ func (a *app) serverFor(z azureFlags) (*client.Client, error) {
 		z.subscription = a.azSubscription(cloud.Name)
 	}
 	if z.subscription == "" {
-		return nil, withHint(errors.New("no subscription is chosen"), "--subscription ID, or az account set")
+		return nil, fault.WithHint(errors.New("no subscription is chosen"), "--subscription ID, or az account set")
 	}
 	if z.tenant == "" {
 		z.tenant = a.Getenv("AZURE_TENANT_ID")
@@ -60,7 +61,7 @@ func (a *app) cloud(name string) (client.Cloud, error) {
 		return c, nil
 	}
 	if !strings.EqualFold(name, "AzureStackCloud") {
-		return client.Cloud{}, withHint(fmt.Errorf("no such cloud %q", name), "AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud or AzureStackCloud")
+		return client.Cloud{}, fault.WithHint(fmt.Errorf("no such cloud %q", name), "AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud or AzureStackCloud")
 	}
 	path := a.Getenv("AZURE_ENVIRONMENT_FILEPATH")
 	if path == "" {

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 // binding is an identity binding as the management API shows it.
@@ -58,11 +60,11 @@ func (o *bindingOwner) missing(ctx context.Context, c *client.Client, name strin
 	if _, _, err := find[cluster](ctx, c, o.target, clusterKind(), o.cluster); err != nil {
 		return err
 	}
-	hint := "lanyard binding list --cluster " + shellQuote(o.cluster)
+	hint := "lanyard binding list --cluster " + shell.Quote(o.cluster)
 	if o.group != defaultGroup {
-		hint += " -g " + shellQuote(o.group)
+		hint += " -g " + shell.Quote(o.group)
 	}
-	return withHint(absent("no identity binding %q of the cluster %s", name, o.cluster), hint)
+	return fault.WithHint(fault.Absent("no identity binding %q of the cluster %s", name, o.cluster), hint)
 }
 
 func newBindingCmd(a *app) *cobra.Command {
@@ -74,7 +76,7 @@ func newBindingCmd(a *app) *cobra.Command {
 	for _, verb := range cmd.Commands() {
 		verb.PreRunE = func(cmd *cobra.Command, _ []string) error {
 			if o.cluster == "" {
-				return withHint(fmt.Errorf("whose bindings? --cluster is missing"), "lanyard cluster list")
+				return fault.WithHint(fmt.Errorf("whose bindings? --cluster is missing"), "lanyard cluster list")
 			}
 			return nil
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
@@ -51,7 +52,7 @@ az login opens it with the variable BROWSER that lanyard env --browser sets.`,
 				args, flags = args[:at], args[at:]
 			}
 			if len(args) > 1 {
-				return withHint(fmt.Errorf("accepts at most one URL, received %d", len(args)), cmd.CommandPath()+" --help")
+				return fault.WithHint(fmt.Errorf("accepts at most one URL, received %d", len(args)), cmd.CommandPath()+" --help")
 			}
 			return a.browse(cmd.Context(), program, args, flags)
 		},
@@ -74,7 +75,7 @@ func (a *app) browse(ctx context.Context, program string, args, flags []string) 
 		where = args[0]
 	}
 	if u, err := url.Parse(where); err != nil || u.Scheme != "https" || u.Host == "" {
-		return withHint(fmt.Errorf("%q is no https URL", where), "lanyard browser "+n.Own().LoginURL()+"/")
+		return fault.WithHint(fmt.Errorf("%q is no https URL", where), "lanyard browser "+n.Own().LoginURL()+"/")
 	}
 	if program, err = findBrowser(program); err != nil {
 		return err
@@ -99,7 +100,7 @@ func (a *app) browse(ctx context.Context, program string, args, flags []string) 
 	a.say("opening %s with a profile of its own, which is removed at the end", program)
 	a.say("it finds %s and what is below it at %s, and accepts the server's own key there", state.Address, listen)
 	if err := cmd.Run(); err != nil && ctx.Err() == nil {
-		return withHint(fmt.Errorf("%s: %w", program, err), "as root it needs -- --no-sandbox; without a display -- --headless=new")
+		return fault.WithHint(fmt.Errorf("%s: %w", program, err), "as root it needs -- --no-sandbox; without a display -- --headless=new")
 	}
 	return nil
 }
@@ -117,7 +118,7 @@ func findBrowser(program string) (string, error) {
 	if program != "" {
 		path, err := exec.LookPath(program)
 		if err != nil {
-			err = withHint(fmt.Errorf("no program %s", program), "leave --browser out for the first that is installed")
+			err = fault.WithHint(fmt.Errorf("no program %s", program), "leave --browser out for the first that is installed")
 		}
 		return path, err
 	}
@@ -126,7 +127,7 @@ func findBrowser(program string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", withHint(errors.New("no browser of Chromium's family is installed"),
+	return "", fault.WithHint(errors.New("no browser of Chromium's family is installed"),
 		"install one, name it with --browser, or use az login --use-device-code with a browser that trusts the CA")
 }
 

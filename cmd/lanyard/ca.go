@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/outfile"
 	"github.com/lanyard-io/lanyard/internal/pki"
 	"github.com/lanyard-io/lanyard/internal/server"
@@ -72,7 +73,7 @@ takes. Whoever has it may do everything.`,
 func readDataFile(path, hint string) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withHint(fmt.Errorf("no file %s", path), hint)
+		return nil, fault.WithHint(fmt.Errorf("no file %s", path), hint)
 	}
 	return b, err
 }
@@ -90,7 +91,7 @@ func (a *app) printBytes(b []byte, err error) error {
 
 func (a *app) noTerminal() error {
 	if isTerminal(a.Out) {
-		return withHint(errors.New("this is not for a terminal"), "write it to a file: add > FILE")
+		return fault.WithHint(errors.New("this is not for a terminal"), "write it to a file: add > FILE")
 	}
 	return nil
 }
@@ -107,7 +108,7 @@ func (a *app) printText(b []byte) error {
 // outError says where else to write.
 func outError(err error) error {
 	if errors.Is(err, outfile.ErrNoFile) {
-		return withHint(err, "name a file, or - for standard output")
+		return fault.WithHint(err, "name a file, or - for standard output")
 	}
 	return err
 }

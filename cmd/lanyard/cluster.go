@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 )
 
 const clusterVersion = "2026-07-01"
@@ -376,7 +377,7 @@ func (a *app) awaitCluster(ctx context.Context, c *client.Client, id string, sho
 		return nil
 	}
 	if k.Properties.State == "Failed" {
-		return withHint(errors.New("the webhook is not ready: "+w.State.Error), "the server tries again every minute: lanyard cluster show "+k.Name)
+		return fault.WithHint(errors.New("the webhook is not ready: "+w.State.Error), "the server tries again every minute: lanyard cluster show "+k.Name)
 	}
 	if w.State.Note != "" {
 		a.say("%s", w.State.Note)

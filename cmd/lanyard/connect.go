@@ -12,6 +12,7 @@ import (
 	"net/url"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/textfile"
@@ -44,7 +45,7 @@ func (a *app) connect() (*client.Client, error) {
 	path := a.credentialsPath()
 	adm, err := server.ReadAdmin(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withHint(fmt.Errorf("no credentials in %s", path), "name a file with --credentials, or start the server once with `lanyard up --new-admin`")
+		return nil, fault.WithHint(fmt.Errorf("no credentials in %s", path), "name a file with --credentials, or start the server once with `lanyard up --new-admin`")
 	}
 	if err != nil {
 		return nil, err

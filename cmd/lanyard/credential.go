@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 // credential is a federated credential as ARM shows it.
@@ -132,16 +134,16 @@ func (o *credentialOwner) worded(ctx context.Context, c *client.Client, name str
 		if client.IsNotFound(c.Graph(ctx, "GET", appPath(o.app), nil, nil)) {
 			return noApp(o.app)
 		}
-		return withHint(absent("no federated credential %q of the application %s", name, o.app), "lanyard credential list --app "+o.app)
+		return fault.WithHint(fault.Absent("no federated credential %q of the application %s", name, o.app), "lanyard credential list --app "+o.app)
 	}
 	if client.IsNotFound(c.ARM(ctx, "GET", o.identityID(c, o.identity), identityVersion, nil, nil)) {
 		return o.missing(ctx, c, identityKind(), o.identity)
 	}
-	hint := "lanyard credential list --identity " + shellQuote(o.identity)
+	hint := "lanyard credential list --identity " + shell.Quote(o.identity)
 	if o.group != defaultGroup {
-		hint += " -g " + shellQuote(o.group)
+		hint += " -g " + shell.Quote(o.group)
 	}
-	return withHint(absent("no federated credential %q of the identity %s", name, o.identity), hint)
+	return fault.WithHint(fault.Absent("no federated credential %q of the identity %s", name, o.identity), hint)
 }
 
 func (o *credentialOwner) list(ctx context.Context, c *client.Client) ([]whole[credential], error) {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 func newCredentialCmd(a *app) *cobra.Command {
@@ -206,13 +207,13 @@ func newCredentialUpdateCmd(a *app, o *credentialOwner) *cobra.Command {
 
 // updateCommand is what a person types to change a credential.
 func (o *credentialOwner) updateCommand(name string) string {
-	command := "lanyard credential update " + shellQuote(name)
+	command := "lanyard credential update " + shell.Quote(name)
 	if o.app != "" {
 		return command + " --app " + o.app
 	}
-	command += " --identity " + shellQuote(o.identity)
+	command += " --identity " + shell.Quote(o.identity)
 	if o.group != defaultGroup {
-		command += " -g " + shellQuote(o.group)
+		command += " -g " + shell.Quote(o.group)
 	}
 	return command
 }
@@ -229,7 +230,7 @@ func (c credential) differs(want credentialProperties) (how, flags string) {
 			how = "the " + what + " " + has
 		}
 		if wants != "" {
-			flags += " --" + flag + " " + shellQuote(wants)
+			flags += " --" + flag + " " + shell.Quote(wants)
 		}
 	}
 	match := func(e *expression) string {

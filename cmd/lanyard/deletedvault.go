@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 // deletedVault is a vault that can be recovered, as the management API shows it.
@@ -45,15 +47,15 @@ func findDeletedVault(ctx context.Context, c *client.Client, name string) (delet
 			return v.is, nil
 		}
 	}
-	return deletedVault{}, withHint(absent("no deleted vault %q", name), "lanyard vault list --deleted")
+	return deletedVault{}, fault.WithHint(fault.Absent("no deleted vault %q", name), "lanyard vault list --deleted")
 }
 
 // vaultNameTaken adds to the server's refusal of a name who has it.
 func vaultNameTaken(ctx context.Context, c *client.Client, err error, name string) error {
 	if _, none := findDeletedVault(ctx, c, name); none != nil {
-		return withHint(err, "choose another name; `lanyard vault list` shows those that are taken")
+		return fault.WithHint(err, "choose another name; `lanyard vault list` shows those that are taken")
 	}
-	return withHint(err, "lanyard vault recover "+name+" brings it back; lanyard vault purge "+name+" destroys it, and frees the name")
+	return fault.WithHint(err, "lanyard vault recover "+name+" brings it back; lanyard vault purge "+name+" destroys it, and frees the name")
 }
 
 func (a *app) listDeletedVaults(ctx context.Context, c *client.Client, group string) error {
@@ -96,7 +98,7 @@ func newVaultRecoverCmd(a *app) *cobra.Command {
 			}}
 			err := c.ARM(ctx, "PUT", was.Properties.VaultID, vaultVersion, body, &v)
 			if group := groupOf(was.Properties.VaultID); client.IsNotFound(err) {
-				return withHint(fmt.Errorf("the vault %s was in the resource group %s, which is gone", was.Name, group), "lanyard group create "+shellQuote(group))
+				return fault.WithHint(fmt.Errorf("the vault %s was in the resource group %s, which is gone", was.Name, group), "lanyard group create "+shell.Quote(group))
 			}
 			if err != nil {
 				return err
@@ -112,7 +114,7 @@ func newVaultPurgeCmd(a *app) *cobra.Command {
 		Example: `  lanyard vault purge kv-dev`,
 		RunE: a.withDeletedVault(func(ctx context.Context, c *client.Client, was deletedVault) error {
 			if was.Properties.Protected {
-				return withHint(fmt.Errorf("the vault %s has purge protection", was.Name), "it goes by itself on "+was.Properties.Purge+"; until then lanyard vault recover brings it back")
+				return fault.WithHint(fmt.Errorf("the vault %s has purge protection", was.Name), "it goes by itself on "+was.Properties.Purge+"; until then lanyard vault recover brings it back")
 			}
 			return c.ARM(ctx, "POST", was.ID+"/purge", vaultVersion, nil, nil)
 		}),

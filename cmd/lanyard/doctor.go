@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/lanyard-io/lanyard/internal/doctor"
+	"github.com/lanyard-io/lanyard/internal/fault"
 )
 
 func newDoctorCmd(a *app) *cobra.Command {
@@ -110,8 +111,7 @@ func (a *app) podNames(ctx context.Context, k kubeFlags, namespace string) []str
 // the cluster may use Azure.
 func (a *app) doctorServer(c *doctor.Config, z azureFlags) (err error) {
 	c.Server, err = a.serverFor(z)
-	var none *hinted
-	if err != nil && z.env == "" && a.server == "" && (errors.Is(err, fs.ErrNotExist) || errors.As(err, &none)) {
+	if err != nil && z.env == "" && a.server == "" && (errors.Is(err, fs.ErrNotExist) || fault.Hint(err) != "") {
 		if _, stateErr := a.state(); stateErr != nil {
 			c.Server = nil
 			return nil
@@ -141,7 +141,7 @@ func (a *app) diagnosis(r *doctor.Report) error {
 	}
 	for _, l := range r.Links {
 		if !r.Healthy && l.Name == r.Broken {
-			return withHint(fmt.Errorf("broken: %s: %s", l.Name, sentence(oneLineOf(l.Detail))), oneLineOf(l.Mend))
+			return fault.WithHint(fmt.Errorf("broken: %s: %s", l.Name, sentence(oneLineOf(l.Detail))), oneLineOf(l.Mend))
 		}
 	}
 	return nil

@@ -9,12 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 func newEnvCmd(a *app) *cobra.Command {
-	var shell string
+	var kind string
 	var admin, java, browser, unset bool
 	cmd := &cobra.Command{
 		Use:   "env",
@@ -38,7 +40,7 @@ What the variables were before is kept in variables beside them (LANYARD_WAS_…
   eval "$(lanyard env --unset)"      # back to before`,
 		Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
-			s, err := syntaxOf(shell)
+			s, err := shell.SyntaxOf(kind)
 			if err != nil {
 				return err
 			}
@@ -56,7 +58,7 @@ What the variables were before is kept in variables beside them (LANYARD_WAS_…
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&shell, "shell", "sh", "sh, fish or powershell")
+	cmd.Flags().StringVar(&kind, "shell", "sh", "sh, fish or powershell")
 	cmd.Flags().BoolVar(&admin, "admin", false, "also set AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and their ARM_ twins to the admin's")
 	cmd.Flags().BoolVar(&java, "java", false, "also set JDK_JAVA_OPTIONS, for clients in Java")
 	cmd.Flags().BoolVar(&browser, "browser", false, "also set BROWSER, so that az login opens lanyard browser")
@@ -65,12 +67,12 @@ What the variables were before is kept in variables beside them (LANYARD_WAS_…
 }
 
 // printEnv prints what keeps the variables' old values, then what sets them.
-func (a *app) printEnv(s syntax, vars []variable) {
+func (a *app) printEnv(s shell.Syntax, vars []variable) {
 	for _, v := range vars {
-		fmt.Fprintln(a.Out, s.remember(v.name))
+		fmt.Fprintln(a.Out, s.Remember(v.name))
 	}
 	for _, v := range vars {
-		fmt.Fprintln(a.Out, s.set(v.name, v.value))
+		fmt.Fprintln(a.Out, s.Set(v.name, v.value))
 	}
 }
 
@@ -78,13 +80,13 @@ func (a *app) printEnv(s syntax, vars []variable) {
 // URL's place, and & because it is not waited for.
 // https://docs.python.org/3/library/webbrowser.html
 func (a *app) browserVariable() variable {
-	return variable{"BROWSER", "lanyard browser --data-dir " + shellQuote(a.dataDir) + " %s &"}
+	return variable{"BROWSER", "lanyard browser --data-dir " + shell.Quote(a.dataDir) + " %s &"}
 }
 
 // printRestore prints what brings the old values back.
-func (a *app) printRestore(s syntax) error {
+func (a *app) printRestore(s shell.Syntax) error {
 	for _, name := range envNames {
-		fmt.Fprintln(a.Out, s.restore(name))
+		fmt.Fprintln(a.Out, s.Restore(name))
 	}
 	return nil
 }
@@ -171,7 +173,7 @@ var envNames = []string{
 func (a *app) state() (*server.State, error) {
 	s, err := server.Dir(a.dataDir).State()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withHint(fmt.Errorf("no server has run in %s", a.dataDir), "start one with `lanyard up`, or name its directory with --data-dir")
+		return nil, fault.WithHint(fmt.Errorf("no server has run in %s", a.dataDir), "start one with `lanyard up`, or name its directory with --data-dir")
 	}
 	return s, err
 }

@@ -14,30 +14,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 )
-
-// hinted is an error with the next thing to try.
-type hinted struct {
-	err  error
-	hint string
-}
-
-func (h *hinted) Error() string { return h.err.Error() }
-func (h *hinted) Unwrap() error { return h.err }
-
-// withHint says what to do about err.
-func withHint(err error, hint string) error {
-	if err == nil {
-		return nil
-	}
-	return &hinted{err, hint}
-}
-
-// absence is an error because something is not there.
-type absence struct{ error }
-
-// absent words what is not there.
-func absent(format string, args ...any) error { return absence{fmt.Errorf(format, args...)} }
 
 // Exit codes, which scripts may rely on.
 const (
@@ -58,11 +36,10 @@ func exitCode(err error, ran bool) int {
 		status = e.Status
 	}
 	_, _, refused := refusal(err)
-	_, missing := errors.AsType[absence](err)
 	switch {
 	case !ran:
 		return exitUsage
-	case missing || status == 404:
+	case fault.IsAbsent(err) || status == 404:
 		return exitAbsent
 	case refused || status == 401 || status == 403:
 		return exitForbidden
@@ -72,27 +49,12 @@ func exitCode(err error, ran bool) int {
 
 // printError writes one line for each fault and one for the hint.
 func printError(w io.Writer, err error) {
-	for _, fault := range faults(err) {
-		fmt.Fprintf(w, "error: %s\n", message(fault))
+	for _, part := range fault.Parts(err) {
+		fmt.Fprintf(w, "error: %s\n", message(part))
 	}
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", hint)
 	}
-}
-
-// faults are the parts of an error that was joined of several.
-func faults(err error) []error {
-	switch e := err.(type) { // not As: a wrapped list has words around it
-	case *hinted:
-		return faults(e.err)
-	case interface{ Unwrap() []error }:
-		var all []error
-		for _, part := range e.Unwrap() {
-			all = append(all, faults(part)...)
-		}
-		return all
-	}
-	return []error{err}
 }
 
 // message words an error for a person, on one line; the SDK's are pages long.
@@ -186,8 +148,8 @@ func refusal(err error) (sentence, correlation string, ok bool) {
 }
 
 func hintFor(err error) string {
-	if h, ok := errors.AsType[*hinted](err); ok {
-		return h.hint
+	if hint := fault.Hint(err); hint != "" {
+		return hint
 	}
 	said, correlation, ok := refusal(err)
 	switch {

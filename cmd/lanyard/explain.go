@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/audit"
+	"github.com/lanyard-io/lanyard/internal/fault"
 )
 
 func newExplainCmd(a *app) *cobra.Command {
@@ -32,10 +33,10 @@ the store are asked.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := f.query(time.Now())
 			q.Refused, q.Limit = true, 1
-			nothing := withHint(errors.New("no refusal was recorded"), "lanyard audit lists what was granted")
+			nothing := fault.WithHint(errors.New("no refusal was recorded"), "lanyard audit lists what was granted")
 			if len(args) == 1 {
 				q = audit.Query{ID: args[0]}
-				nothing = withHint(absent("no decision has the id %s", args[0]), "copy the Correlation ID from the error, or leave it out for the newest refusal")
+				nothing = fault.WithHint(fault.Absent("no decision has the id %s", args[0]), "copy the Correlation ID from the error, or leave it out for the newest refusal")
 			}
 			c, err := a.connect()
 			if err != nil {

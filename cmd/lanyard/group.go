@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 // group is a resource group as the management API shows it.
@@ -135,7 +137,7 @@ func findGroup(ctx context.Context, c *client.Client, name string) (g whole[grou
 }
 
 func noSuchGroup(name string) error {
-	return withHint(absent("no resource group %q", name), "lanyard group list")
+	return fault.WithHint(fault.Absent("no resource group %q", name), "lanyard group list")
 }
 
 // shown is how many things of a group an error names.
@@ -164,6 +166,6 @@ func refuseFull(ctx context.Context, c *client.Client, g group) error {
 	if more := len(names) - shown; more > 0 {
 		names = append(names[:shown], fmt.Sprintf("%d more", more))
 	}
-	return withHint(fmt.Errorf("the group %s holds %s; nothing was deleted", g.Name, strings.Join(names, ", ")),
-		"to delete these too: lanyard group delete "+shellQuote(g.Name)+" --yes")
+	return fault.WithHint(fmt.Errorf("the group %s holds %s; nothing was deleted", g.Name, strings.Join(names, ", ")),
+		"to delete these too: lanyard group delete "+shell.Quote(g.Name)+" --yes")
 }

@@ -17,8 +17,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/imds"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 // imdsFlags are the settings of a machine's own metadata endpoint.
@@ -74,7 +76,7 @@ type laptop struct {
 }
 
 func (a *app) imds(ctx context.Context, p *imdsFlags) error {
-	shell, err := syntaxOf(p.shell)
+	syntax, err := shell.SyntaxOf(p.shell)
 	if err != nil {
 		return err
 	}
@@ -91,7 +93,7 @@ func (a *app) imds(ctx context.Context, p *imdsFlags) error {
 	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.listen)
 	if err != nil {
-		return withHint(err, "choose another address with --listen")
+		return fault.WithHint(err, "choose another address with --listen")
 	}
 	defer ln.Close()
 	l, err := newLaptop(ctx, c, p)
@@ -101,7 +103,7 @@ func (a *app) imds(ctx context.Context, p *imdsFlags) error {
 	if err := l.trust(ctx); err != nil {
 		return errors.Join(err, l.distrust(ctx))
 	}
-	err = a.serveIMDS(ctx, l, p, ln, shell.set)
+	err = a.serveIMDS(ctx, l, p, ln, syntax.Set)
 	return errors.Join(err, l.distrust(ctx))
 }
 
@@ -222,7 +224,7 @@ func (l *laptop) distrust(ctx context.Context) error {
 		err = errors.Join(err, gone)
 	}
 	if err != nil {
-		return withHint(err, "the key is gone, so what is left is of no use to anybody; the next run replaces it")
+		return fault.WithHint(err, "the key is gone, so what is left is of no use to anybody; the next run replaces it")
 	}
 	return nil
 }

@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/shell"
 	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
@@ -117,7 +119,7 @@ federated credential must name the issuer.`,
 			}
 			found, err := c.Delete(cmd.Context(), issuerID(strings.TrimSpace(args[0])), lanyardVersion)
 			if err == nil && !found {
-				err = withHint(fmt.Errorf("the issuer %s has no settings", args[0]), "lanyard issuer list")
+				err = fault.WithHint(fmt.Errorf("the issuer %s has no settings", args[0]), "lanyard issuer list")
 			}
 			return err
 		},
@@ -141,7 +143,7 @@ func setIssuer(ctx context.Context, c *client.Client, want issuerProperties, giv
 			p.Roots = old.Properties.Roots
 		}
 		if len(p.Keys) == 0 && p.Roots == "" {
-			return withHint(errors.New("that would leave no setting of the issuer"), "lanyard issuer delete "+shellQuote(want.URL))
+			return fault.WithHint(errors.New("that would leave no setting of the issuer"), "lanyard issuer delete "+shell.Quote(want.URL))
 		}
 		return c.PutIf(ctx, issuerID(want.URL), lanyardVersion, etag, issuer{Properties: p}, &made)
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/publish"
 )
@@ -35,7 +36,7 @@ func (a *app) cluster(k kubeFlags) (*kube.Cluster, error) {
 		k.path = a.kubeconfigPath()
 	}
 	c, err := kube.Connect(kube.Config{Path: k.path, Context: k.context})
-	return c, withHint(err, "name a kubeconfig with --kubeconfig and one of its contexts with --context")
+	return c, fault.WithHint(err, "name a kubeconfig with --kubeconfig and one of its contexts with --context")
 }
 
 // publication is what `issuer publish` was asked for.
@@ -179,7 +180,7 @@ func (a *app) afterPublishing(ctx context.Context, p *publication, plan *publish
 func (a *app) keySource(ctx context.Context, p *publication) (func(context.Context) (publish.Set, error), error) {
 	if len(p.publicKeys) > 0 {
 		if p.issuer == "" {
-			return nil, withHint(errors.New("with --public-keys the issuer must be named"), "--issuer-url URL: kube-apiserver's --service-account-issuer")
+			return nil, fault.WithHint(errors.New("with --public-keys the issuer must be named"), "--issuer-url URL: kube-apiserver's --service-account-issuer")
 		}
 		return func(context.Context) (publish.Set, error) { return readPublicKeys(p.publicKeys) }, nil
 	}
@@ -192,7 +193,7 @@ func (a *app) keySource(ctx context.Context, p *publication) (func(context.Conte
 		return nil, err
 	}
 	if p.issuer != "" && p.issuer != issuer {
-		return nil, withHint(fmt.Errorf("the cluster's tokens carry the issuer %s, not %s", issuer, p.issuer),
+		return nil, fault.WithHint(fmt.Errorf("the cluster's tokens carry the issuer %s, not %s", issuer, p.issuer),
 			"publish under the cluster's issuer, or change kube-apiserver's --service-account-issuer")
 	}
 	p.issuer = issuer

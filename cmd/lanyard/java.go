@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
 
@@ -21,7 +22,7 @@ func javaOptions(dir server.Dir, state *server.State) (string, error) {
 	add := func(name, value string) { options = append(options, javaQuote("-D"+name+"="+value)) }
 	if state.OwnCA {
 		if _, err := os.Stat(dir.Truststore()); errors.Is(err, fs.ErrNotExist) {
-			return "", withHint(fmt.Errorf("no file %s", dir.Truststore()), "an older program started the server: start it again")
+			return "", fault.WithHint(fmt.Errorf("no file %s", dir.Truststore()), "an older program started the server: start it again")
 		}
 		add("javax.net.ssl.trustStore", dir.Truststore())
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/outfile"
 	"github.com/lanyard-io/lanyard/internal/publish"
 	"github.com/lanyard-io/lanyard/internal/textfile"
@@ -57,7 +58,7 @@ func readPublicKeys(files []string) (publish.Set, error) {
 		}
 		keys, err := publish.ParsePEM(text)
 		if err != nil {
-			return set, withHint(fmt.Errorf("%s: %w", path, err), "give the PEM file of --service-account-key-file, or make one: openssl pkey -in KEY -pubout")
+			return set, fault.WithHint(fmt.Errorf("%s: %w", path, err), "give the PEM file of --service-account-key-file, or make one: openssl pkey -in KEY -pubout")
 		}
 		set.Add(keys...)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
@@ -45,7 +46,7 @@ func (a *app) kubeconfigPath() string {
 func readKubeconfig(path, context string) ([]byte, error) {
 	b, err := textfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withHint(fmt.Errorf("no kubeconfig at %s", path), "name one: --kubeconfig FILE, or KUBECONFIG in the environment")
+		return nil, fault.WithHint(fmt.Errorf("no kubeconfig at %s", path), "name one: --kubeconfig FILE, or KUBECONFIG in the environment")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
@@ -61,12 +62,12 @@ func readKubeconfig(path, context string) ([]byte, error) {
 	cluster, user := one.Clusters[0].Cluster, one.Users[0].User
 	for _, program := range []string{"exec", "auth-provider"} {
 		if user[program] != nil {
-			return nil, withHint(fmt.Errorf("%s: user %q signs in with a program (%s), which the server cannot run", path, one.Users[0].Name, program),
+			return nil, fault.WithHint(fmt.Errorf("%s: user %q signs in with a program (%s), which the server cannot run", path, one.Users[0].Name, program),
 				"give a kubeconfig whose user has a client certificate or a service account's token")
 		}
 	}
 	if cluster["insecure-skip-tls-verify"] == true {
-		return nil, withHint(fmt.Errorf("%s: cluster %q skips the check of its certificate", path, one.Clusters[0].Name),
+		return nil, fault.WithHint(fmt.Errorf("%s: cluster %q skips the check of its certificate", path, one.Clusters[0].Name),
 			"replace insecure-skip-tls-verify by certificate-authority-data")
 	}
 	dir := filepath.Dir(path)
@@ -85,7 +86,7 @@ func (k *kubeConfig) one(context string) (*kubeConfig, error) {
 		context = k.Current
 	}
 	if context == "" {
-		return nil, withHint(errors.New("it has no current context"), "name one with --context")
+		return nil, fault.WithHint(errors.New("it has no current context"), "name one with --context")
 	}
 	find := func(kind, name string, parts []kubePart) ([]kubePart, error) {
 		for _, p := range parts {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 )
 
 // accessPolicy is what one principal may do in a vault, as ARM shows it.
@@ -63,7 +64,7 @@ func newPolicyCmd(a *app) *cobra.Command {
 			}
 			changed := of(c, v.is, principal)
 			if verb == "remove" && len(changed) == 0 {
-				return withHint(absent("the vault %s has no access policy of %s", v.is.Name, &h), "lanyard policy list "+v.is.Name)
+				return fault.WithHint(fault.Absent("the vault %s has no access policy of %s", v.is.Name, &h), "lanyard policy list "+v.is.Name)
 			}
 			body := map[string]any{"properties": map[string]any{"accessPolicies": changed}}
 			return c.PutIf(cmd.Context(), t.vaultID(c, vault)+"/accessPolicies/"+verb, vaultVersion, etag, body, nil)

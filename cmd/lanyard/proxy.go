@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/imds"
 	"github.com/lanyard-io/lanyard/internal/imds/redirect"
@@ -98,12 +99,12 @@ const (
 func (a *app) proxy(ctx context.Context, p *proxyFlags) error {
 	level, err := logSettings(p.logFormat, p.logLevel)
 	if err != nil {
-		return withHint(err, "lanyard proxy --help")
+		return fault.WithHint(err, "lanyard proxy --help")
 	}
 	log := obs.NewLogger(a.Err, p.logFormat, level)
 	sidecar, err := p.sidecar()
 	if err != nil {
-		return withHint(err, "in a pod the webhook sets these: label it azure.workload.identity/use=true")
+		return fault.WithHint(err, "in a pod the webhook sets these: label it azure.workload.identity/use=true")
 	}
 	c := imds.Config{
 		Tokens: imds.NewCache(sidecar.Token, time.Now, log).Token, Ready: sidecar.Ready,
@@ -275,7 +276,7 @@ any time. Requests of the sidecar's own user go to the real address.`,
 				err = redirect.Apply(c)
 			}
 			if errors.Is(err, redirect.ErrPermission) {
-				return withHint(err, "give the init container securityContext.capabilities.add [NET_ADMIN] and runAsUser 0, or do without: lanyard proxy --help")
+				return fault.WithHint(err, "give the init container securityContext.capabilities.add [NET_ADMIN] and runAsUser 0, or do without: lanyard proxy --help")
 			}
 			if err == nil && !remove {
 				a.say("%s:80 is led to port %d", redirect.AddressIPv4, c.Port)

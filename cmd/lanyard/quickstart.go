@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/quickstart"
 )
 
@@ -22,7 +23,7 @@ that a pod gets from the webhook.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := quickstart.FromEnv(a.Getenv)
 			if err != nil {
-				return withHint(err, "set KEYVAULT_URL and SECRET_NAME in the pod; the AZURE_ variables come from the webhook (label azure.workload.identity/use=true)")
+				return fault.WithHint(err, "set KEYVAULT_URL and SECRET_NAME in the pod; the AZURE_ variables come from the webhook (label azure.workload.identity/use=true)")
 			}
 			if c.Interval = interval; once {
 				c.Interval = 0

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 // whole is an answer of the server's: is has what we read of it, and -o json shows all.
@@ -94,7 +96,7 @@ func (t target) missing(ctx context.Context, c *client.Client, k kind, name stri
 	if t.group != defaultGroup && client.IsNotFound(c.ARM(ctx, "GET", t.groupID(c), groupsVersion, nil, nil)) {
 		return noGroup(t.group)
 	}
-	err := absent("no %s %q in resource group %s", k.noun, name, t.group)
+	err := fault.Absent("no %s %q in resource group %s", k.noun, name, t.group)
 	hint := "lanyard " + k.noun + " list"
 	type entry struct {
 		ID   string `json:"id"`
@@ -103,15 +105,15 @@ func (t target) missing(ctx context.Context, c *client.Client, k kind, name stri
 	all, _ := listAll[entry](ctx, c, "/subscriptions/"+c.Subscription+"/providers/"+k.typ, k.version) // only for the hint
 	for _, e := range all {
 		if strings.EqualFold(e.Name, name) {
-			hint = "it is in another group: -g " + shellQuote(groupOf(e.ID))
+			hint = "it is in another group: -g " + shell.Quote(groupOf(e.ID))
 		}
 	}
-	return withHint(err, hint)
+	return fault.WithHint(err, hint)
 }
 
 func noGroup(name string) error {
-	return withHint(absent("no resource group %q", name),
-		fmt.Sprintf("lanyard group create %s, or leave -g out for the group %s", shellQuote(name), defaultGroup))
+	return fault.WithHint(fault.Absent("no resource group %q", name),
+		fmt.Sprintf("lanyard group create %s, or leave -g out for the group %s", shell.Quote(name), defaultGroup))
 }
 
 // groupOf is the resource group in a resource's id.
@@ -132,5 +134,5 @@ func (a *app) stays(noun, name string) {
 
 // differs is the error of a create that asks for something other than what is there.
 func differs(noun, name, how, hint string) error {
-	return withHint(fmt.Errorf("the %s %s exists already, with %s; nothing was changed", noun, name, how), hint)
+	return fault.WithHint(fmt.Errorf("the %s %s exists already, with %s; nothing was changed", noun, name, how), hint)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
@@ -121,7 +122,7 @@ func findRole(s string) (access.Role, error) {
 	for _, r := range access.Roles() {
 		names = append(names, r.Name)
 	}
-	return access.Role{}, withHint(fmt.Errorf("no such role %q", s), "one of: "+strings.Join(names, ", "))
+	return access.Role{}, fault.WithHint(fmt.Errorf("no such role %q", s), "one of: "+strings.Join(names, ", "))
 }
 
 // scopePath is a scope as the beginning of a URL's path.
@@ -130,7 +131,7 @@ func scopePath(c *client.Client, scope string) (string, error) {
 	case scope == "":
 		return "/subscriptions/" + c.Subscription, nil
 	case !strings.HasPrefix(scope, "/"):
-		return "", withHint(fmt.Errorf("the scope %q is no resource id: those begin with /", scope),
+		return "", fault.WithHint(fmt.Errorf("the scope %q is no resource id: those begin with /", scope),
 			"a vault's is in the column ID of `lanyard vault list`; / is everything")
 	}
 	return strings.TrimSuffix(scope, "/"), nil
@@ -141,9 +142,9 @@ func roleError(err error, scope string) error {
 	e, ok := errors.AsType[*client.Error](err)
 	switch {
 	case ok && e.Code == "PrincipalNotFound":
-		return withHint(err, "object ids are in `lanyard identity list` and `lanyard user list`; --app, --identity and --user take names")
+		return fault.WithHint(err, "object ids are in `lanyard identity list` and `lanyard user list`; --app, --identity and --user take names")
 	case ok && e.Status == http.StatusNotFound:
-		return withHint(absent("nothing has the id %s", scope), "`lanyard vault list` and `lanyard identity list` show ids; / is everything")
+		return fault.WithHint(fault.Absent("nothing has the id %s", scope), "`lanyard vault list` and `lanyard identity list` show ids; / is everything")
 	}
 	return err
 }
@@ -196,7 +197,7 @@ func newRoleDeleteCmd(a *app) *cobra.Command {
 		Use: "delete ID", Short: "Take a role away: ID is the assignment's, as `list` shows it", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !strings.Contains(strings.ToLower(args[0]), strings.ToLower(assignments)+"/") {
-				return withHint(errors.New("the id of a role assignment is needed"), "lanyard role list")
+				return fault.WithHint(errors.New("the id of a role assignment is needed"), "lanyard role list")
 			}
 			c, err := a.connect()
 			if err != nil {
@@ -204,7 +205,7 @@ func newRoleDeleteCmd(a *app) *cobra.Command {
 			}
 			found, err := c.Delete(cmd.Context(), args[0], roleVersion)
 			if err == nil && !found {
-				err = withHint(absent("no role assignment %s", args[0]), "lanyard role list")
+				err = fault.WithHint(fault.Absent("no role assignment %s", args[0]), "lanyard role list")
 			}
 			return err
 		},

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/obs"
 )
 
@@ -43,7 +44,7 @@ func run(ctx context.Context, args []string, io stdio) int {
 		return 0
 	}
 	if hintFor(err) == "" && (!a.ran || client.IsBadRequest(err)) {
-		err = withHint(err, cmd.CommandPath()+" --help")
+		err = fault.WithHint(err, cmd.CommandPath()+" --help")
 	}
 	printError(io.Err, err)
 	return exitCode(err, a.ran)
@@ -131,7 +132,7 @@ func verbOnly(cmd *cobra.Command, args []string) error {
 	err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
 	cmd.SuggestionsMinimumDistance = 2
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-		return withHint(err, "did you mean "+cmd.CommandPath()+" "+like[0]+"?")
+		return fault.WithHint(err, "did you mean "+cmd.CommandPath()+" "+like[0]+"?")
 	}
 	return err
 }

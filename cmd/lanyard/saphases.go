@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/model"
 )
@@ -95,7 +96,7 @@ func (r *saRun) newAccount(ctx context.Context, annotations map[string]string) e
 		}
 		_, err = r.k.Create(ctx, object)
 		if errors.Is(err, kube.ErrNotFound) {
-			err = withHint(err, "kubectl create namespace "+r.namespace)
+			err = fault.WithHint(err, "kubectl create namespace "+r.namespace)
 		}
 		if err != nil {
 			return err
@@ -193,7 +194,7 @@ func (r *saRun) roleID(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if len(found) == 0 {
-		return "", withHint(fmt.Errorf("no such role %q", r.role), "az role definition list --query '[].roleName'")
+		return "", fault.WithHint(fmt.Errorf("no such role %q", r.role), "az role definition list --query '[].roleName'")
 	}
 	return found[0].ID, nil
 }
@@ -217,7 +218,7 @@ func (r *saRun) createRole(ctx context.Context) error {
 		return nil
 	}
 	if r.c.Azure && r.scope == "" {
-		return withHint(errors.New("a role in Azure must say what it is for"), "--scope ID, such as a vault's: az keyvault show -n NAME --query id -otsv")
+		return fault.WithHint(errors.New("a role in Azure must say what it is for"), "--scope ID, such as a vault's: az keyvault show -n NAME --query id -otsv")
 	}
 	role, err := r.roleID(ctx)
 	if err != nil {
@@ -296,7 +297,7 @@ func (r *saRun) alone(ctx context.Context) error {
 	subject := "system:serviceaccount:" + r.namespace + ":" + r.name
 	for _, c := range all {
 		if c.Properties.Subject != subject {
-			return withHint(fmt.Errorf("identity %s has the federated credential %s for somebody else", r.identity, c.Name),
+			return fault.WithHint(fmt.Errorf("identity %s has the federated credential %s for somebody else", r.identity, c.Name),
 				"keep the identity: --skip-phases identity,role-assignment")
 		}
 	}

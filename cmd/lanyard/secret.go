@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
@@ -73,7 +74,7 @@ func (a *app) vaultClient(vault string) (*azsecrets.Client, error) {
 
 func secretsClient(c *client.Client, vault string) (*azsecrets.Client, error) {
 	if !model.ValidVaultName(vault) { // it becomes part of a host name
-		return nil, withHint(fmt.Errorf("no vault can have the name %q", vault), "lanyard vault list")
+		return nil, fault.WithHint(fmt.Errorf("no vault can have the name %q", vault), "lanyard vault list")
 	}
 	return c.Secrets(vault)
 }
@@ -127,11 +128,11 @@ func (a *app) readValue(file string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("reading the value: %w", err)
 	case len(b) > maxValue:
-		return "", withHint(fmt.Errorf("the value is longer than %d bytes", maxValue), "keep it elsewhere, encrypted, and its key here")
+		return "", fault.WithHint(fmt.Errorf("the value is longer than %d bytes", maxValue), "keep it elsewhere, encrypted, and its key here")
 	case len(bytes.TrimSpace(b)) == 0:
-		return "", withHint(errors.New("the value is empty"), `printf %s "$VALUE" | lanyard secret set VAULT NAME`)
+		return "", fault.WithHint(errors.New("the value is empty"), `printf %s "$VALUE" | lanyard secret set VAULT NAME`)
 	case !utf8.Valid(b):
-		return "", withHint(errors.New("the value is not UTF-8 text, and the protocol carries no other"), "base64 FILE | lanyard secret set VAULT NAME")
+		return "", fault.WithHint(errors.New("the value is not UTF-8 text, and the protocol carries no other"), "base64 FILE | lanyard secret set VAULT NAME")
 	}
 	return string(b), nil
 }
@@ -257,7 +258,7 @@ func (a *app) secretVersions() *cobra.Command {
 				}
 			}
 			if len(all) == 0 { // of a secret that is not there the protocol lists none
-				return withHint(absent("no secret %q in the vault %s", args[1], args[0]), "lanyard secret list "+args[0])
+				return fault.WithHint(fault.Absent("no secret %q in the vault %s", args[1], args[0]), "lanyard secret list "+args[0])
 			}
 			slices.SortStableFunc(all, func(a, b secret) int { return madeAt(b).Compare(madeAt(a)) })
 			return a.print(all, secretTable(all...))
@@ -319,13 +320,13 @@ func secretError(err error, vault string) error {
 	}
 	switch e.ErrorCode {
 	case "VaultNotFound":
-		return withHint(err, "lanyard vault list")
+		return fault.WithHint(err, "lanyard vault list")
 	case "SecretNotFound":
-		return withHint(err, "lanyard secret list "+vault)
+		return fault.WithHint(err, "lanyard secret list "+vault)
 	case "Forbidden":
-		return withHint(err, forbidden(e, vault))
+		return fault.WithHint(err, forbidden(e, vault))
 	case "Conflict":
-		return withHint(err, "a deleted secret has this name: lanyard secret recover or purge it")
+		return fault.WithHint(err, "a deleted secret has this name: lanyard secret recover or purge it")
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/kube"
 )
 
@@ -125,7 +126,7 @@ in Azure, with the credentials that az, the environment or the machine has.`,
 		Args:    cobra.ExactArgs(2), ValidArgs: saPhases,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if only = args[0]; !slices.Contains(saPhases, only) {
-				return withHint(fmt.Errorf("no such phase %q", only), "one of: "+strings.Join(saPhases, ", "))
+				return fault.WithHint(fmt.Errorf("no such phase %q", only), "one of: "+strings.Join(saPhases, ", "))
 			}
 			skip := slices.DeleteFunc(slices.Clone(saPhases), func(p string) bool { return p == only })
 			return a.serviceAccount(cmd, &o, args[1], (*saRun).create, skip)
@@ -159,7 +160,7 @@ error. An identity that other service accounts stand for too is not deleted.`,
 func (a *app) serviceAccount(cmd *cobra.Command, o *saOptions, name string, work func(*saRun, context.Context) error, skip []string) error {
 	for _, p := range skip {
 		if !slices.Contains(saPhases, p) {
-			return withHint(fmt.Errorf("no such phase %q", p), "one of: "+strings.Join(saPhases, ", "))
+			return fault.WithHint(fmt.Errorf("no such phase %q", p), "one of: "+strings.Join(saPhases, ", "))
 		}
 	}
 	if o.expiration != 0 && (o.expiration < time.Hour || o.expiration > 24*time.Hour) {
@@ -254,7 +255,7 @@ func (r *saRun) create(ctx context.Context) error {
 func (r *saRun) findIdentity(ctx context.Context) error {
 	err := r.c.ARM(ctx, "GET", r.identityID(r.c, r.identity), identityVersion, nil, &r.id)
 	if client.IsNotFound(err) {
-		return withHint(fmt.Errorf("no identity %q in resource group %s", r.identity, r.group), "leave the phase identity in, or name another with --identity")
+		return fault.WithHint(fmt.Errorf("no identity %q in resource group %s", r.identity, r.group), "leave the phase identity in, or name another with --identity")
 	}
 	r.result.ClientID = r.id.Properties.ClientID
 	return err

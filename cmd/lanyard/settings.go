@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/lanyard-io/lanyard/internal/shell"
 	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
@@ -192,7 +193,7 @@ func (a *app) warnOfVariables(cmd *cobra.Command, all []setting, known []string)
 			if own := prefixed(topOf(cmd), all, name); own != "" {
 				odd = append(odd, fmt.Sprintf("%s (it is for lanyard up; here it is %s)", name, own))
 			}
-		case strings.Contains(testVariables, " "+short+" "), strings.HasPrefix(short, "TEST_"), strings.HasPrefix(short, "AZ_"), strings.HasPrefix(name, was):
+		case strings.Contains(testVariables, " "+short+" "), strings.HasPrefix(short, "TEST_"), strings.HasPrefix(short, "AZ_"), strings.HasPrefix(name, shell.Was):
 		default:
 			if like := nearest(name, names); like != "" {
 				name += " (did you mean " + like + "?)"

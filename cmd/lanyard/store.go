@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 func newStoreCmd(a *app) *cobra.Command {
@@ -34,7 +36,7 @@ it are encrypted: to use the snapshot again you also need the key file
 				if err := a.noTerminal(); err != nil {
 					return err
 				}
-				return withHint(server.SnapshotTo(cmd.Context(), c, a.Out), "what was written is no snapshot: remove it")
+				return fault.WithHint(server.SnapshotTo(cmd.Context(), c, a.Out), "what was written is no snapshot: remove it")
 			}
 			if err := server.Snapshot(cmd.Context(), c, args[0]); err != nil {
 				return outError(err)
@@ -77,7 +79,7 @@ For an external etcd, restore with etcdutl and start lanyard on it.`,
 			}
 			a.say("restored into %s", a.dataDir)
 			if _, err := os.Stat(server.Dir(a.dataDir).KeyFile()); err != nil {
-				a.say("now put the snapshot's key file at %s, then: lanyard up --data-dir %s", server.Dir(a.dataDir).KeyFile(), shellQuote(a.dataDir))
+				a.say("now put the snapshot's key file at %s, then: lanyard up --data-dir %s", server.Dir(a.dataDir).KeyFile(), shell.Quote(a.dataDir))
 			}
 			return nil
 		},
@@ -87,7 +89,7 @@ For an external etcd, restore with etcdutl and start lanyard on it.`,
 // spool writes standard input to a file of the data directory, which has room for it.
 func (a *app) spool() (path string, err error) {
 	if isTerminal(a.In) {
-		return "", withHint(errors.New("standard input is a terminal"), "lanyard store restore - < FILE")
+		return "", fault.WithHint(errors.New("standard input is a terminal"), "lanyard store restore - < FILE")
 	}
 	if err := os.MkdirAll(a.dataDir, 0o700); err != nil {
 		return "", err
@@ -148,7 +150,7 @@ the embedded etcd, stop the server first; with an external one it may run.`,
 			})
 			if began {
 				fmt.Fprintln(a.Err)
-				err = withHint(err, "what was done stays done; run it again to go on")
+				err = fault.WithHint(err, "what was done stays done; run it again to go on")
 			}
 			if err != nil {
 				return err

@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 func newUpCmd(a *app) *cobra.Command {
@@ -44,7 +46,7 @@ The first start writes the admin's credentials to DATA-DIR/admin.json.`,
 			}
 			level, err := logSettings(logFormat, logLevel)
 			if err := errors.Join(c.Validate(), err); err != nil {
-				return withHint(err, "lanyard up --help")
+				return fault.WithHint(err, "lanyard up --help")
 			}
 			c.Log = obs.NewLogger(a.Err, logFormat, level)
 			return a.up(cmd, c)
@@ -131,5 +133,5 @@ func evalLine(a *app) string {
 	if a.dataDir == defaultDataDir(a.Getenv) {
 		return `eval "$(lanyard env)"`
 	}
-	return fmt.Sprintf(`eval "$(lanyard env --data-dir %s)"`, shellQuote(a.dataDir))
+	return fmt.Sprintf(`eval "$(lanyard env --data-dir %s)"`, shell.Quote(a.dataDir))
 }

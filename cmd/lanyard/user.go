@@ -15,8 +15,10 @@ import (
 	"golang.org/x/term"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/password"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 // person is a user as the directory shows it.
@@ -91,7 +93,7 @@ func (a *app) readPassword() (string, error) {
 	}
 	word, _, _ := strings.Cut(string(b), "\n")
 	if word = strings.TrimSuffix(word, "\r"); word == "" {
-		return "", withHint(errors.New("the password is empty"), `printf %s "$PASSWORD" | lanyard user create NAME --password-stdin`)
+		return "", fault.WithHint(errors.New("the password is empty"), `printf %s "$PASSWORD" | lanyard user create NAME --password-stdin`)
 	}
 	return word, nil
 }
@@ -128,7 +130,7 @@ func userPath(c *client.Client, name string) string {
 func showUser(ctx context.Context, c *client.Client, name string) (u whole[person], err error) {
 	err = c.Graph(ctx, "GET", userPath(c, name), nil, &u)
 	if client.IsNotFound(err) {
-		err = withHint(absent("no such user %q", fullName(c, name)), "lanyard user list")
+		err = fault.WithHint(fault.Absent("no such user %q", fullName(c, name)), "lanyard user list")
 	}
 	return u, err
 }
@@ -149,7 +151,7 @@ func newUserCreateCmd(a *app) *cobra.Command {
 			}
 			upn := fullName(c, args[0])
 			if !model.ValidUPN(upn) {
-				return withHint(fmt.Errorf("%q cannot be a user's name", upn), "a name is NAME or NAME@DOMAIN, of letters, digits and .-_'")
+				return fault.WithHint(fmt.Errorf("%q cannot be a user's name", upn), "a name is NAME or NAME@DOMAIN, of letters, digits and .-_'")
 			}
 			profile, generated, err := a.profile(p)
 			if err != nil {
@@ -165,7 +167,7 @@ func newUserCreateCmd(a *app) *cobra.Command {
 			var made whole[person]
 			if err := c.Graph(cmd.Context(), "POST", "/users", body, &made); err != nil {
 				if _, there := showUser(cmd.Context(), c, args[0]); there == nil && !client.IsBadRequest(err) {
-					return differs("user", upn, "a password of its own", "to change that: lanyard user set-password "+shellQuote(args[0]))
+					return differs("user", upn, "a password of its own", "to change that: lanyard user set-password "+shell.Quote(args[0]))
 				}
 				return err
 			}
@@ -287,7 +289,7 @@ func (a *app) changeUser(cmd *cobra.Command, name, method, action string, body a
 	}
 	err = c.Graph(cmd.Context(), method, userPath(c, name)+action, body, nil)
 	if client.IsNotFound(err) {
-		return withHint(absent("no such user %q", fullName(c, name)), "lanyard user list")
+		return fault.WithHint(fault.Absent("no such user %q", fullName(c, name)), "lanyard user list")
 	}
 	return err
 }

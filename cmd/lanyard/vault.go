@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/shell"
 )
 
 // keyVault is what is read of a vault.
@@ -197,7 +199,7 @@ func (a *app) newVault(ctx context.Context, c *client.Client, t *target, want *v
 // sameVault compares what was asked for with a vault that is there.
 func sameVault(f *pflag.FlagSet, v keyVault, want *vaultFlags, location string) error {
 	p := v.Properties
-	update := "to change it: lanyard vault update " + v.Name + " -g " + shellQuote(groupOf(v.ID))
+	update := "to change it: lanyard vault update " + v.Name + " -g " + shell.Quote(groupOf(v.ID))
 	switch {
 	case f.Changed("roles") && want.roles != p.Roles:
 		return differs("vault", v.Name, v.access()+" for access", fmt.Sprintf("%s --roles=%t", update, want.roles))
@@ -226,7 +228,7 @@ policies are kept, and count again after --roles=false.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			changed := want.properties(cmd.Flags())
 			if len(changed) == 0 {
-				return withHint(errors.New("nothing to change is named"), "--roles, --roles=false or --purge-protection")
+				return fault.WithHint(errors.New("nothing to change is named"), "--roles, --roles=false or --purge-protection")
 			}
 			c, err := a.connect()
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lanyard-io/lanyard/internal/admission"
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/textfile"
@@ -62,7 +63,7 @@ the webhook's own namespace.`,
 			}
 			c, err := a.webhookConfig(&w, cmd.Flags().Changed("drain-delay"))
 			if err != nil {
-				return withHint(err, "lanyard webhook --help")
+				return fault.WithHint(err, "lanyard webhook --help")
 			}
 			if a.Getenv("GOGC") == "" {
 				debug.SetGCPercent(webhook.GCPercentAtFirst)
