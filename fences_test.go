@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"internal/outfile":         std,
 	"internal/fault":           std,
 	"internal/shell":           std,
+	"internal/strictjson":      {"internal/apierr", "internal/jsonnames"},
 	"internal/store":           {"internal/model", "internal/apierr", "internal/outfile"},
 	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
 	"internal/trust":           {"internal/apierr", "internal/egress", "internal/jsonnames"},
@@ -46,7 +47,7 @@ var mayImport = map[string][]string{
 	"internal/peers":           {"internal/audit", "internal/model", "internal/store"},
 	"internal/audit":           {"internal/model", "internal/apierr", "internal/limit", "internal/obs"},
 	"internal/access":          {"internal/model", "internal/apierr", "internal/audit", "internal/names", "internal/obs", "internal/store"},
-	"internal/httpx":           {"internal/model", "internal/apierr", "internal/jsonnames", "internal/names", "internal/obs"},
+	"internal/httpx":           {"internal/model", "internal/apierr", "internal/names", "internal/obs", "internal/strictjson"},
 	"internal/kube":            {"internal/egress"},
 	"internal/kube/kubetest":   std,
 	"internal/webhook":         {"internal/admission", "internal/httpx", "internal/kube", "internal/obs", "internal/pki"},
@@ -83,7 +84,7 @@ var mayImport = map[string][]string{
 
 var surface = []string{
 	"internal/access", "internal/apierr", "internal/audit", "internal/egress", "internal/httpx", "internal/items", "internal/limit", "internal/model", "internal/names",
-	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signing", "internal/store", "internal/trust",
+	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signing", "internal/store", "internal/strictjson", "internal/trust",
 }
 
 // onlyImporter lists outside modules that one package alone may import.

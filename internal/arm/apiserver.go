@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/egress"
-	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/strictjson"
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
 
@@ -90,7 +90,7 @@ func (a *apiServer) version(ctx context.Context) (string, error) {
 	var doc struct {
 		GitVersion string `json:"gitVersion"`
 	}
-	if err := errors.Join(httpx.CheckJSON(b), json.Unmarshal(b, &doc)); err != nil || !kubernetesVersion(doc.GitVersion) {
+	if err := errors.Join(strictjson.Check(b), json.Unmarshal(b, &doc)); err != nil || !kubernetesVersion(doc.GitVersion) {
 		return "", errors.New("/version does not answer like Kubernetes")
 	}
 	version, _, _ := strings.Cut(strings.TrimPrefix(doc.GitVersion, "v"), "+")
@@ -117,7 +117,7 @@ func (a *apiServer) issuer(ctx context.Context) (issuer string, keys []byte, err
 	var doc struct {
 		Issuer string `json:"issuer"`
 	}
-	if err := errors.Join(httpx.CheckJSON(b), json.Unmarshal(b, &doc)); err != nil {
+	if err := errors.Join(strictjson.Check(b), json.Unmarshal(b, &doc)); err != nil {
 		return "", nil, errors.New("/.well-known/openid-configuration is not JSON, or has a member twice")
 	}
 	if err := model.CheckIssuer(doc.Issuer); err != nil {

@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/strictjson"
 )
 
 // kubeconfig is a kubeconfig with one cluster, one user and one context, all in
@@ -78,7 +78,7 @@ func readKubeconfig(b []byte) (*kubeconfig, error) {
 	if len(b) > maxKubeconfig {
 		return nil, fmt.Errorf("it is larger than %d KiB", maxKubeconfig>>10)
 	}
-	if httpx.CheckJSON(b) != nil {
+	if strictjson.Check(b) != nil {
 		return nil, errors.New("it has a member twice, in whatever letter case, or is not UTF-8")
 	}
 	var k kubeconfig

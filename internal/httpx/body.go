@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/strictjson"
 )
 
 // ReadJSON decodes a body strictly into dst: one value, bounded depth, no
@@ -32,7 +33,7 @@ func ReadJSON(r *http.Request, dst any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return apierr.New(apierr.Invalid, "the body is empty; it must be JSON")
 	}
-	if err := CheckJSON(body); err != nil {
+	if err := strictjson.Check(body); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(body, dst); err != nil {

@@ -1,4 +1,4 @@
-package httpx
+package strictjson
 
 import (
 	"encoding/json"
@@ -10,14 +10,14 @@ import (
 	"github.com/lanyard-io/lanyard/internal/jsonnames"
 )
 
-// maxDepth is how deep arrays and objects may nest in a body.
+// maxDepth is how deep arrays and objects may nest.
 const maxDepth = 64
 
-// CheckJSON refuses what encoding/json lets pass: deep nesting, members that it
+// Check refuses what encoding/json lets pass: deep nesting, members that it
 // would take for one, bytes that are not UTF-8, and halves of surrogate pairs, which
 // it would replace. It assumes no valid syntax, and leaves errors of it to the
 // decoder. What holds for fields holds for maps, such as tags, as well.
-func CheckJSON(b []byte) error {
+func Check(b []byte) error {
 	if !utf8.Valid(b) {
 		return apierr.New(apierr.Invalid, "the body is not JSON: not UTF-8 at byte %d", validPrefix(b))
 	}
