@@ -7,36 +7,6 @@ import (
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
 
-// federationCodes are the codes of a federated assertion's refusals.
-var federationCodes = map[trust.Reason]code{
-	trust.Malformed:   codeAssertionMalformed,
-	trust.Header:      codeAssertionMalformed,
-	trust.Algorithm:   codeAlgorithm,
-	trust.Issuer:      codeFederatedIssuer,
-	trust.Audience:    codeFederatedAudience,
-	trust.NoExpiry:    codeTime,
-	trust.Expired:     codeTime,
-	trust.NotYet:      codeTime,
-	trust.UnknownKey:  codeKey,
-	trust.UnusedKey:   codeKey,
-	trust.Signature:   codeSignature,
-	trust.Unreachable: codeUnreachable,
-}
-
-// certificateCodes are those of an assertion that the client itself signed.
-var certificateCodes = map[trust.Reason]code{
-	trust.Malformed:  codeAssertionMalformed,
-	trust.Header:     codeAssertionMalformed,
-	trust.Algorithm:  codeAlgorithm,
-	trust.Issuer:     codeAssertionClient,
-	trust.Audience:   codeAssertionAudience,
-	trust.NoExpiry:   codeTime,
-	trust.Expired:    codeTime,
-	trust.NotYet:     codeTime,
-	trust.UnknownKey: codeSignature,
-	trust.Signature:  codeSignature,
-}
-
 // reasonNotes say in the record what differed, and the likely mend.
 var reasonNotes = map[trust.Reason]struct{ differed, hint string }{
 	trust.Malformed:   {"", "Send the token itself, a compact JWT, as client_assertion."},
@@ -54,31 +24,31 @@ var reasonNotes = map[trust.Reason]struct{ differed, hint string }{
 }
 
 // untrusted words a refusal of package trust, and notes it in the record.
-func (a *attempt) untrusted(err error, codes map[trust.Reason]code) error {
+func (q *request) untrusted(err error) error {
 	e, ok := errors.AsType[*trust.Error](err)
 	if !ok {
 		return err
 	}
-	c, ok := codes[e.Reason]
+	c, ok := q.proof.codes[e.Reason]
 	if !ok {
 		return err
 	}
 	note := reasonNotes[e.Reason]
 	if note.differed != "" {
-		a.record.Differed = []string{note.differed}
+		q.record.Differed = []string{note.differed}
 	}
-	a.record.Hint = note.hint
-	return apierr.Wrap(errors.Join(&refusal{code: c}, err), catalogue[c].kind, "%s", a.explain(c, e))
+	q.record.Hint = note.hint
+	return apierr.Wrap(errors.Join(&refusal{code: c}, err), catalogue[c].kind, "%s", q.explain(c, e))
 }
 
 // explain puts what clients know a code by before trust's own sentence.
-func (a *attempt) explain(c code, e *trust.Error) string {
+func (q *request) explain(c code, e *trust.Error) string {
 	if e.Reason == trust.UnusedKey {
 		return "The certificate used to sign the federated credential cannot be used. " + e.Detail
 	}
 	switch c {
 	case codeKey:
-		return "The certificate with identifier " + quote(a.assertion.KeyID) + " used to sign the federated credential could not be found in the metadata of identity provider " + quote(a.assertion.Issuer) + ". " + e.Detail
+		return "The certificate with identifier " + quote(q.assertion.KeyID) + " used to sign the federated credential could not be found in the metadata of identity provider " + quote(q.assertion.Issuer) + ". " + e.Detail
 	case codeTime:
 		return "Client assertion is not within its valid time range. " + e.Detail
 	case codeSignature:

@@ -256,3 +256,12 @@ func (v *visit) send(q *authRequest, values url.Values) error {
 	v.w.WriteHeader(http.StatusSeeOther)
 	return nil
 }
+
+// origin is a redirect URI's scheme, host and port, for a form's policy.
+func origin(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}

@@ -18,8 +18,8 @@ type difference struct {
 }
 
 // compare finds the first of issuer, subject and audience that no credential has.
-func (s *Server) compare(a *attempt, all []*model.FederatedCredential, match *model.FederatedCredential) difference {
-	t := a.assertion
+func (s *Server) compare(q *request, all []*model.FederatedCredential, match *model.FederatedCredential) difference {
+	t := q.assertion
 	sameIssuer := slices.DeleteFunc(slices.Clone(all), func(f *model.FederatedCredential) bool { return f.Issuer != t.Issuer })
 	var d difference
 	switch {

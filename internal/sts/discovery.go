@@ -88,7 +88,7 @@ func (s *Server) document(key documentKey) ([]byte, error) {
 func (s *Server) describe(key documentKey) *openID {
 	base := key.set.LoginURL() + "/" + s.segment(key.form)
 	d := &openID{
-		AuthMethods:   []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
+		AuthMethods:   authMethods(),
 		ResponseModes: []string{"query", "form_post"}, ChallengeMethods: []string{"S256"},
 		SubjectTypes: []string{"pairwise"}, SigningAlgs: []string{"RS256"},
 		ResponseTypes: []string{"code"},
@@ -121,9 +121,11 @@ func (s *Server) describe(key documentKey) *openID {
 
 // grants are the grant types that the token endpoint takes.
 func (s *Server) grants() []string {
-	all := []string{grantClientCredentials, string(grantCode), string(grantDevice), string(grantRefresh)}
-	if !s.noPasswordGrant {
-		all = append(all, string(grantPassword))
+	var all []string
+	for _, g := range grants {
+		if g.offered == nil || g.offered(s) {
+			all = append(all, g.name)
+		}
 	}
 	return all
 }

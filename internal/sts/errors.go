@@ -56,7 +56,7 @@ const (
 	codeResponseMode       code = 9002322
 	codeChallenge          code = 9002325 // there must be one
 	codeVerifier           code = 501481  // it does not match the challenge
-	codeGrant              code = 70000   // unknown, or another client's
+	codeGrantUnknown       code = 70000   // or another client's
 	codeGrantUsed          code = 54005
 	codeGrantRevoked       code = 50173
 	codeGrantExpired       code = 700082
@@ -126,7 +126,7 @@ var catalogue = map[code]meaning{
 	codeResponseMode:       {apierr.Invalid, "invalid_request", 400, false},
 	codeChallenge:          {apierr.Invalid, "invalid_request", 400, false},
 	codeVerifier:           {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codeGrant:              {apierr.Unauthenticated, "invalid_grant", 400, false},
+	codeGrantUnknown:       {apierr.Unauthenticated, "invalid_grant", 400, false},
 	codeGrantUsed:          {apierr.Unauthenticated, "invalid_grant", 400, false},
 	codeGrantRevoked:       {apierr.Unauthenticated, "invalid_grant", 400, false},
 	codeGrantExpired:       {apierr.Unauthenticated, "invalid_grant", 400, false},

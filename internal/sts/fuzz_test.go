@@ -35,16 +35,16 @@ func FuzzTokenForm(f *testing.F) {
 		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Authorization", authorization)
-		a := &attempt{}
-		err := a.read(r, v1)
+		q := &request{endpoint: endpoint{v1: v1}}
+		err := q.read(r)
 		if err != nil {
 			if apierr.KindOf(err) == apierr.Internal {
 				t.Fatalf("reading %q: %v", body, err)
 			}
 			return
 		}
-		if a.clientID == "" || a.resource == "" || (a.secret == "") == (a.assertion == nil) {
-			t.Fatalf("reading %q passed with %+v", body, a.ask)
+		if q.clientID == "" || !q.grant.people && (q.scope.resource == "" || q.proof == nil) || (q.assertion != nil) != (q.proof != nil && q.proof != &secretProof) {
+			t.Fatalf("reading %q passed with %+v", body, q)
 		}
 	})
 }
@@ -79,19 +79,11 @@ func TestCatalogueIsWhole(t *testing.T) {
 			t.Errorf("%v has the meaning %+v", c, m)
 		}
 	}
-	for _, codes := range []map[string]code{reasonsByName(federationCodes), reasonsByName(certificateCodes)} {
-		for reason, c := range codes {
+	for _, p := range proofs {
+		for reason, c := range p.codes {
 			if _, ok := catalogue[c]; !ok {
-				t.Errorf("%s maps to %v, which is not in the catalogue", reason, c)
+				t.Errorf("%s: %s maps to %v, which is not in the catalogue", p.name, reason, c)
 			}
 		}
 	}
-}
-
-func reasonsByName[R ~string](codes map[R]code) map[string]code {
-	all := map[string]code{}
-	for r, c := range codes {
-		all[string(r)] = c
-	}
-	return all
 }

@@ -29,6 +29,15 @@ const (
 	userCodeLetters = "BCDFGHJKLMNPQRSTVWXZ"
 )
 
+// deviceGrant is a device's poll for a sign-in elsewhere. It gives a token once.
+var deviceGrant = grant{
+	name:       "urn:ietf:params:oauth:grant-type:device_code",
+	people:     true,
+	publicOnly: true,
+	reason:     "The user approved the device on the page.",
+	find:       (*Server).findDevice,
+}
+
 // newUserCode draws one of 5·10^11: with maxDevices waiting and the limit on
 // attempts, guessing one takes years.
 func newUserCode() string {
@@ -72,17 +81,17 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.tenant(r.PathValue("tenant")); err != nil {
 		return err
 	}
-	a := &attempt{}
-	a.set, _ = httpx.Target(r)
-	if err := s.readDevice(r, a); err != nil {
+	q := &request{grant: &deviceGrant}
+	q.set, _ = httpx.Target(r)
+	if err := s.readDevice(r, q); err != nil {
 		return err
 	}
 	device := rand.Text() + rand.Text()
 	d := &model.DeviceCode{
-		ID: model.TokenID(device), UserCode: newUserCode(), ClientID: strings.ToLower(a.clientID),
-		Scope: a.form.Get("scope"), Remote: obs.RequestFrom(ctx).Remote, Expires: s.now().UTC().Add(deviceLife),
+		ID: model.TokenID(device), UserCode: newUserCode(), ClientID: strings.ToLower(q.clientID),
+		Scope: q.form.Get("scope"), Remote: obs.RequestFrom(ctx).Remote, Expires: s.now().UTC().Add(deviceLife),
 	}
-	ops, err := s.roomForDevice(a.view, source(ctx))
+	ops, err := s.roomForDevice(q.view, source(ctx))
 	if err != nil {
 		return err
 	}
@@ -90,35 +99,27 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	setNoStore(w.Header())
-	page := a.set.LoginURL() + devicePath
+	page := q.set.LoginURL() + devicePath
 	return httpx.WriteJSON(w, http.StatusOK, deviceBody{
 		UserCode: d.UserCode, DeviceCode: device, Page: page, Expires: int(deviceLife / time.Second), Interval: int(deviceInterval / time.Second),
 		Message: "To sign in, use a web browser to open the page " + page + " and enter the code " + d.UserCode + " to authenticate.",
 	})
 }
 
-func (s *Server) readDevice(r *http.Request, a *attempt) (err error) {
-	form, err := httpx.ReadForm(r)
-	if apierr.KindOf(err) == apierr.Invalid {
-		return refuse(codeMalformed, "Invalid request. Request is malformed or invalid: %s.", apierr.Detail(err))
-	}
-	if err != nil {
+func (s *Server) readDevice(r *http.Request, q *request) (err error) {
+	if q.form, err = readForm(r); err != nil {
 		return err
 	}
-	a.form, a.grant = form, grantDevice
-	if a.clientID = form.Get("client_id"); a.clientID == "" {
+	if q.clientID = q.form.Get("client_id"); q.clientID == "" {
 		return missing("client_id")
 	}
-	if form.Get("scope") == "" {
-		return missing("scope")
-	}
-	if a.scope, err = readUserScope(form.Get("scope")); err != nil {
+	if err := q.readScope(); err != nil {
 		return err
 	}
-	if err := s.publicClient(r.Context(), a); err != nil {
+	if err := s.findPublic(r.Context(), q); err != nil {
 		return err
 	}
-	return s.scopeAllowed(a)
+	return s.allowed(q.view, q.resource())
 }
 
 // roomForDevice deletes codes that nobody will ask for any more. Expired ones
@@ -147,49 +148,43 @@ func (s *Server) roomForDevice(view *store.View, from limit.Source) (ops []store
 	return ops, nil
 }
 
-// byDevice is a device's poll. It gives a token once.
-func (s *Server) byDevice(ctx context.Context, a *attempt) error {
-	text := a.form.Get("device_code")
+func (s *Server) findDevice(_ context.Context, q *request) (subject, error) {
+	text := q.form.Get("device_code")
 	if text == "" {
-		text = a.form.Get("code") // MSAL sends both, older clients this one
+		text = q.form.Get("code") // MSAL sends both, older clients this one
 	}
 	if text == "" {
-		return missing("device_code")
+		return nil, missing("device_code")
 	}
 	id := model.TokenID(text)
-	d, rev, ok := store.Get[*model.DeviceCode](a.view, model.DeviceCodeKey(id))
-	if !ok || d.ClientID != strings.ToLower(a.clientID) {
-		return refuse(codeGrant, "The provided device code was used, has expired, or was not issued to this client.")
+	d, rev, ok := store.Get[*model.DeviceCode](q.view, model.DeviceCodeKey(id))
+	if !ok || d.ClientID != strings.ToLower(q.clientID) {
+		return nil, refuse(codeGrantUnknown, "The provided device code was used, has expired, or was not issued to this client.")
 	}
 	early := s.polls.early(id, s.now())
 	switch {
 	case !s.now().Before(d.Expires):
-		return refuse(codeDeviceExpired, "OAuth 2.0 device flow error. The code has expired: ask for another.")
+		return nil, refuse(codeDeviceExpired, "OAuth 2.0 device flow error. The code has expired: ask for another.")
 	case d.Declined:
-		return refuse(codeDeviceDeclined, "OAuth 2.0 device flow error. The sign-in was declined.")
+		return nil, refuse(codeDeviceDeclined, "OAuth 2.0 device flow error. The sign-in was declined.")
 	case d.UserID == "" && early:
-		return refuseWrap(&refusal{code: codeDevicePending, oauth: "slow_down"}, "OAuth 2.0 device flow error. Polling too often: the interval is %d seconds.", int(deviceInterval/time.Second))
+		return nil, refuseWrap(&refusal{code: codeDevicePending, oauth: "slow_down"}, "OAuth 2.0 device flow error. Polling too often: the interval is %d seconds.", int(deviceInterval/time.Second))
 	case d.UserID == "":
-		return refuse(codeDevicePending, "OAuth 2.0 device flow error. Authorization is pending. Continue polling.")
+		return nil, refuse(codeDevicePending, "OAuth 2.0 device flow error. Authorization is pending. Continue polling.")
 	}
 	var err error
-	if a.scope, err = readUserScope(d.Scope); err != nil {
+	if q.scope, err = readUserScope(d.Scope); err != nil {
+		return nil, err
+	}
+	return s.person(q, func(ctx context.Context, p *personSubject) error { return s.redeemDevice(ctx, p, d, rev) })
+}
+
+func (s *Server) redeemDevice(ctx context.Context, p *personSubject, d *model.DeviceCode, rev int64) error {
+	if err := p.signedIn(s.userByID(p.view, d.UserID, d.Stamp)); err != nil {
 		return err
 	}
-	if err := s.scopeAllowed(a); err != nil {
-		return err
-	}
-	if a.person, err = s.userByID(a.view, d.UserID, d.Stamp); err != nil {
-		return err
-	}
-	a.person.reason = "The user approved the device on the page."
-	a.record.Subject = a.person.user.UPN
-	ops := []store.Op{{Key: d.Key(), Rev: rev}}
-	if a.scope.offline {
-		token, _, more := s.beginFor(a, a.view, "device_code")
-		a.person.refresh, ops = token, append(ops, more...)
-	}
-	_, err = s.store.Commit(ctx, ops...)
+	_, ops := p.begin("device_code")
+	_, err := s.store.Commit(ctx, append(ops, store.Op{Key: d.Key(), Rev: rev})...)
 	if errors.Is(err, store.ErrConflict) {
 		return refuse(codeGrantUsed, "The provided device code was already redeemed.")
 	}

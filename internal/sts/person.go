@@ -19,9 +19,7 @@ type person struct {
 	user *model.User
 	// reason is for the record: what the caller is not told, because it would
 	// say which names exist.
-	reason  string
-	refresh string // the refresh token to give
-	nonce   string
+	reason string
 }
 
 // Lock-out: after maxFailures each further failure locks for longer. It is not

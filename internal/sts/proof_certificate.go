@@ -15,36 +15,64 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/trust"
 )
+
+// certificateProof is an assertion that the client issued itself, and signed with the
+// key of a registered certificate.
+var certificateProof = proof{
+	name:      "certificate",
+	parameter: parameterAssertion,
+	methods:   []string{"private_key_jwt"},
+	acr:       "2",
+	reason:    "The certificate proves the client.",
+	codes: map[trust.Reason]code{
+		trust.Malformed:  codeAssertionMalformed,
+		trust.Header:     codeAssertionMalformed,
+		trust.Algorithm:  codeAlgorithm,
+		trust.Issuer:     codeAssertionClient,
+		trust.Audience:   codeAssertionAudience,
+		trust.NoExpiry:   codeTime,
+		trust.Expired:    codeTime,
+		trust.NotYet:     codeTime,
+		trust.UnknownKey: codeSignature,
+		trust.Signature:  codeSignature,
+	},
+	takes: func(q *request) (bool, error) {
+		err := q.readAssertion()
+		return err == nil && strings.EqualFold(q.assertion.Issuer, q.clientID), err
+	},
+	find: (*Server).byCertificate,
+}
 
 // byCertificate finds the registered certificate that an assertion names. A chain
 // that is sent along (x5c) is not looked at: what is registered decides.
 // https://learn.microsoft.com/entra/identity-platform/certificate-credentials
-func (s *Server) byCertificate(a *attempt) error {
-	if !strings.EqualFold(a.assertion.Subject, a.clientID) {
-		a.record.Differed = []string{"subject"}
-		return refuse(codeAssertionClient, "Client assertion application identifier doesn't match 'client_id' parameter. The assertion's issuer and subject must both be %s; its subject is %s.", quote(a.clientID), quote(a.assertion.Subject))
+func (s *Server) byCertificate(q *request) error {
+	if !strings.EqualFold(q.assertion.Subject, q.clientID) {
+		q.record.Differed = []string{"subject"}
+		return refuse(codeAssertionClient, "Client assertion application identifier doesn't match 'client_id' parameter. The assertion's issuer and subject must both be %s; its subject is %s.", quote(q.clientID), quote(q.assertion.Subject))
 	}
 	var registered []model.Certificate
-	if a.client.app != nil {
-		registered = a.client.app.Certificates
+	if q.client.app != nil {
+		registered = q.client.app.Certificates
 	}
-	named := s.namedCertificates(a, registered)
+	named := s.namedCertificates(q, registered)
 	if len(named) == 0 {
-		a.record.Differed = []string{"key"}
-		a.record.Hint = "Register the certificate with the application, or sign with the one that is registered: a chain sent along (x5c) makes no certificate trusted."
-		return refuse(codeSignature, "The certificate with identifier %s used to sign the client assertion is not registered on application. The application has %d certificates.", quote(thumbprintOf(a)), len(registered))
+		q.record.Differed = []string{"key"}
+		q.record.Hint = "Register the certificate with the application, or sign with the one that is registered: a chain sent along (x5c) makes no certificate trusted."
+		return refuse(codeSignature, "The certificate with identifier %s used to sign the client assertion is not registered on application. The application has %d certificates.", quote(thumbprintOf(q)), len(registered))
 	}
-	a.grounds = grounds{a.client.object}
-	a.verify = func(context.Context) error { return s.verifyCertificate(a, named) }
+	q.grounds = grounds{q.client.object}
+	q.verify = func(context.Context) error { return s.verifyCertificate(q, named) }
 	return nil
 }
 
 // namedCertificates are the registered ones with the thumbprint in the header;
 // all of them when it has none.
-func (s *Server) namedCertificates(a *attempt, registered []model.Certificate) []model.Certificate {
-	sha1Print, ok1 := thumbprint(a.assertion.X5T)
-	sha256Print, ok2 := thumbprint(a.assertion.X5TS256)
+func (s *Server) namedCertificates(q *request, registered []model.Certificate) []model.Certificate {
+	sha1Print, ok1 := thumbprint(q.assertion.X5T)
+	sha256Print, ok2 := thumbprint(q.assertion.X5TS256)
 	if !ok1 || !ok2 {
 		return nil
 	}
@@ -69,28 +97,28 @@ func thumbprint(s string) (b []byte, ok bool) {
 	return b, err == nil && len(b) > 0
 }
 
-func thumbprintOf(a *attempt) string {
-	for _, s := range []string{a.assertion.X5TS256, a.assertion.X5T} {
+func thumbprintOf(q *request) string {
+	for _, s := range []string{q.assertion.X5TS256, q.assertion.X5T} {
 		if s != "" {
 			return s
 		}
 	}
-	return a.assertion.KeyID
+	return q.assertion.KeyID
 }
 
-func (s *Server) verifyCertificate(a *attempt, named []model.Certificate) error {
+func (s *Server) verifyCertificate(q *request, named []model.Certificate) error {
 	audience := ""
-	for _, aud := range a.assertion.Audiences {
+	for _, aud := range q.assertion.Audiences {
 		if s.isOurs(aud) {
 			audience = aud
 			break
 		}
 	}
 	if audience == "" {
-		a.record.Differed = []string{"audience"}
-		a.record.Hint = "Make the assertion's aud the token endpoint that it is sent to."
+		q.record.Differed = []string{"audience"}
+		q.record.Hint = "Make the assertion's aud the token endpoint that it is sent to."
 		return refuse(codeAssertionAudience, "Client assertion audience claim does not match Realm issuer. The assertion's audience is %s, expected %s.",
-			quote(strings.Join(a.assertion.Audiences, ", ")), quote(a.set.LoginURL()+"/"+s.tenantID+"/oauth2/v2.0/token"))
+			quote(strings.Join(q.assertion.Audiences, ", ")), quote(q.set.LoginURL()+"/"+s.tenantID+"/oauth2/v2.0/token"))
 	}
 	var last error
 	for _, c := range named {
@@ -101,16 +129,16 @@ func (s *Server) verifyCertificate(a *attempt, named []model.Certificate) error 
 		now := s.now()
 		from, until := validity(cert, &c)
 		if now.Before(from) || now.After(until) {
-			a.record.Differed = []string{"time"}
-			a.record.Hint = "Register a certificate that is valid now."
+			q.record.Differed = []string{"time"}
+			q.record.Hint = "Register a certificate that is valid now."
 			last = refuse(codeSignature, "Client assertion failed signature validation. The certificate is valid from %s to %s only.", stamp(from), stamp(until))
 			continue
 		}
-		if err = s.trust.VerifyKey(a.assertion, cert.PublicKey, a.assertion.Issuer, []string{audience}); err == nil {
-			a.record.Differed, a.record.Hint = nil, ""
+		if err = s.trust.VerifyKey(q.assertion, cert.PublicKey, q.assertion.Issuer, []string{audience}); err == nil {
+			q.record.Differed, q.record.Hint = nil, ""
 			return nil
 		}
-		last = a.untrusted(err, certificateCodes)
+		last = q.untrusted(err)
 	}
 	return last
 }

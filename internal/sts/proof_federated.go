@@ -11,43 +11,68 @@ import (
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
 
+// federatedProof is another issuer's assertion, which a federated credential expects.
+var federatedProof = proof{
+	name:      "federated",
+	parameter: parameterAssertion,
+	methods:   []string{"private_key_jwt"},
+	acr:       "2",
+	reason:    "The federated proves the client.",
+	codes: map[trust.Reason]code{
+		trust.Malformed:   codeAssertionMalformed,
+		trust.Header:      codeAssertionMalformed,
+		trust.Algorithm:   codeAlgorithm,
+		trust.Issuer:      codeFederatedIssuer,
+		trust.Audience:    codeFederatedAudience,
+		trust.NoExpiry:    codeTime,
+		trust.Expired:     codeTime,
+		trust.NotYet:      codeTime,
+		trust.UnknownKey:  codeKey,
+		trust.UnusedKey:   codeKey,
+		trust.Signature:   codeSignature,
+		trust.Unreachable: codeUnreachable,
+	},
+	takes: func(q *request) (bool, error) { return true, q.readAssertion() },
+	find:  (*Server).byFederation,
+}
+
 // byFederation finds the credential for an assertion's issuer, subject and
 // audience. Until one is found, nothing that the assertion says is acted on.
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation
-func (s *Server) byFederation(a *attempt) error {
+func (s *Server) byFederation(q *request) error {
 	// Whoever has a token of this server must not turn it into another's, whatever
 	// is registered.
-	if s.names.Issues(a.assertion.Issuer) {
-		a.record.Differed = []string{"issuer"}
-		a.record.Hint = "Use a token of the workload's platform: the service account's, not an access token of this server."
-		return refuse(codeOwnToken, "AAD-issued tokens may not be used for federated identity flows. The assertion's issuer %s is this server.", quote(a.assertion.Issuer))
+	if s.names.Issues(q.assertion.Issuer) {
+		q.record.Differed = []string{"issuer"}
+		q.record.Hint = "Use a token of the workload's platform: the service account's, not an access token of this server."
+		return refuse(codeOwnToken, "AAD-issued tokens may not be used for federated identity flows. The assertion's issuer %s is this server.", quote(q.assertion.Issuer))
 	}
-	if slices.Contains(a.assertion.Audiences, model.BindingAudience) {
-		return a.forBindings()
+	if slices.Contains(q.assertion.Audiences, model.BindingAudience) {
+		return q.forBindings()
 	}
 	var match *model.FederatedCredential
-	for f := range matching(a) {
+	for f := range matching(q) {
 		match = f
-		if slices.Contains(a.assertion.Audiences, audienceOf(f)) {
+		if slices.Contains(q.assertion.Audiences, audienceOf(f)) {
 			break
 		}
 	}
-	if match == nil || !slices.Contains(a.assertion.Audiences, audienceOf(match)) {
-		return s.noCredential(a, match)
+	if match == nil || !slices.Contains(q.assertion.Audiences, audienceOf(match)) {
+		return s.noCredential(q, match)
 	}
-	a.record.Registered = []audit.Registered{registered(match)}
-	if err := ofCluster(a, match.Issuer); err != nil {
+	q.record.Registered = []audit.Registered{registered(match)}
+	if err := ofCluster(q, match.Issuer); err != nil {
 		return err
 	}
 	source := trust.Source{Issuer: match.Issuer}
-	i, _, ok := store.Get[*model.Issuer](a.view, model.IssuerKey(match.Issuer))
-	a.grounds = grounds{a.client.object, match, i}
+	i, _, ok := store.Get[*model.Issuer](q.view, model.IssuerKey(match.Issuer))
+	q.grounds = grounds{q.client.object, match, i}
 	if ok && i.URL == match.Issuer {
 		source.Keys, source.Roots = i.Keys, i.Roots
 	}
-	a.verify = func(ctx context.Context) error {
-		if err := s.trust.Verify(ctx, a.assertion, source, audienceOf(match)); err != nil {
-			return a.untrusted(err, federationCodes)
+	q.verify = func(ctx context.Context) error {
+		if err := s.trust.Verify(ctx, q.assertion, source, audienceOf(match)); err != nil {
+			return q.untrusted(err)
 		}
 		return nil
 	}
@@ -56,31 +81,31 @@ func (s *Server) byFederation(a *attempt) error {
 
 // ofCluster refuses what the keys of an attached cluster cannot say: it speaks for
 // service accounts, whatever credentials name its issuer.
-func ofCluster(a *attempt, issuer string) error {
-	if strings.HasPrefix(a.assertion.Subject, model.ServiceAccountSubject) || a.view.First(model.ClusterIssuerIndex(issuer)) == nil {
+func ofCluster(q *request, issuer string) error {
+	if strings.HasPrefix(q.assertion.Subject, model.ServiceAccountSubject) || q.view.First(model.ClusterIssuerIndex(issuer)) == nil {
 		return nil
 	}
-	a.record.Differed = []string{"subject"}
-	a.record.Hint = "The issuer's keys come from an attached cluster. Detach it if the issuer is not the cluster's, or use a service account's token."
+	q.record.Differed = []string{"subject"}
+	q.record.Hint = "The issuer's keys come from an attached cluster. Detach it if the issuer is not the cluster's, or use a service account's token."
 	return refuse(codeFederatedSubject, "No matching federated identity record found for presented assertion subject %s. The keys of its issuer come from an attached cluster, "+
-		"which speaks only for service accounts: subjects that begin with '%s'.", quote(a.assertion.Subject), model.ServiceAccountSubject)
+		"which speaks only for service accounts: subjects that begin with '%s'.", quote(q.assertion.Subject), model.ServiceAccountSubject)
 }
 
 // matching walks the client's credentials whose issuer and subject, or
 // expression, fit the assertion: exact ones first.
-func matching(a *attempt) func(yield func(*model.FederatedCredential) bool) {
-	issuer, subject := a.assertion.Issuer, a.assertion.Subject
+func matching(q *request) func(yield func(*model.FederatedCredential) bool) {
+	issuer, subject := q.assertion.Issuer, q.assertion.Subject
 	return func(yield func(*model.FederatedCredential) bool) {
 		if subject != "" {
-			for f := range credentials(a.view, model.FederationIndex(a.client.key, issuer, subject)) {
+			for f := range credentials(q.view, model.FederationIndex(q.client.key, issuer, subject)) {
 				// The index joins its parts; only the fields say which is which.
 				if f.Matching == nil && f.Issuer == issuer && f.Subject == subject && !yield(f) {
 					return
 				}
 			}
 		}
-		for f := range credentials(a.view, model.FederationIndex(a.client.key, issuer, "")) {
-			if f.Matching != nil && f.Issuer == issuer && fits(f.Matching, a.assertion.Claims) && !yield(f) {
+		for f := range credentials(q.view, model.FederationIndex(q.client.key, issuer, "")) {
+			if f.Matching != nil && f.Issuer == issuer && fits(f.Matching, q.assertion.Claims) && !yield(f) {
 				return
 			}
 		}
@@ -124,13 +149,13 @@ func registered(f *model.FederatedCredential) audit.Registered {
 
 // noCredential says which of issuer, subject and audience no credential of the
 // client has. match is one that differs in its audience only, if there is one.
-func (s *Server) noCredential(a *attempt, match *model.FederatedCredential) error {
-	all := clientCredentials(a.view, a.client.key)
+func (s *Server) noCredential(q *request, match *model.FederatedCredential) error {
+	all := clientCredentials(q.view, q.client.key)
 	for _, f := range all[:min(len(all), maxRegistered)] {
-		a.record.Registered = append(a.record.Registered, registered(f))
+		q.record.Registered = append(q.record.Registered, registered(f))
 	}
-	d := s.compare(a, all, match)
-	a.record.Differed, a.record.Hint = d.differed, elsewhere(a, d.hint)
+	d := s.compare(q, all, match)
+	q.record.Differed, q.record.Hint = d.differed, elsewhere(q, d.hint)
 	return refuse(d.code, "%s", d.sentence())
 }
 
@@ -153,13 +178,13 @@ const maxElsewhere = 256
 
 // elsewhere looks for another client that has a credential for exactly this
 // issuer and subject: then the client id is what is wrong. Only the record says so.
-func elsewhere(a *attempt, otherwise string) string {
+func elsewhere(q *request, otherwise string) string {
 	seen := 0
-	for f := range credentials(a.view, model.IssuerIndex(a.assertion.Issuer)) {
+	for f := range credentials(q.view, model.IssuerIndex(q.assertion.Issuer)) {
 		if seen++; seen > maxElsewhere {
 			break
 		}
-		if f.Issuer == a.assertion.Issuer && f.Matching == nil && f.Subject == a.assertion.Subject && f.ParentKey != a.client.key {
+		if f.Issuer == q.assertion.Issuer && f.Matching == nil && f.Subject == q.assertion.Subject && f.ParentKey != q.client.key {
 			return "Another client has a credential for this issuer and subject, " + f.ParentKey + ": check the client id (AZURE_CLIENT_ID, or the service account's azure.workload.identity/client-id)."
 		}
 	}

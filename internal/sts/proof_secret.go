@@ -8,22 +8,35 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
-func (s *Server) bySecret(a *attempt) error {
+// secretProof is a client secret, in the form or as Basic authentication.
+// https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
+var secretProof = proof{
+	name:      "secret",
+	parameter: parameterSecret,
+	methods:   []string{"client_secret_post", "client_secret_basic"},
+	acr:       "1",
+	reason:    "The secret proves the client.",
+	takes:     func(*request) (bool, error) { return true, nil },
+	find:      (*Server).bySecret,
+	nobody:    func(q *request) { matchSecret(nil, q.form.Get(parameterSecret)) },
+}
+
+func (s *Server) bySecret(q *request) error {
 	var secrets []model.AppSecret
-	if a.client.app != nil {
-		secrets = a.client.app.Secrets
+	if q.client.app != nil {
+		secrets = q.client.app.Secrets
 	}
-	match := matchSecret(secrets, a.secret)
+	match := matchSecret(secrets, q.form.Get(parameterSecret))
 	now := s.now()
 	if match == nil || now.Before(match.Start) {
-		a.record.Differed = []string{"secret"}
-		a.record.Hint = "Use the secret's value, not its id; a lost value cannot be shown again, make a new one."
-		return refuse(codeSecret, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app %s.", quote(a.clientID))
+		q.record.Differed = []string{"secret"}
+		q.record.Hint = "Use the secret's value, not its id; a lost value cannot be shown again, make a new one."
+		return refuse(codeSecret, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app %s.", quote(q.clientID))
 	}
 	if !now.Before(match.Expires) {
-		a.record.Differed = []string{"time"}
-		a.record.Hint = "Add a new secret to the application."
-		return refuse(codeSecretExpired, "The provided client secret keys for app %s are expired; this one ended at %s.", quote(a.clientID), match.Expires.UTC().Format(time.RFC3339))
+		q.record.Differed = []string{"time"}
+		q.record.Hint = "Add a new secret to the application."
+		return refuse(codeSecretExpired, "The provided client secret keys for app %s are expired; this one ended at %s.", quote(q.clientID), match.Expires.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

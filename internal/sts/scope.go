@@ -14,6 +14,26 @@ const (
 // client-credentials request may carry them without meaning anything.
 var oidcScopes = map[string]bool{"openid": true, "offline_access": true, "profile": true, "email": true}
 
+// readResource reads what a client asks for itself: scope=, or at the older endpoint
+// also resource=, which is the audience as it is.
+func (q *request) readResource() (err error) {
+	resource, scope := q.form.Get("resource"), q.form.Get("scope")
+	switch {
+	case q.v1 && resource != "":
+		if len(resource) > maxScope || !scopeToken(resource) {
+			return refuse(codeScope, "The provided value for the input parameter 'resource' is not valid: %s.", quote(wordOf(resource)))
+		}
+		q.scope.resource, q.scope.bare = resource, true
+		return nil
+	case scope != "":
+		q.scope.resource, err = resourceOf(scope)
+		return err
+	case q.v1:
+		return missing("resource")
+	}
+	return missing("scope")
+}
+
 // resourceOf finds the one resource in a client-credentials scope. A resource
 // that ends with a slash makes a double slash before .default, and keeps its own.
 func resourceOf(scope string) (string, error) {
@@ -56,17 +76,28 @@ func scopeToken(s string) bool {
 	return s != ""
 }
 
-// userScope is what a user's client asks for: one resource's scopes, and OpenID's.
-type userScope struct {
+// scope is what a client asks for: one resource's scopes, and for a person OpenID's.
+type scope struct {
 	resource string // empty: the directory
+	bare     bool   // asked for with resource=, so the answer is in the older form
 	words    []string
 	offline  bool // wants a refresh token
 	openid   bool // wants an id token
 }
 
+// readScope reads what a client asks for a person.
+func (q *request) readScope() (err error) {
+	text := q.form.Get("scope")
+	if text == "" {
+		return missing("scope")
+	}
+	q.scope, err = readUserScope(text)
+	return err
+}
+
 // readUserScope reads the scopes of a user grant. One without a resource before
 // it, such as User.Read, is the directory's.
-func readUserScope(text string) (u userScope, err error) {
+func readUserScope(text string) (u scope, err error) {
 	if len(text) > maxScope {
 		return u, refuse(codeScope, "The scope has %d bytes, at most %d are allowed.", len(text), maxScope)
 	}
@@ -103,7 +134,7 @@ func readUserScope(text string) (u userScope, err error) {
 const impersonation = "user_impersonation"
 
 // granted is the answer's scope: what was asked for, and what it means.
-func (u *userScope) granted() string {
+func (u *scope) granted() string {
 	words := u.words
 	if u.resource != "" {
 		if full := u.resource + "/" + impersonation; !slices.Contains(words, full) {

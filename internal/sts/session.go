@@ -82,60 +82,19 @@ func (s *Server) begin(view *store.View, session model.Session, life time.Durati
 	return t.String(), session.ID, ops
 }
 
-// beginFor is begin for a client of a user.
-func (s *Server) beginFor(a *attempt, view *store.View, method string) (token, id string, ops []store.Op) {
-	return s.begin(view, model.Session{
-		UserID: a.person.user.ObjectID, Stamp: a.person.user.Stamp, ClientID: strings.ToLower(a.clientID),
-		Proven: a.method != "", Method: method,
-	}, refreshIdle)
-}
-
-// refresh goes on from a session. Each token is good once: it is replaced, and
-// one that was replaced before ends the session, because two hold it.
-// https://www.rfc-editor.org/rfc/rfc9700#name-refresh-token-protection
-func (s *Server) refresh(ctx context.Context, a *attempt) error {
-	text := a.form.Get("refresh_token")
-	if text == "" {
-		return missing("refresh_token")
-	}
-	view, err := s.store.Fresh(ctx)
-	if err != nil {
-		return err
-	}
-	a.view = view
-	unknown := refuse(codeGrant, "The provided refresh token is malformed, was revoked, or belongs to another client.")
-	t, ok := parseSecretToken(text)
-	if !ok {
-		return unknown
-	}
-	e := view.First(model.SessionIndex(model.TokenID(t.id)))
-	if e == nil {
-		return unknown
-	}
-	session, ok := e.Value.(*model.Session)
-	if !ok || session.ClientID == "" || session.ClientID != strings.ToLower(a.clientID) || session.Proven != (a.method != "") {
-		return unknown
-	}
-	if a.person, err = s.userByID(view, session.UserID, session.Stamp); err != nil {
-		return err
-	}
-	a.person.reason = "The refresh token proves the user; the sign-in was by " + session.Method + "."
-	return s.rotate(ctx, a, session, e.Rev, t)
-}
-
 // rotate judges a session's token and replaces it.
-func (s *Server) rotate(ctx context.Context, a *attempt, old *model.Session, rev int64, t secretToken) error {
+func (s *Server) rotate(ctx context.Context, p *personSubject, old *model.Session, rev int64, t secretToken) error {
 	now, hash := s.now().UTC(), t.hash()
 	current := subtle.ConstantTimeCompare(hash, old.SHA256) == 1
 	previous := subtle.ConstantTimeCompare(hash, old.Previous) == 1
 	switch {
 	case !now.Before(old.Expires):
-		a.person.reason = "The refresh token is too old."
+		p.note = "The refresh token is too old."
 		return refuse(codeGrantExpired, "The refresh token has expired due to inactivity. It ended at %s.", stamp(old.Expires))
 	case previous && now.Sub(old.Rotated) < rotationGrace:
 		return nil
 	case !current:
-		a.person.reason = "A refresh token that had been replaced was used again: the sign-in is revoked."
+		p.note = "A refresh token that had been replaced was used again: the sign-in is revoked."
 		if err := s.store.Delete(ctx, old.Key(), store.Any); err != nil {
 			return err
 		}
@@ -152,7 +111,7 @@ func (s *Server) rotate(ctx context.Context, a *attempt, old *model.Session, rev
 		return nil // another process with the same cache was faster: it has the new one
 	}
 	if err == nil {
-		a.person.refresh = fresh.String()
+		p.refresh = fresh.String()
 	}
 	return err
 }

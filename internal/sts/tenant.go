@@ -48,6 +48,15 @@ func (s *Server) tenant(segment string) (tenantForm, error) {
 	return 0, refuse(codeTenantMalformed, "Specified tenant identifier %s is neither a GUID nor a domain name.", quote(segment))
 }
 
+// tenantNamed refuses a client that asks for itself and leaves the tenant open: only a
+// person tells which one it is.
+func (s *Server) tenantNamed(q *request) error {
+	if q.grant.people || q.cluster != "" || q.tenant != tenantCommon && q.tenant != tenantOrganizations {
+		return nil
+	}
+	return refuse(codeTenantMissing, "No tenant-identifying information found in either the request or implied by any provided credentials. Name the tenant, %s, in place of %s.", s.tenantID, quote(s.segment(q.tenant)))
+}
+
 // hostName says whether a lower-case name is made of DNS labels.
 func hostName(name string) bool {
 	if len(name) > 253 {
