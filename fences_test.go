@@ -63,6 +63,7 @@ var mayImport = map[string][]string{
 	"internal/items":           {"internal/apierr", "internal/model", "internal/store"},
 	"internal/client":          {"internal/names"},
 	"internal/cluster":         {"deploy", "internal/admission", "internal/kube", "internal/model", "internal/pki", "internal/store"},
+	"internal/azcli":           {"internal/fault", "internal/names", "internal/shell"},
 	"internal/devissuer":       {"internal/model"},
 	"internal/doctor":          {"internal/client", "internal/kube"},
 	"internal/publish":         {"internal/trust"},

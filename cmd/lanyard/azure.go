@@ -1,15 +1,15 @@
 package main
 
 import (
-	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/lanyard-io/lanyard/internal/azcli"
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/textfile"
@@ -45,7 +45,7 @@ func (a *app) serverFor(z azureFlags) (*client.Client, error) {
 		z.subscription = a.Getenv("AZURE_SUBSCRIPTION_ID")
 	}
 	if z.subscription == "" {
-		z.subscription = a.azSubscription(cloud.Name)
+		z.subscription = azcli.Subscription(cmp.Or(a.Getenv("AZURE_CONFIG_DIR"), filepath.Join(a.Getenv("HOME"), ".azure")), cloud.Name)
 	}
 	if z.subscription == "" {
 		return nil, fault.WithHint(errors.New("no subscription is chosen"), "--subscription ID, or az account set")
@@ -76,28 +76,4 @@ func (a *app) cloud(name string) (client.Cloud, error) {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
-}
-
-// azSubscription is the one that az uses in a cloud.
-func (a *app) azSubscription(cloud string) string {
-	dir := a.Getenv("AZURE_CONFIG_DIR")
-	if dir == "" {
-		dir = filepath.Join(a.Getenv("HOME"), ".azure")
-	}
-	f, err := os.Open(filepath.Join(dir, "clouds.config"))
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	section := ""
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		line := strings.TrimSpace(lines.Text())
-		if strings.HasPrefix(line, "[") {
-			section = strings.Trim(line, "[]")
-		}
-		if key, value, ok := strings.Cut(line, "="); ok && section == cloud && strings.TrimSpace(key) == "subscription" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }
