@@ -37,10 +37,12 @@ func New(c Config) *Gate {
 // Denied is a refusal, in the chain of Check's error with kind apierr.Forbidden.
 // The surface words it as its vendor does.
 type Denied struct {
-	Caller   model.Caller
-	Action   string // Microsoft.KeyVault/vaults/secrets/getSecret/action, …
-	Scope    string // the resource's ARM id
-	ByPolicy bool   // refused by a vault's access policies; otherwise no role allows it
+	Caller model.Caller
+	Action string // Microsoft.KeyVault/vaults/secrets/getSecret/action, …
+	Scope  string // the resource's ARM id
+	// Permission is what no access policy of the vault grants the caller; empty when
+	// roles decide.
+	Permission string
 	// Network says that the vault admits nobody from the caller's address.
 	Network NetworkRefusal
 }
@@ -61,32 +63,40 @@ func (g *Gate) CheckAssignment(ctx context.Context, v *store.View, c model.Calle
 }
 
 func (g *Gate) check(ctx context.Context, v *store.View, c *model.Caller, q query) error {
-	return g.conclude(ctx, c, q.action, q.scope, q.scope, g.byRoles(v, c, q))
+	return g.conclude(ctx, c, asked{q.action, q.scope, q.scope, writes(q.action)}, g.byRoles(v, c, q))
 }
 
-// CheckVault decides whether the caller may do a data action on a vault, by its
-// network rules, then by its access policies or by roles, whichever the vault
-// uses, and records it. path is what it is about: "secrets/NAME" or
-// "secrets/NAME/VERSION" or "secrets".
-func (g *Gate) CheckVault(ctx context.Context, v *store.View, c model.Caller, action string, vault *model.Vault, path string) error {
-	resource := vault.ID + "/" + path
+// VaultAction is what is about to be done with what a vault holds.
+type VaultAction struct {
+	Action     string         // what roles must allow; the record's name of it
+	Kind       model.ItemKind // whose permissions count
+	Permission string         // what access policies must grant
+	Path       string         // "secrets", "secrets/NAME" or "secrets/NAME/VERSION"
+	Reads      bool           // it changes nothing; otherwise its outcome is recorded too
+}
+
+// CheckVault decides whether the caller may do something in a vault, by its network
+// rules, then by its access policies or by roles, whichever the vault uses, and
+// records it.
+func (g *Gate) CheckVault(ctx context.Context, v *store.View, c model.Caller, vault *model.Vault, a VaultAction) error {
+	resource := vault.ID + "/" + a.Path
 	d := decision{network: byNetwork(vault, obs.RequestFrom(ctx).Remote)}
 	if d.network == Admitted {
-		d = g.decideVault(v, &c, action, vault, resource)
+		d = g.decideVault(v, &c, vault, &a, resource)
 	} else {
 		d.code, d.reason = string(d.network), notAdmitted
 	}
-	return g.conclude(ctx, &c, action, vault.ID, resource, d)
+	return g.conclude(ctx, &c, asked{a.Action, vault.ID, resource, !a.Reads}, d)
 }
 
-func (g *Gate) decideVault(v *store.View, c *model.Caller, action string, vault *model.Vault, resource string) decision {
+func (g *Gate) decideVault(v *store.View, c *model.Caller, vault *model.Vault, a *VaultAction, resource string) decision {
 	switch {
 	case !vault.Roles:
-		return byPolicies(v, vault, c, action)
+		return byPolicies(v, vault, c, a)
 	case c.TenantID == "" || !equalFold(vault.TenantID, c.TenantID):
 		return decision{code: "ForbiddenByRbac", reason: otherTenant}
 	}
-	return g.byRoles(v, c, query{action: action, scope: resource, data: true})
+	return g.byRoles(v, c, query{action: a.Action, scope: resource, data: true})
 }
 
 // Allowed is Check without a record, for filtering lists. It never grants an operation.
@@ -94,27 +104,35 @@ func (g *Gate) Allowed(v *store.View, c model.Caller, action, scope string) bool
 	return g.byRoles(v, &c, query{action: action, scope: scope}).granted
 }
 
+// asked is what a decision is about.
+type asked struct {
+	action   string
+	scope    string // the ARM id, for the refusal
+	resource string // for the record: the same, or what is in a vault
+	writes   bool
+}
+
 // conclude records a decision, then answers it. Without a record there is no
 // answer, whatever was decided. A write is recorded before it is begun, and again
 // when it has ended: see Finish.
-func (g *Gate) conclude(ctx context.Context, c *model.Caller, action, scope, resource string, d decision) error {
+func (g *Gate) conclude(ctx context.Context, c *model.Caller, q asked, d decision) error {
 	r := &audit.Record{
-		Action: action, Resource: resource, Granted: d.granted, Reason: d.reason, Code: d.code, Caller: c,
+		Action: q.action, Resource: q.resource, Granted: d.granted, Reason: d.reason, Code: d.code, Caller: c,
 	}
-	write := d.granted && writes(action)
-	if write {
+	begins := d.granted && q.writes
+	if begins {
 		r.Outcome = &audit.Outcome{Code: audit.Pending}
 	}
 	if err := g.Exchange(ctx, r); err != nil {
 		return err
 	}
-	if write {
+	if begins {
 		begin(obs.RequestFrom(ctx), r)
 	}
 	if d.granted {
 		return nil
 	}
-	denied := &Denied{Caller: *c, Action: action, Scope: scope, ByPolicy: d.byPolicy, Network: d.network}
+	denied := &Denied{Caller: *c, Action: q.action, Scope: q.scope, Permission: d.permission, Network: d.network}
 	return apierr.Wrap(denied, apierr.Forbidden, "the caller may not do this")
 }
 

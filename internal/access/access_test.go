@@ -234,7 +234,7 @@ func TestNothingWithoutARecord(t *testing.T) {
 	for name, err := range map[string]error{
 		"granted":       w.gate.Check(ctx, w.view(), caller("owner"), write, vaultID),
 		"refused":       w.gate.Check(ctx, w.view(), caller("nobody"), write, vaultID),
-		"vault-granted": w.gate.CheckVault(ctx, w.view(), caller("owner"), ActionGetSecret, vault, "secrets/db"),
+		"vault-granted": w.gate.CheckVault(ctx, w.view(), caller("owner"), vault, ask(ActionGetSecret, "secrets/db")),
 		"exchange":      w.gate.Exchange(ctx, &audit.Record{Granted: true}),
 	} {
 		if apierr.KindOf(err) != apierr.Unavailable {

@@ -22,12 +22,8 @@ type act struct {
 	ended   bool           // guarded by mu
 }
 
-// writes says whether an action may change something.
+// writes says whether an action of the control plane may change something.
 func writes(action string) bool {
-	switch action {
-	case ActionGetSecret, ActionReadMetadata, ActionBackupSecret:
-		return false
-	}
 	parts := strings.Split(strings.ToLower(action), "/")
 	last := parts[len(parts)-1]
 	lists := last == "action" && len(parts) > 1 && strings.HasPrefix(parts[len(parts)-2], "list")

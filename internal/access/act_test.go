@@ -16,13 +16,28 @@ import (
 
 func TestWhatWrites(t *testing.T) {
 	for action, want := range map[string]bool{
-		ActionGetSecret: false, ActionReadMetadata: false, ActionBackupSecret: false, read: false,
+		read: false,
 		"Microsoft.ContainerService/managedClusters/listClusterUserCredential/action": false,
-		ActionSetSecret: true, ActionDeleteSecret: true, ActionPurgeSecret: true, ActionRestoreSecret: true, ActionRecoverSecret: true,
 		write: true, ActionWriteAssignment: true, ActionDeleteAssignment: true, "Lanyard.Trust/signingKeys/rotate/action": true, "": true,
 	} {
 		if got := writes(action); got != want {
 			t.Errorf("writes(%q) = %v, want %v", action, got, want)
+		}
+	}
+}
+
+// A vault's surface says what changes nothing. What it says nothing of is a write.
+func TestWhatWritesInAVault(t *testing.T) {
+	w := newWorld(t)
+	w.assign("user", secretsUser, vaultID)
+	vault := &model.Vault{Resource: model.Resource{ID: vaultID, Name: "kv"}, TenantID: tenant, Roles: true}
+	for _, reads := range []bool{true, false} {
+		ctx, id := w.ctx()
+		a := ask(ActionGetSecret, "secrets/db")
+		a.Reads = reads
+		w.verdict(id, w.gate.CheckVault(ctx, w.view(), caller("user"), vault, a), true)
+		if r := w.recorded(id); (r.Outcome == nil) != reads {
+			t.Errorf("Reads %v: recorded %+v", reads, r)
 		}
 	}
 }
@@ -43,7 +58,7 @@ func TestActs(t *testing.T) {
 	before.Policies = []model.AccessPolicy{{ObjectID: "kept", Secrets: []string{"get"}}, {ObjectID: "gone", Secrets: []string{"all"}}}
 	v.Policies = before.Policies[:1]
 	w.put(&before)
-	undo := Observe(ctx, w.view(), []store.Op{{Value: &model.Secret{Vault: "kv", Name: "lost"}}})
+	undo := Observe(ctx, w.view(), []store.Op{{Value: &model.Item{ItemKind: model.Secrets, Vault: "kv", Name: "lost"}}})
 	undo() // a race that was lost
 	Observe(ctx, w.view(), []store.Op{{Value: v}, {Key: "/nothing"}, {Key: v.Key(), Check: true}, {Key: vaultID + "/", Tree: true}})
 	if err := w.gate.Finish(ctx, 200, ""); err != nil {

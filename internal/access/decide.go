@@ -29,11 +29,11 @@ const (
 
 // decision is what the gate found, before it is recorded.
 type decision struct {
-	granted  bool
-	reason   string
-	code     string // of a refusal
-	byPolicy bool
-	network  NetworkRefusal
+	granted    bool
+	reason     string
+	code       string // of a refusal
+	permission string // that access policies do not grant
+	network    NetworkRefusal
 }
 
 const (
@@ -147,31 +147,6 @@ func (g *Gate) held(v *store.View, index string) string {
 	return b.String()
 }
 
-// permission is what an access policy must hold for an action; empty when
-// policies know no such action. To change attributes needs set, to list deleted
-// secrets list. https://learn.microsoft.com/azure/key-vault/general/rbac-access-policy
-func permission(action string) string {
-	switch action {
-	case ActionGetSecret:
-		return "get"
-	case ActionSetSecret:
-		return "set"
-	case ActionReadMetadata:
-		return "list"
-	case ActionDeleteSecret:
-		return "delete"
-	case ActionRecoverSecret:
-		return "recover"
-	case ActionPurgeSecret:
-		return "purge"
-	case ActionBackupSecret:
-		return "backup"
-	case ActionRestoreSecret:
-		return "restore"
-	}
-	return ""
-}
-
 // holds says whether a policy's list has a permission. "all" is from before
 // purging, and does not include it: destroying for good is always granted by name.
 // https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
@@ -186,12 +161,11 @@ func holds(permissions []string, want string) bool {
 
 // byPolicies decides by a vault's access policies. A policy with an application
 // is for a principal that acts through that application only.
-func byPolicies(v *store.View, vault *model.Vault, c *model.Caller, action string) decision {
-	d := decision{code: "AccessDenied", byPolicy: true}
-	want := permission(action)
+func byPolicies(v *store.View, vault *model.Vault, c *model.Caller, a *VaultAction) decision {
+	d := decision{code: "AccessDenied", permission: a.Permission}
 	switch {
-	case want == "":
-		d.reason = "access policies know no permission for " + action
+	case a.Permission == "":
+		d.reason = "access policies know no permission for " + a.Action
 		return d
 	case c.ObjectID == "":
 		d.reason = noObjectID
@@ -210,17 +184,17 @@ func byPolicies(v *store.View, vault *model.Vault, c *model.Caller, action strin
 			compound = true
 			continue
 		}
-		if holds(p.Secrets, want) {
+		if holds(p.For(a.Kind), a.Permission) {
 			if d.reason = ended(v, c.ObjectID); d.reason != "" {
 				return d
 			}
-			return decision{granted: true, reason: "an access policy has secrets/" + want, byPolicy: true}
+			return decision{granted: true, reason: "an access policy has " + string(a.Kind) + "/" + a.Permission}
 		}
 		named = true
 	}
 	switch {
 	case named:
-		d.reason = "an access policy names this object id but lacks secrets/" + want
+		d.reason = "an access policy names this object id but lacks " + string(a.Kind) + "/" + a.Permission
 	case compound:
 		d.reason = "an access policy names this object id, but only together with another application"
 	default:

@@ -32,9 +32,9 @@ func describe(o model.Object) map[string]string {
 		}
 	case *model.Vault:
 		return describeVault(o)
-	case *model.Secret:
+	case *model.Item:
 		return map[string]string{"current": o.Current, "deleted": yes(o.Deleted != nil)}
-	case *model.SecretVersion:
+	case *model.ItemVersion:
 		return map[string]string{
 			"version": o.Version, "enabled": yes(!o.Disabled), "expires": seconds(o.Expires), "notBefore": seconds(o.NotBefore),
 		}

@@ -9,6 +9,16 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
+// permissionOf is what access policies have for each data action on secrets.
+var permissionOf = map[string]string{
+	ActionGetSecret: "get", ActionSetSecret: "set", ActionReadMetadata: "list", ActionDeleteSecret: "delete",
+	ActionRecoverSecret: "recover", ActionPurgeSecret: "purge", ActionBackupSecret: "backup", ActionRestoreSecret: "restore",
+}
+
+func ask(action, path string) VaultAction {
+	return VaultAction{Action: action, Kind: model.Secrets, Permission: permissionOf[action], Path: path}
+}
+
 func TestCheckVaultByRoles(t *testing.T) {
 	w := newWorld(t)
 	vault := &model.Vault{Resource: model.Resource{ID: vaultID, Name: "kv"}, TenantID: tenant, Roles: true,
@@ -41,12 +51,12 @@ func TestCheckVaultByRoles(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, id := w.ctx()
-			err := w.gate.CheckVault(ctx, w.view(), tt.caller, tt.action, vault, tt.path)
+			err := w.gate.CheckVault(ctx, w.view(), tt.caller, vault, ask(tt.action, tt.path))
 			r := w.verdict(id, err, tt.granted)
 			if !strings.Contains(r.Reason, tt.reason) || r.Resource != vaultID+"/"+tt.path {
 				t.Errorf("record %+v, want reason %q", r, tt.reason)
 			}
-			if d, ok := errors.AsType[*Denied](err); ok && (d.ByPolicy || d.Scope != vaultID || r.Code != "ForbiddenByRbac") {
+			if d, ok := errors.AsType[*Denied](err); ok && (d.Permission != "" || d.Scope != vaultID || r.Code != "ForbiddenByRbac") {
 				t.Errorf("refusal %+v, code %s", d, r.Code)
 			}
 		})
@@ -100,9 +110,9 @@ func TestCheckVaultByPolicies(t *testing.T) {
 			for _, action := range dataActions {
 				ctx, id := w.ctx()
 				granted := len(without(tt.granted, action)) < len(tt.granted)
-				err := w.gate.CheckVault(ctx, w.view(), tt.caller, action, vault, "secrets/db")
+				err := w.gate.CheckVault(ctx, w.view(), tt.caller, vault, ask(action, "secrets/db"))
 				r := w.verdict(id, err, granted)
-				if d, ok := errors.AsType[*Denied](err); ok && (!d.ByPolicy || d.Scope != vaultID || r.Code != "AccessDenied") {
+				if d, ok := errors.AsType[*Denied](err); ok && (d.Permission != permissionOf[action] || d.Scope != vaultID || r.Code != "AccessDenied") {
 					t.Errorf("refusal %+v, code %s", d, r.Code)
 				}
 				if !granted && reason == "" {
@@ -116,7 +126,7 @@ func TestCheckVaultByPolicies(t *testing.T) {
 	}
 
 	ctx, id := w.ctx()
-	r := w.verdict(id, w.gate.CheckVault(ctx, w.view(), caller("purger"), "Microsoft.KeyVault/vaults/keys/sign/action", vault, "keys/k"), false)
+	r := w.verdict(id, w.gate.CheckVault(ctx, w.view(), caller("purger"), vault, ask("Microsoft.KeyVault/vaults/keys/sign/action", "keys/k")), false)
 	if !strings.Contains(r.Reason, "know no permission") {
 		t.Errorf("reason %q", r.Reason)
 	}
@@ -143,7 +153,7 @@ func TestRightsEndWithThePrincipal(t *testing.T) {
 		t.Helper()
 		for _, vault := range []*model.Vault{byPolicy, &byRole} {
 			ctx, request := w.ctx()
-			r := w.verdict(request, w.gate.CheckVault(ctx, w.view(), caller(id), ActionGetSecret, vault, "secrets/db"), granted)
+			r := w.verdict(request, w.gate.CheckVault(ctx, w.view(), caller(id), vault, ask(ActionGetSecret, "secrets/db")), granted)
 			if !strings.Contains(r.Reason, reason) {
 				t.Errorf("%s: reason %q, want %q", id, r.Reason, reason)
 			}
@@ -193,14 +203,14 @@ func BenchmarkDecideVault(b *testing.B) {
 		vault.Policies = append(vault.Policies, model.AccessPolicy{TenantID: tenant, ObjectID: model.NewUUID(), Secrets: []string{"list", "get"}})
 	}
 	vault.Policies = append(vault.Policies, model.AccessPolicy{TenantID: tenant, ObjectID: "user", Secrets: []string{"list", "get"}})
-	v, c := w.view(), caller("user")
+	v, c, get := w.view(), caller("user"), ask(ActionGetSecret, "secrets/db")
 	for name, roles := range map[string]bool{"policies": false, "roles": true} {
 		b.Run(name, func(b *testing.B) {
 			vault := *vault
 			vault.Roles = roles
 			b.ReportAllocs()
 			for b.Loop() {
-				if !w.gate.decideVault(v, &c, ActionGetSecret, &vault, vault.ID+"/secrets/db").granted {
+				if !w.gate.decideVault(v, &c, &vault, &get, vault.ID+"/secrets/db").granted {
 					b.Fatal("refused")
 				}
 			}

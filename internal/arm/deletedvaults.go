@@ -148,7 +148,7 @@ func (s *Server) purge(ctx context.Context, v *model.Vault, rev int64) error {
 	_, err := s.c.Store.Commit(ctx,
 		store.Op{Key: v.Key(), Rev: rev},
 		store.Op{Key: model.VaultNameKey(v.Name), Rev: store.Any},
-		store.Op{Key: "/vaults/" + strings.ToLower(v.Name) + "/", Rev: store.Any, Tree: true},
+		store.Op{Key: model.ContentsKey(v.Name), Rev: store.Any, Tree: true},
 	)
 	return err
 }

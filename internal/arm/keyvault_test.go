@@ -16,8 +16,8 @@ const deleted = subID + "/providers/Microsoft.KeyVault/locations/eastus/deletedV
 func (l *lab) secret(vault string) {
 	l.t.Helper()
 	_, err := l.st.Commit(l.t.Context(),
-		store.Op{Value: &model.Secret{Vault: vault, Name: "db", Current: "v1"}},
-		store.Op{Value: &model.SecretVersion{Vault: vault, Name: "db", Version: "v1"}, Blob: []byte("sealed")})
+		store.Op{Value: &model.Item{ItemKind: model.Secrets, Vault: vault, Name: "db", Current: "v1"}},
+		store.Op{Value: &model.ItemVersion{ItemKind: model.Secrets, Vault: vault, Name: "db", Version: "v1"}, Blob: []byte("sealed")})
 	l.check(err)
 }
 
@@ -44,7 +44,7 @@ func TestVaultLife(t *testing.T) {
 	}
 
 	l.must(200, "PUT", vaults+"/kv-life", `{"location":"eastus","properties":{"createMode":"recover","tenantId":"`+tenant+`","sku":{"family":"A","name":"standard"}}}`)
-	if l.view().Get(model.SecretKey("kv-life", "db")) == nil {
+	if l.view().Get(model.ItemKey(model.Secrets, "kv-life", "db")) == nil {
 		t.Error("the recovered vault lost its secret")
 	}
 	l.must(404, "GET", deleted+"/kv-life", "")

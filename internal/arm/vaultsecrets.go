@@ -31,13 +31,9 @@ func vaultSecretRow() *row {
 type vaultSecretInput struct {
 	Tags       tagSet `json:"tags"`
 	Properties struct {
-		Value       *string `json:"value"`
-		ContentType *string `json:"contentType"`
-		Attributes  struct {
-			Enabled   *bool  `json:"enabled"`
-			NotBefore *int64 `json:"nbf"`
-			Expires   *int64 `json:"exp"`
-		} `json:"attributes"`
+		Value       *string          `json:"value"`
+		ContentType *string          `json:"contentType"`
+		Attributes  items.Attributes `json:"attributes"`
 	} `json:"properties"`
 }
 
@@ -63,39 +59,42 @@ func (c *call) vaultOfSecret() (*model.Vault, error) {
 	return v, nil
 }
 
+// secretIn says which secret of a vault is meant.
+func secretIn(vault *model.Vault, name string) items.Ref {
+	return items.Ref{Kind: model.Secrets, Vault: strings.ToLower(vault.Name), Name: name}
+}
+
 func (c *call) getVaultSecret() error {
 	vault, err := c.vaultOfSecret()
 	if err != nil {
 		return err
 	}
-	h, v := liveSecret(c.view, vault, c.id.Name())
+	item, v := liveSecret(c.view, vault, c.id.Name())
 	if v == nil {
 		return c.notFound(c.id)
 	}
-	return httpx.WriteJSON(c.w, http.StatusOK, c.showVaultSecret(vault, h, v))
+	return httpx.WriteJSON(c.w, http.StatusOK, c.showVaultSecret(vault, item, v))
 }
 
 // liveSecret is a secret and its current version; nil for one that is not there or deleted.
-func liveSecret(view *store.View, vault *model.Vault, name string) (*model.Secret, *model.SecretVersion) {
-	h, _ := items.Head(view, vault.Name, name)
-	if h == nil || h.Deleted != nil {
+func liveSecret(view *store.View, vault *model.Vault, name string) (*model.Item, *model.ItemVersion) {
+	secret := secretIn(vault, name)
+	item, e, err := secret.Live(view)
+	if err != nil {
 		return nil, nil
 	}
-	v, _, ok := store.Get[*model.SecretVersion](view, model.SecretVersionKey(h.Vault, h.Name, h.Current))
-	if !ok {
-		return nil, nil
-	}
-	return h, v
+	v, _ := e.Value.(*model.ItemVersion)
+	return item, v
 }
 
-func (c *call) showVaultSecret(vault *model.Vault, h *model.Secret, v *model.SecretVersion) *resource {
+func (c *call) showVaultSecret(vault *model.Vault, item *model.Item, v *model.ItemVersion) *resource {
 	var p vaultSecretProperties
 	p.Attributes.Enabled, p.Attributes.NotBefore, p.Attributes.Expires = !v.Disabled, v.NotBefore, v.Expires
 	p.Attributes.Created, p.Attributes.Updated = v.Created, v.Updated
-	p.ContentType, p.URI = v.ContentType, c.set.VaultURL(h.Vault)+"/secrets/"+h.Name
+	p.ContentType, p.URI = v.ContentType, c.set.VaultURL(item.Vault)+"/secrets/"+item.Name
 	p.VersionURI = p.URI + "/" + v.Version
 	out := &resource{
-		ID: vault.ID + "/secrets/" + h.Name, Name: h.Name, Type: vaultSecretType, Location: vault.Location, Properties: p,
+		ID: vault.ID + "/secrets/" + item.Name, Name: item.Name, Type: vaultSecretType, Location: vault.Location, Properties: p,
 	}
 	if len(v.Tags) > 0 {
 		out.Tags = &v.Tags
@@ -113,12 +112,12 @@ func (c *call) listVaultSecrets() error {
 		return err
 	}
 	body, last := listBody{Value: []any{}}, ""
-	for e := range c.view.Prefix(model.SecretsKey(vault.Name), p.after) {
-		head, ok := e.Value.(*model.Secret)
+	for e := range c.view.Prefix(model.ItemsKey(model.Secrets, vault.Name), p.after) {
+		found, ok := e.Value.(*model.Item)
 		if !ok {
 			continue
 		}
-		h, v := liveSecret(c.view, vault, head.Name)
+		item, v := liveSecret(c.view, vault, found.Name)
 		if v == nil {
 			continue
 		}
@@ -126,7 +125,7 @@ func (c *call) listVaultSecrets() error {
 			body.NextLink = c.nextLink(last)
 			break
 		}
-		body.Value, last = append(body.Value, c.showVaultSecret(vault, h, v)), e.Key
+		body.Value, last = append(body.Value, c.showVaultSecret(vault, item, v)), e.Key
 	}
 	return httpx.WriteJSON(c.w, http.StatusOK, body)
 }
@@ -135,7 +134,7 @@ func (c *call) listVaultSecrets() error {
 // changes the attributes of the current version.
 func (c *call) putVaultSecret() error {
 	name := c.id.Name()
-	if !model.ValidSecretName(name) {
+	if !model.ValidItemName(name) {
 		return fail(invalidResourceName, "The secret name '%s' is invalid: it must have 1 to 127 letters, digits and '-'.", name)
 	}
 	var body vaultSecretInput
@@ -143,8 +142,7 @@ func (c *call) putVaultSecret() error {
 		return err
 	}
 	p := &body.Properties
-	in := &items.Input{Value: p.Value, ContentType: p.ContentType, Tags: body.Tags}
-	in.Attributes.Enabled, in.Attributes.NotBefore, in.Attributes.Expires = p.Attributes.Enabled, p.Attributes.NotBefore, p.Attributes.Expires
+	in := &items.Secret{Value: p.Value, ContentType: p.ContentType, Tags: body.Tags, Attributes: p.Attributes}
 	if err := in.Check(); err != nil {
 		return err
 	}
@@ -152,14 +150,14 @@ func (c *call) putVaultSecret() error {
 	if err != nil {
 		return err
 	}
-	h, old := liveSecret(c.view, vault, name)
+	_, old := liveSecret(c.view, vault, name)
 	switch {
 	case old == nil && c.r.Method == http.MethodPatch:
 		return c.notFound(c.id)
 	case old == nil && in.Value == nil:
 		return fail(badRequest, "The property 'value' is required to make a secret.")
 	case in.Value == nil:
-		return c.updateVaultSecret(vault, h, in)
+		return c.updateVaultSecret(vault, in)
 	}
 	status := http.StatusOK
 	if old == nil {
@@ -170,9 +168,10 @@ func (c *call) putVaultSecret() error {
 
 // addVaultSecret makes a version. A PATCH keeps what it does not name, as the
 // attributes of the version before.
-func (c *call) addVaultSecret(vault *model.Vault, in *items.Input, old *model.SecretVersion, status int) error {
+func (c *call) addVaultSecret(vault *model.Vault, in *items.Secret, old *model.ItemVersion, status int) error {
 	now := c.s.c.Now().Unix()
-	v := items.NewVersion(strings.ToLower(vault.Name), c.id.Name(), now)
+	secret := secretIn(vault, c.id.Name())
+	v := secret.NewVersion(now)
 	if c.r.Method == http.MethodPatch {
 		v.ContentType, v.Tags, v.Disabled, v.NotBefore, v.Expires = old.ContentType, old.Tags, old.Disabled, old.NotBefore, old.Expires
 	}
@@ -183,10 +182,10 @@ func (c *call) addVaultSecret(vault *model.Vault, in *items.Input, old *model.Se
 	if err != nil {
 		return fmt.Errorf("sealing %s: %w", v.Key(), err)
 	}
-	h, err := items.Add(c.r.Context(), c.s.c.Store, c.view, vault, v, sealed)
+	item, err := secret.Add(c.r.Context(), c.s.c.Store, c.view, vault, v, sealed)
 	if taken, ok := errors.AsType[*items.TakenError](err); ok {
 		return fail(conflict, "Secret %s is currently in a deleted but recoverable state, and its name cannot be reused; "+
-			"in this state, the secret can only be recovered or purged.", taken.Secret.Name)
+			"in this state, the secret can only be recovered or purged.", taken.Item.Name)
 	}
 	if errors.Is(err, items.ErrNoVault) {
 		return c.notFound(c.id.Parent())
@@ -194,22 +193,19 @@ func (c *call) addVaultSecret(vault *model.Vault, in *items.Input, old *model.Se
 	if err != nil {
 		return err
 	}
-	return httpx.WriteJSON(c.w, status, c.showVaultSecret(vault, h, v))
+	return httpx.WriteJSON(c.w, status, c.showVaultSecret(vault, item, v))
 }
 
-func (c *call) updateVaultSecret(vault *model.Vault, h *model.Secret, in *items.Input) error {
-	e := c.view.Get(model.SecretVersionKey(h.Vault, h.Name, h.Current))
-	v, ok := e.Value.(*model.SecretVersion)
-	if !ok {
+func (c *call) updateVaultSecret(vault *model.Vault, in *items.Secret) error {
+	secret := secretIn(vault, c.id.Name())
+	item, v, err := secret.Update(c.r.Context(), c.s.c.Store, c.view, func(v *model.ItemVersion) error {
+		return in.Apply(v, c.s.c.Now().Unix())
+	})
+	if errors.Is(err, items.ErrMissing) {
 		return c.notFound(c.id)
 	}
-	next := *v
-	if err := in.Apply(&next, c.s.c.Now().Unix()); err != nil {
+	if err != nil {
 		return err
 	}
-	changed := next
-	if _, err := c.s.c.Store.Put(c.r.Context(), &changed, e.Rev); err != nil {
-		return err
-	}
-	return httpx.WriteJSON(c.w, http.StatusOK, c.showVaultSecret(vault, h, &next))
+	return httpx.WriteJSON(c.w, http.StatusOK, c.showVaultSecret(vault, item, v))
 }

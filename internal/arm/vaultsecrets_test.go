@@ -23,11 +23,11 @@ func TestVaultSecretIsWhatTheVaultReads(t *testing.T) {
 	}
 	view, err := l.st.Fresh(t.Context())
 	l.check(err)
-	h, _, ok := store.Get[*model.Secret](view, model.SecretKey("kv-data", "db"))
+	h, _, ok := store.Get[*model.Item](view, model.ItemKey(model.Secrets, "kv-data", "db"))
 	if !ok {
 		t.Fatal("no such secret")
 	}
-	e := view.Get(model.SecretVersionKey("kv-data", "db", h.Current))
+	e := view.Get(model.VersionKey(model.Secrets, "kv-data", "db", h.Current))
 	sealed, err := l.st.Blob(t.Context(), e)
 	l.check(err)
 	value, err := sealer.Open(sealed, e.Key)
@@ -62,7 +62,7 @@ func TestVaultSecretKeepsADeletedName(t *testing.T) {
 	l.must(201, "PUT", secret, body)
 	view, err := l.st.Fresh(t.Context())
 	l.check(err)
-	h, rev, _ := store.Get[*model.Secret](view, model.SecretKey("kv-deleted", "db"))
+	h, rev, _ := store.Get[*model.Item](view, model.ItemKey(model.Secrets, "kv-deleted", "db"))
 	gone := *h
 	gone.Deleted = &model.Deletion{}
 	_, err = l.st.Put(t.Context(), &gone, rev)
@@ -93,7 +93,7 @@ func TestVaultSecretsAtOnce(t *testing.T) {
 	view, err := l.st.Fresh(t.Context())
 	l.check(err)
 	versions := 0
-	for range view.Prefix(model.SecretVersionsKey("kv-crowd", "db"), "") {
+	for range view.Prefix(model.VersionsKey(model.Secrets, "kv-crowd", "db"), "") {
 		versions++
 	}
 	if versions != 20 {

@@ -1,4 +1,5 @@
-// Package items is the rules of a secret's life that both of its surfaces keep:
-// the limits of what a request may set, and how a version is written. It owns
-// neither the wire formats nor who may do what.
+// Package items is the life of what vaults hold, as far as both surfaces that write
+// it must agree: the limits of what a request may set, and how an item is found and
+// written. What differs between kinds is in a file for each kind. It owns neither
+// the wire formats nor who may do what.
 package items

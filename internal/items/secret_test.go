@@ -13,9 +13,9 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
-func read(t *testing.T, body string) *items.Input {
+func read(t *testing.T, body string) *items.Secret {
 	t.Helper()
-	in := new(items.Input)
+	in := new(items.Secret)
 	if err := json.Unmarshal([]byte(body), in); err != nil {
 		t.Fatal(err)
 	}
@@ -63,21 +63,21 @@ func TestLimits(t *testing.T) {
 
 func TestApply(t *testing.T) {
 	ten, twenty := int64(10), int64(20)
-	before := model.SecretVersion{
+	before := model.ItemVersion{
 		Vault: "v", Name: "n", Version: "1", ContentType: "text", Tags: map[string]string{"a": "b"},
 		Disabled: true, NotBefore: &ten, Expires: &twenty, Created: 1, Updated: 1,
 	}
 	for name, tt := range map[string]struct {
 		body    string
-		change  func(*model.SecretVersion)
+		change  func(*model.ItemVersion)
 		refused bool
 	}{
-		"absent-keeps":   {body: `{}`, change: func(*model.SecretVersion) {}},
-		"null-keeps":     {body: `{"contentType":null,"tags":null,"attributes":{"enabled":null,"nbf":null,"exp":null}}`, change: func(*model.SecretVersion) {}},
-		"empty-clears":   {body: `{"contentType":"","tags":{}}`, change: func(v *model.SecretVersion) { v.ContentType, v.Tags = "", map[string]string{} }},
-		"tags-replace":   {body: `{"tags":{"c":"d"}}`, change: func(v *model.SecretVersion) { v.Tags = map[string]string{"c": "d"} }},
-		"enabled":        {body: `{"attributes":{"enabled":true}}`, change: func(v *model.SecretVersion) { v.Disabled = false }},
-		"same-second":    {body: `{"attributes":{"exp":10}}`, change: func(v *model.SecretVersion) { v.Expires = &ten }},
+		"absent-keeps":   {body: `{}`, change: func(*model.ItemVersion) {}},
+		"null-keeps":     {body: `{"contentType":null,"tags":null,"attributes":{"enabled":null,"nbf":null,"exp":null}}`, change: func(*model.ItemVersion) {}},
+		"empty-clears":   {body: `{"contentType":"","tags":{}}`, change: func(v *model.ItemVersion) { v.ContentType, v.Tags = "", map[string]string{} }},
+		"tags-replace":   {body: `{"tags":{"c":"d"}}`, change: func(v *model.ItemVersion) { v.Tags = map[string]string{"c": "d"} }},
+		"enabled":        {body: `{"attributes":{"enabled":true}}`, change: func(v *model.ItemVersion) { v.Disabled = false }},
+		"same-second":    {body: `{"attributes":{"exp":10}}`, change: func(v *model.ItemVersion) { v.Expires = &ten }},
 		"ends-too-early": {body: `{"attributes":{"exp":9}}`, refused: true},
 		"begins-late":    {body: `{"attributes":{"nbf":21}}`, refused: true},
 	} {
@@ -102,7 +102,8 @@ func TestApply(t *testing.T) {
 }
 
 func TestNewVersion(t *testing.T) {
-	a, b := items.NewVersion("v", "n", 7), items.NewVersion("v", "n", 7)
+	r := items.Ref{Kind: model.Secrets, Vault: "v", Name: "n"}
+	a, b := r.NewVersion(7), r.NewVersion(7)
 	if len(a.Version) != 32 || a.Version == b.Version || a.Created != 7 {
 		t.Errorf("versions %+v and %+v, want ids of 32 hexadecimal digits, each its own", a, b)
 	}

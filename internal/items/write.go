@@ -11,54 +11,104 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// TakenError says that the name belongs to a secret that was deleted and can be
+// TakenError says that the name belongs to an item that was deleted and can be
 // recovered.
-type TakenError struct{ Secret *model.Secret }
+type TakenError struct{ Item *model.Item }
 
-func (e *TakenError) Error() string { return "secret " + e.Secret.Name + " is deleted and recoverable" }
-
-// ErrNoVault says that the vault was purged meanwhile.
-var ErrNoVault = errors.New("the vault is gone")
-
-// NewVersion is a version with a new id.
-func NewVersion(vault, name string, now int64) *model.SecretVersion {
-	var id [16]byte
-	rand.Read(id[:])
-	return &model.SecretVersion{Vault: vault, Name: name, Version: hex.EncodeToString(id[:]), Created: now}
+func (e *TakenError) Error() string {
+	return e.Item.ItemKind.Noun() + " " + e.Item.Name + " is deleted and recoverable"
 }
 
-// Add writes a version, its sealed value and the head that names it, or nothing.
-func Add(ctx context.Context, s *store.Store, view *store.View, vault *model.Vault, v *model.SecretVersion, sealed []byte) (*model.Secret, error) {
-	var next *model.Secret
-	err := Again(ctx, s, view, func(view *store.View) error {
-		h, rev := Head(view, v.Vault, v.Name)
-		if h != nil && h.Deleted != nil {
-			return &TakenError{h}
+var (
+	// ErrNoVault says that the vault was purged meanwhile.
+	ErrNoVault = errors.New("the vault is gone")
+	// ErrMissing says that there is no such live item, or no such version of it.
+	ErrMissing = errors.New("no such item")
+)
+
+// Ref says which item is meant, and which version of it; without one, the current.
+type Ref struct {
+	Kind    model.ItemKind
+	Vault   string // lower case
+	Name    string
+	Version string // lower case
+}
+
+// Find gives the item, deleted or not; nil and 0 when there is none.
+func (r *Ref) Find(view *store.View) (*model.Item, int64) {
+	item, rev, _ := store.Get[*model.Item](view, model.ItemKey(r.Kind, r.Vault, r.Name))
+	return item, rev
+}
+
+// Live gives an item that is not deleted, and the version's entry; ErrMissing when
+// there is none. The entry's value is an *model.ItemVersion.
+func (r *Ref) Live(view *store.View) (*model.Item, *store.Entry, error) {
+	item, _ := r.Find(view)
+	if item == nil || item.Deleted != nil {
+		return nil, nil, ErrMissing
+	}
+	version := r.Version
+	if version == "" {
+		version = item.Current
+	}
+	e := view.Get(model.VersionKey(r.Kind, r.Vault, r.Name, version))
+	if e == nil {
+		return nil, nil, ErrMissing
+	}
+	return item, e, nil
+}
+
+// NewVersion is a version with a new id.
+func (r *Ref) NewVersion(now int64) *model.ItemVersion {
+	var id [16]byte
+	rand.Read(id[:])
+	return &model.ItemVersion{ItemKind: r.Kind, Vault: r.Vault, Name: r.Name, Version: hex.EncodeToString(id[:]), Created: now}
+}
+
+// Add writes a version, its sealed value and the item that names it, or nothing.
+func (r *Ref) Add(ctx context.Context, s *store.Store, view *store.View, vault *model.Vault, v *model.ItemVersion, sealed []byte) (*model.Item, error) {
+	var next *model.Item
+	err := r.Retry(ctx, s, view, func(view *store.View) error {
+		item, rev := r.Find(view)
+		if item != nil && item.Deleted != nil {
+			return &TakenError{item}
 		}
-		next = &model.Secret{Vault: v.Vault, Name: v.Name, Current: v.Version}
-		if h != nil {
-			next.Name = h.Name // as first spelled
+		next = &model.Item{ItemKind: r.Kind, Vault: v.Vault, Name: v.Name, Current: v.Version}
+		if item != nil {
+			next.Name = item.Name // as first spelled
 		}
 		v.Name = next.Name
-		there, err := Still(view, vault)
+		unchanged, err := VaultUnchanged(view, vault)
 		if err != nil {
 			return err
 		}
-		_, err = s.Commit(ctx, there, store.Op{Value: next, Rev: rev}, store.Op{Value: v, Blob: sealed})
+		_, err = s.Commit(ctx, unchanged, store.Op{Value: next, Rev: rev}, store.Op{Value: v, Blob: sealed})
 		return err
 	})
 	return next, err
 }
 
-// Head finds a secret; nil and 0 when there is none.
-func Head(view *store.View, vault, name string) (*model.Secret, int64) {
-	h, rev, _ := store.Get[*model.Secret](view, model.SecretKey(vault, name))
-	return h, rev
+// Update changes the attributes of a live item's version. change gets a copy.
+func (r *Ref) Update(ctx context.Context, s *store.Store, view *store.View, change func(*model.ItemVersion) error) (item *model.Item, v *model.ItemVersion, err error) {
+	err = r.Retry(ctx, s, view, func(view *store.View) error {
+		var e *store.Entry
+		if item, e, err = r.Live(view); err != nil {
+			return err
+		}
+		next := *e.Value.(*model.ItemVersion)
+		if err := change(&next); err != nil {
+			return err
+		}
+		v = &next
+		_, err := s.Put(ctx, v, e.Rev)
+		return err
+	})
+	return item, v, err
 }
 
-// Still is the condition that a vault is there, and as it was. What is made in
-// one that was purged meanwhile would belong to the next vault of its name.
-func Still(view *store.View, v *model.Vault) (store.Op, error) {
+// VaultUnchanged is the condition that a vault is there, and as it was. What is made
+// in one that was purged meanwhile would belong to the next vault of its name.
+func VaultUnchanged(view *store.View, v *model.Vault) (store.Op, error) {
 	e := view.Get(v.Key())
 	if e == nil {
 		return store.Op{}, ErrNoVault
@@ -66,12 +116,12 @@ func Still(view *store.View, v *model.Vault) (store.Op, error) {
 	return store.Op{Key: e.Key, Rev: e.Rev, Check: true}, nil
 }
 
-// Again makes a change of one compare-and-swap, and makes it anew when another
-// writer was first: a PUT adds a version of its own, so losing is no answer.
-func Again(ctx context.Context, s *store.Store, view *store.View, change func(*store.View) error) error {
+// Retry makes a change of the item by compare-and-swap, and makes it anew when
+// another writer was first: a PUT adds a version of its own, so losing is no answer.
+func (r *Ref) Retry(ctx context.Context, s *store.Store, view *store.View, change func(*store.View) error) error {
 	err := s.Again(ctx, view, change)
 	if errors.Is(err, store.ErrConflict) {
-		return apierr.New(apierr.Throttled, "Too many requests change this secret at the same time.")
+		return apierr.New(apierr.Throttled, "Too many requests change this %s at the same time.", r.Kind.Noun())
 	}
 	return err
 }

@@ -47,8 +47,8 @@ var kinds = map[Kind]func() Object{
 	"FederatedCredential": func() Object { return &FederatedCredential{} },
 	"RoleAssignment":      func() Object { return &RoleAssignment{} },
 	"Vault":               func() Object { return &Vault{} },
-	"Secret":              func() Object { return &Secret{} },
-	"SecretVersion":       func() Object { return &SecretVersion{} },
+	"Secret":              func() Object { return &Item{ItemKind: Secrets} },
+	"SecretVersion":       func() Object { return &ItemVersion{ItemKind: Secrets} },
 	"VaultName":           func() Object { return &VaultName{} },
 	"UniqueName":          func() Object { return &UniqueName{} },
 	"Registration":        func() Object { return &Registration{} },
@@ -66,6 +66,9 @@ type envelope struct {
 
 // Encode writes an object as versioned JSON.
 func Encode(o Object) ([]byte, error) {
+	if kinds[o.Kind()] == nil {
+		return nil, fmt.Errorf("an object of kind %q, which no program could read", o.Kind())
+	}
 	data, err := json.Marshal(o)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", o.Kind(), err)

@@ -18,8 +18,8 @@ type BlobOwner interface {
 	SealedBlob()
 }
 
-// SealedBlob implements BlobOwner: the blob is the secret's value.
-func (*SecretVersion) SealedBlob() {}
+// SealedBlob implements BlobOwner: the blob is the version's value.
+func (*ItemVersion) SealedBlob() {}
 
 // Reseal implements SealedOwner.
 func (c *CA) Reseal(f func(Sealed, string) (Sealed, error)) (Object, error) {

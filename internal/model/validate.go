@@ -49,9 +49,9 @@ func ValidUUID(s string) bool {
 	return true
 }
 
-// ValidSecretName says whether s may name a secret: 1 to 127 of 0-9 a-z A-Z and
+// ValidItemName says whether s may name what a vault holds: 1 to 127 of 0-9 a-z A-Z and
 // the dash. https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates
-func ValidSecretName(s string) bool { return validWord(s, 1, 127, false) }
+func ValidItemName(s string) bool { return validWord(s, 1, 127, false) }
 
 // ValidVaultName says whether s may name a vault: 3 to 24 letters, digits and
 // single dashes, starting with a letter and not ending with a dash.

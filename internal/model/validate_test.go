@@ -14,7 +14,7 @@ var rules = map[string]struct {
 	pattern *regexp.Regexp
 }{
 	"uuid":       {ValidUUID, regexp.MustCompile(`\A[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\z`)},
-	"secret":     {ValidSecretName, regexp.MustCompile(`\A[0-9a-zA-Z-]{1,127}\z`)},
+	"secret":     {ValidItemName, regexp.MustCompile(`\A[0-9a-zA-Z-]{1,127}\z`)},
 	"vault":      {ValidVaultName, regexp.MustCompile(`\A[a-zA-Z](-?[0-9a-zA-Z])*\z`)}, // and 3 to 24 long
 	"identity":   {ValidIdentityName, regexp.MustCompile(`\A[0-9a-zA-Z][0-9a-zA-Z_-]{2,127}\z`)},
 	"credential": {ValidCredentialName, regexp.MustCompile(`\A[0-9a-zA-Z][0-9a-zA-Z_-]{2,119}\z`)},
@@ -55,7 +55,7 @@ func TestNamesThatMustNotPass(t *testing.T) {
 		if !want("identity", s) && (ValidIdentityName(s) || ValidCredentialName(s)) {
 			t.Errorf("%q may name an identity", s)
 		}
-		if !want("secret", s) && ValidSecretName(s) {
+		if !want("secret", s) && ValidItemName(s) {
 			t.Errorf("%q may name a secret", s)
 		}
 	}

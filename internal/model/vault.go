@@ -1,7 +1,6 @@
 package model
 
 import (
-	"maps"
 	"strings"
 	"time"
 )
@@ -56,6 +55,15 @@ type AccessPolicy struct {
 	Storage       []string `json:"storage,omitempty"`
 }
 
+// For gives the permissions for items of a kind.
+func (p *AccessPolicy) For(kind ItemKind) []string {
+	switch kind {
+	case Secrets:
+		return p.Secrets
+	}
+	return nil
+}
+
 // Deletion is when something was deleted, and when it will be gone.
 type Deletion struct {
 	At    time.Time `json:"at"`
@@ -84,90 +92,3 @@ func (v *Vault) Key() string {
 
 // Index implements Object.
 func (v *Vault) Index() []string { return []string{AllVaults, VaultIndex(v.Name)} }
-
-// Secret is a name in a vault: its current version and, when it was deleted,
-// since when.
-type Secret struct {
-	Vault   string    `json:"vault"`   // the vault's name
-	Name    string    `json:"name"`    // as first spelled
-	Current string    `json:"current"` // id of the newest version
-	Deleted *Deletion `json:"deleted,omitempty"`
-}
-
-// SecretsKey is the prefix of all secrets of a vault, with their versions.
-func SecretsKey(vault string) string { return "/vaults/" + strings.ToLower(vault) + "/secrets/" }
-
-// SecretKey is where a secret lives.
-func SecretKey(vault, name string) string { return SecretsKey(vault) + strings.ToLower(name) }
-
-// SecretVersionsKey is the prefix of a secret's versions. It is not below
-// SecretsKey, so that a listing of secrets does not walk over versions.
-func SecretVersionsKey(vault, name string) string {
-	return "/vaults/" + strings.ToLower(vault) + "/versions/" + strings.ToLower(name) + "/"
-}
-
-// SecretVersionKey is where a version's attributes live; its sealed value is
-// the store's blob under the same key.
-func SecretVersionKey(vault, name, version string) string {
-	return SecretVersionsKey(vault, name) + strings.ToLower(version)
-}
-
-// Kind implements Object.
-func (*Secret) Kind() Kind { return "Secret" }
-
-// Key implements Object.
-func (s *Secret) Key() string { return SecretKey(s.Vault, s.Name) }
-
-// Index implements Object.
-func (*Secret) Index() []string { return nil }
-
-// Clone is what Decode would make of the encoded secret.
-func (s *Secret) Clone() Object {
-	c := *s
-	if s.Deleted != nil {
-		c.Deleted = &Deletion{At: s.Deleted.At.UTC(), Purge: s.Deleted.Purge.UTC()}
-	}
-	return &c
-}
-
-// SecretVersion is one version's attributes, without its value.
-type SecretVersion struct {
-	Vault       string            `json:"vault"`
-	Name        string            `json:"name"`
-	Version     string            `json:"version"` // 32 lower-case hex digits
-	ContentType string            `json:"contentType,omitempty"`
-	Tags        map[string]string `json:"tags,omitempty"`
-	Disabled    bool              `json:"disabled,omitempty"`
-	NotBefore   *int64            `json:"nbf,omitempty"` // Unix seconds, as the protocol has them
-	Expires     *int64            `json:"exp,omitempty"`
-	Created     int64             `json:"created"`
-	Updated     int64             `json:"updated"`
-}
-
-// Kind implements Object.
-func (*SecretVersion) Kind() Kind { return "SecretVersion" }
-
-// Key implements Object.
-func (s *SecretVersion) Key() string { return SecretVersionKey(s.Vault, s.Name, s.Version) }
-
-// Index implements Object.
-func (*SecretVersion) Index() []string { return nil }
-
-// Clone is what Decode would make of the encoded version.
-func (s *SecretVersion) Clone() Object {
-	c := *s
-	c.Tags = nil
-	if len(s.Tags) > 0 {
-		c.Tags = maps.Clone(s.Tags)
-	}
-	c.NotBefore, c.Expires = clone(s.NotBefore), clone(s.Expires)
-	return &c
-}
-
-func clone[T any](p *T) *T {
-	if p == nil {
-		return nil
-	}
-	c := *p
-	return &c
-}

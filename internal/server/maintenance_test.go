@@ -85,7 +85,7 @@ func sealed(t *testing.T, dir string) (wrapped []byte, blobs map[string][]byte) 
 	blobs = map[string][]byte{}
 	for e := range v.Prefix("/", "") {
 		switch o := e.Value.(type) {
-		case *model.SecretVersion:
+		case *model.ItemVersion:
 			if blobs[e.Key], err = b.Store.Blob(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}

@@ -16,8 +16,8 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store/storetest"
 )
 
-func secret(version, contentType string) *model.SecretVersion {
-	return &model.SecretVersion{Vault: "kv", Name: "s", Version: version, ContentType: contentType}
+func secret(version, contentType string) *model.ItemVersion {
+	return &model.ItemVersion{ItemKind: model.Secrets, Vault: "kv", Name: "s", Version: version, ContentType: contentType}
 }
 
 func TestOnlyOneOfManyWins(t *testing.T) {

@@ -106,7 +106,7 @@ func TestManyQueuedCommits(t *testing.T) {
 	for i := range 150 {
 		commits = append(commits, []store.Op{{Value: secret(fmt.Sprint(i), ""), Blob: bytes.Repeat([]byte{1}, 20<<10)}})
 	}
-	commits = append(commits, []store.Op{{Key: model.SecretVersionsKey("kv", "gone"), Rev: store.Any, Tree: true}})
+	commits = append(commits, []store.Op{{Key: model.VersionsKey(model.Secrets, "kv", "gone"), Rev: store.Any, Tree: true}})
 	_, errs := queued(t, s, f, commits...)
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)

@@ -26,8 +26,8 @@ func TestFullStoreTakesDeletions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	version := func(i int) *model.SecretVersion {
-		return &model.SecretVersion{Vault: "kv", Name: "s", Version: fmt.Sprint(i)}
+	version := func(i int) *model.ItemVersion {
+		return &model.ItemVersion{ItemKind: model.Secrets, Vault: "kv", Name: "s", Version: fmt.Sprint(i)}
 	}
 	rev := put(t, s, app("kept", "p"), app("gone", "p"))
 	n := 0
@@ -60,10 +60,10 @@ func TestFullStoreTakesDeletions(t *testing.T) {
 	}
 	gone := view(t, s).Get(app("gone", "").Key())
 	for _, ops := range [][]store.Op{
-		{{Value: app("gone", "q"), Rev: gone.Rev}},                              // as when a secret is marked as deleted
-		{{Key: gone.Key, Rev: store.Any}, {Value: app("gone-deleted", "p")}},    // as when a vault moves to the deleted ones
-		{{Key: app("kept", "").Key(), Rev: store.Any}},                          // one
-		{{Key: model.SecretVersionsKey("kv", "s"), Rev: store.Any, Tree: true}}, // many
+		{{Value: app("gone", "q"), Rev: gone.Rev}},                                       // as when a secret is marked as deleted
+		{{Key: gone.Key, Rev: store.Any}, {Value: app("gone-deleted", "p")}},             // as when a vault moves to the deleted ones
+		{{Key: app("kept", "").Key(), Rev: store.Any}},                                   // one
+		{{Key: model.VersionsKey(model.Secrets, "kv", "s"), Rev: store.Any, Tree: true}}, // many
 	} {
 		if _, err := s.Commit(t.Context(), ops...); err != nil {
 			t.Errorf("%+v in a full store: %v", ops, err)

@@ -77,14 +77,14 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 func TestTreeDeletesTheTreeOnly(t *testing.T) {
 	s := storetest.New(t)
 	version := func(name string) store.Op {
-		return store.Op{Value: &model.SecretVersion{Vault: "kv", Name: name, Version: "v1"}, Blob: []byte(name)}
+		return store.Op{Value: &model.ItemVersion{ItemKind: model.Secrets, Vault: "kv", Name: name, Version: "v1"}, Blob: []byte(name)}
 	}
 	if _, err := s.Commit(t.Context(), version("a"), version("ab")); err != nil {
 		t.Fatal(err)
 	}
-	keep := view(t, s).Get(model.SecretVersionKey("kv", "ab", "v1"))
-	gone := view(t, s).Get(model.SecretVersionKey("kv", "a", "v1"))
-	if _, err := s.Commit(t.Context(), store.Op{Key: model.SecretVersionsKey("kv", "a"), Tree: true, Rev: store.Any}); err != nil {
+	keep := view(t, s).Get(model.VersionKey(model.Secrets, "kv", "ab", "v1"))
+	gone := view(t, s).Get(model.VersionKey(model.Secrets, "kv", "a", "v1"))
+	if _, err := s.Commit(t.Context(), store.Op{Key: model.VersionsKey(model.Secrets, "kv", "a"), Tree: true, Rev: store.Any}); err != nil {
 		t.Fatal(err)
 	}
 	if got := view(t, s).Len(); got != 1 {

@@ -1,20 +1,13 @@
 package vault
 
-import (
-	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/names"
-)
+import "github.com/lanyard-io/lanyard/internal/model"
 
 // fullRetention is the days that a vault without a choice of its own has.
 const fullRetention = 90
 
-// bundle is a secret in answers: with Value for get and set; with RecoveryID and
-// the dates when it is deleted; without a version in ID for lists.
-// https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret
-type bundle struct {
-	Value              *string           `json:"value,omitempty"`
-	ContentType        string            `json:"contentType,omitempty"`
-	ID                 string            `json:"id"`
+// common is what answers about every kind have; of a deleted item with RecoveryID and
+// the dates.
+type common struct {
 	Attributes         attributes        `json:"attributes"`
 	Tags               map[string]string `json:"tags,omitempty"`
 	RecoveryID         string            `json:"recoveryId,omitempty"`
@@ -32,26 +25,28 @@ type attributes struct {
 	RecoverableDays int    `json:"recoverableDays"`
 }
 
-// newBundle describes a version; withID also names it in the id.
-func newBundle(set *names.Set, vault *model.Vault, h *model.Secret, v *model.SecretVersion, withID bool) *bundle {
-	base := set.VaultURL(h.Vault)
-	b := &bundle{
-		ContentType: v.ContentType,
-		ID:          base + "/secrets/" + h.Name,
-		Tags:        v.Tags,
+func (c *call) common(item *model.Item, v *model.ItemVersion) common {
+	out := common{
+		Tags: v.Tags,
 		Attributes: attributes{
 			Enabled: !v.Disabled, NotBefore: v.NotBefore, Expires: v.Expires, Created: v.Created, Updated: v.Updated,
-			RecoveryLevel: recoveryLevel(vault), RecoverableDays: retention(vault),
+			RecoveryLevel: recoveryLevel(c.vault), RecoverableDays: retention(c.vault),
 		},
 	}
-	if withID {
-		b.ID += "/" + v.Version
+	if item.Deleted != nil {
+		out.RecoveryID = c.set.VaultURL(item.Vault) + "/deleted" + string(item.ItemKind) + "/" + item.Name
+		out.DeletedDate, out.ScheduledPurgeDate = item.Deleted.At.Unix(), item.Deleted.Purge.Unix()
 	}
-	if h.Deleted != nil {
-		b.RecoveryID = base + "/deletedsecrets/" + h.Name
-		b.DeletedDate, b.ScheduledPurgeDate = h.Deleted.At.Unix(), h.Deleted.Purge.Unix()
+	return out
+}
+
+// itemURL is an item's id, with its version when that is meant.
+func (c *call) itemURL(item *model.Item, v *model.ItemVersion, versioned bool) string {
+	url := c.set.VaultURL(item.Vault) + "/" + string(item.ItemKind) + "/" + item.Name
+	if versioned {
+		url += "/" + v.Version
 	}
-	return b
+	return url
 }
 
 func retention(v *model.Vault) int {

@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
-	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -31,74 +29,76 @@ type archive struct {
 }
 
 type version struct {
-	model.SecretVersion
+	model.ItemVersion
 	Plain []byte `json:"plain"`
 }
 
 const archiveFormat = 1
 
-func (s *Server) archiveName() string { return "backup/secret/" + s.tenant }
+func (c *call) archiveName() string { return "backup/" + c.Kind.Noun() + "/" + c.s.tenant }
 
 // blob is the body of backup's answer and of restore.
 type blob struct {
 	Value string `json:"value"`
 }
 
-// backup gives a secret with all its versions, sealed.
-func (s *Server) backup(w http.ResponseWriter, r *http.Request) error {
-	t, err := parse(r)
+// backup gives an item with all its versions, sealed.
+func (c *call) backup() (answer, error) {
+	item, _, err := c.Live(c.view)
 	if err != nil {
-		return err
+		return answer{}, err
 	}
-
-	view, _, err := s.enter(r, &t, access.ActionBackupSecret)
-	if err != nil {
-		return err
-	}
-
-	h, _, err := find(view, &t)
-	if err != nil {
-		return err
-	}
-	a := archive{Format: archiveFormat, Name: h.Name, Current: h.Current}
-	for e := range view.Prefix(model.SecretVersionsKey(t.vault, t.name), "") {
+	a := archive{Format: archiveFormat, Name: item.Name, Current: item.Current}
+	for e := range c.view.Prefix(model.VersionsKey(c.Kind, c.Vault, c.Name), "") {
 		if len(a.Versions) == maxBackupVersions {
-			return fail(badParameter, "The secret has more than %d versions and cannot be backed up.", maxBackupVersions)
+			return answer{}, fail(badParameter, "The %s has more than %d versions and cannot be backed up.", c.Kind.Noun(), maxBackupVersions)
 		}
-		value, err := s.value(r.Context(), e)
+		value, err := c.value(e)
 		if err != nil {
-			return err
+			return answer{}, err
 		}
-		if value == nil {
-			return secretMissing(t.name)
-		}
-		a.Versions = append(a.Versions, version{*e.Value.(*model.SecretVersion), value})
+		a.Versions = append(a.Versions, version{*e.Value.(*model.ItemVersion), value})
 	}
-
-	sealed, err := s.sealArchive(&a)
+	sealed, err := c.sealArchive(&a)
 	if err != nil {
-		return err
+		return answer{}, err
 	}
-	return httpx.WriteJSON(w, http.StatusOK, blob{sealed})
+	return ok(blob{sealed}), nil
 }
 
-func (s *Server) sealArchive(a *archive) (string, error) {
+// value opens a version's sealed value; ErrMissing when it was purged since the view.
+func (c *call) value(e *store.Entry) ([]byte, error) {
+	sealed, err := c.s.store.Blob(c.r.Context(), e)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", e.Key, err)
+	}
+	if sealed == nil {
+		return nil, items.ErrMissing
+	}
+	value, err := c.s.sealer.Open(sealed, e.Key)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", e.Key, err)
+	}
+	return value, nil
+}
+
+func (c *call) sealArchive(a *archive) (string, error) {
 	plain, err := json.Marshal(a)
 	if err != nil {
 		return "", fmt.Errorf("encoding the backup: %w", err)
 	}
-	sealed, err := s.sealer.Seal(plain, s.archiveName())
+	sealed, err := c.s.sealer.Seal(plain, c.archiveName())
 	if err != nil {
 		return "", fmt.Errorf("sealing the backup: %w", err)
 	}
 	const frame = 1 << 10 // what else a restore's body holds
 	if base64.RawURLEncoding.EncodedLen(len(sealed)) > maxRestore-frame {
-		return "", fail(badParameter, "The secret is too large to be backed up: its versions together pass the limit.")
+		return "", fail(badParameter, "The %s is too large to be backed up: its versions together pass the limit.", c.Kind.Noun())
 	}
 	return base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
-func (s *Server) openArchive(value string) (*archive, error) {
+func (c *call) openArchive(value string) (*archive, error) {
 	bad := func(err error) error {
 		return fmt.Errorf("%w: %w", fail(badParameter, "The backup blob was not made by this instance, or it was changed."), err)
 	}
@@ -106,7 +106,7 @@ func (s *Server) openArchive(value string) (*archive, error) {
 	if err != nil {
 		return nil, bad(errors.New("not base64url"))
 	}
-	plain, err := s.sealer.Open(sealed, s.archiveName())
+	plain, err := c.s.sealer.Open(sealed, c.archiveName())
 	if err != nil {
 		return nil, bad(err)
 	}
@@ -114,46 +114,37 @@ func (s *Server) openArchive(value string) (*archive, error) {
 	if err := json.Unmarshal(plain, &a); err != nil {
 		return nil, bad(err)
 	}
-	if a.Format != archiveFormat || !model.ValidSecretName(a.Name) || len(a.Versions) == 0 {
+	if a.Format != archiveFormat || !model.ValidItemName(a.Name) || len(a.Versions) == 0 {
 		return nil, bad(fmt.Errorf("archive format %d", a.Format))
 	}
 	return &a, nil
 }
 
-// restore makes a secret anew from its backup: same name, version ids, times.
-func (s *Server) restore(w http.ResponseWriter, r *http.Request) error {
-	t, err := parse(r)
-	if err != nil {
-		return err
-	}
-	// Who may not learns nothing of the blob; only its inside says which secret it is.
-	if _, _, err := s.enter(r, &t, access.ActionRestoreSecret); err != nil {
-		return err
-	}
+// readBackup opens the backup in the body; only its inside says which item it is.
+func (c *call) readBackup() error {
 	var in blob
-	if err := httpx.ReadJSON(r, &in); err != nil {
+	if err := httpx.ReadJSON(c.r, &in); err != nil {
 		return err
 	}
-	a, err := s.openArchive(in.Value)
+	a, err := c.openArchive(in.Value)
 	if err != nil {
 		return err
 	}
-	t.name = a.Name
+	c.Name, c.body = a.Name, a
+	return nil
+}
 
-	view, vault, err := s.enter(r, &t, access.ActionRestoreSecret)
+// restore makes an item anew from its backup: same name, version ids, times.
+func (c *call) restore() (answer, error) {
+	unchanged, err := items.VaultUnchanged(c.view, c.vault)
 	if err != nil {
-		return err
+		return answer{}, err
 	}
-	there, err := items.Still(view, vault)
+	item, current, err := c.write(c.body.(*archive), unchanged)
 	if err != nil {
-		return gone(err, vault)
+		return answer{}, err
 	}
-
-	h, current, err := s.write(r.Context(), &t, a, there)
-	if err != nil {
-		return err
-	}
-	return httpx.WriteJSON(w, http.StatusOK, newBundle(t.set, vault, h, current, true))
+	return ok(c.kind.show(c, item, current, true)), nil
 }
 
 const (
@@ -165,40 +156,42 @@ const (
 	restoreGrace = 10 * time.Minute
 )
 
-// unfinished says that a restore has claimed the name and not ended: such a head
+// unfinished says that a restore has claimed the name and not ended: such an item
 // counts as deleted, and the scheduled purge removes it when its server died.
-func unfinished(h *model.Secret) bool { return h.Deleted != nil && h.Current == "" }
+func unfinished(item *model.Item) bool { return item.Deleted != nil && item.Current == "" }
 
-// write stores an archive. A secret with many versions does not fit one commit:
-// then each commit but the last leaves a head that only claims the name, and
-// each depends on the one before. The last makes the secret live. The first is
-// held to there.
-func (s *Server) write(ctx context.Context, t *target, a *archive, there store.Op) (*model.Secret, *model.SecretVersion, error) {
-	current, commits, err := s.resealed(t, a)
+// write stores an archive. An item with many versions does not fit one commit:
+// then each commit but the last leaves an item that only claims the name, and
+// each depends on the one before. The last makes the item live. The first is
+// held to the vault's being unchanged.
+func (c *call) write(a *archive, unchanged store.Op) (*model.Item, *model.ItemVersion, error) {
+	current, commits, err := c.resealed(a)
 	if err != nil {
 		return nil, nil, err
 	}
-	now := s.now().UTC().Truncate(time.Second)
-	claim := &model.Secret{Vault: t.vault, Name: a.Name, Deleted: &model.Deletion{At: now, Purge: now.Add(restoreGrace)}}
-	live := &model.Secret{Vault: t.vault, Name: a.Name, Current: a.Current}
+	now := c.s.now().UTC().Truncate(time.Second)
+	live := &model.Item{ItemKind: c.Kind, Vault: c.Vault, Name: a.Name, Current: a.Current}
+	claim := &model.Item{
+		ItemKind: c.Kind, Vault: c.Vault, Name: a.Name, Deleted: &model.Deletion{At: now, Purge: now.Add(restoreGrace)},
+	}
 	var rev int64
 	for i, ops := range commits {
-		h := claim
+		item := claim
 		if i == len(commits)-1 {
-			h = live
+			item = live
 		}
-		if ops = append(ops, store.Op{Value: h, Rev: rev}); i == 0 {
-			ops = append(ops, there)
+		if ops = append(ops, store.Op{Value: item, Rev: rev}); i == 0 {
+			ops = append(ops, unchanged)
 		}
-		next, err := s.store.Commit(ctx, ops...)
+		next, err := c.s.store.Commit(c.r.Context(), ops...)
 		switch {
 		case err == nil:
 			rev = next
 		case i == 0 && errors.Is(err, store.ErrConflict):
-			return nil, nil, s.taken(ctx, t)
+			return nil, nil, c.taken()
 		default:
 			if i > 0 {
-				s.abandon(context.WithoutCancel(ctx), claim, rev)
+				c.s.abandon(context.WithoutCancel(c.r.Context()), claim, rev)
 			}
 			return nil, nil, fmt.Errorf("restoring %s: %w", claim.Key(), err)
 		}
@@ -208,16 +201,16 @@ func (s *Server) write(ctx context.Context, t *target, a *archive, there store.O
 
 // resealed gives the archive's versions, sealed for their new place, in commits
 // of a bearable size, and the current one of them.
-func (s *Server) resealed(t *target, a *archive) (current *model.SecretVersion, commits [][]store.Op, err error) {
+func (c *call) resealed(a *archive) (current *model.ItemVersion, commits [][]store.Op, err error) {
 	var ops []store.Op
 	var size int
 	for i := range a.Versions {
-		v := &a.Versions[i].SecretVersion
-		v.Vault, v.Name = t.vault, a.Name
+		v := &a.Versions[i].ItemVersion
+		v.ItemKind, v.Vault, v.Name = c.Kind, c.Vault, a.Name
 		if v.Version == a.Current {
 			current = v
 		}
-		sealed, err := s.sealer.Seal(a.Versions[i].Plain, v.Key())
+		sealed, err := c.s.sealer.Seal(a.Versions[i].Plain, v.Key())
 		if err != nil {
 			return nil, nil, fmt.Errorf("sealing %s: %w", v.Key(), err)
 		}
@@ -233,7 +226,7 @@ func (s *Server) resealed(t *target, a *archive) (current *model.SecretVersion, 
 }
 
 // abandon removes what a failed restore left; if this fails too, the scheduled purge does it.
-func (s *Server) abandon(ctx context.Context, claim *model.Secret, rev int64) {
+func (s *Server) abandon(ctx context.Context, claim *model.Item, rev int64) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if _, err := s.store.Commit(ctx, erase(claim, rev)...); err != nil {
@@ -242,17 +235,18 @@ func (s *Server) abandon(ctx context.Context, claim *model.Secret, rev int64) {
 }
 
 // taken says who has the name.
-func (s *Server) taken(ctx context.Context, t *target) error {
-	view, err := s.store.Fresh(ctx)
+func (c *call) taken() error {
+	view, err := c.s.store.Fresh(c.r.Context())
 	if err != nil {
 		return err
 	}
-	switch h, _ := head(view, t); {
-	case h == nil:
+	switch item, _ := c.Find(view); {
+	case item == nil:
 		return fail(throttled, "The vault was changed at the same time. Try again.")
-	case h.Deleted != nil:
-		return nameTaken(h)
+	case item.Deleted != nil:
+		return nameTaken(item)
 	}
-	return fail(conflict, "There was a conflict restoring the secret '%s/secrets/%s'. A secret with this name exists in the vault.",
-		t.set.VaultURL(t.vault), t.name)
+	noun := c.Kind.Noun()
+	return fail(conflict, "There was a conflict restoring the %s '%s/%s/%s'. A %[1]s with this name exists in the vault.",
+		noun, c.set.VaultURL(c.Vault), c.Kind, c.Name)
 }

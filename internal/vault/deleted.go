@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/lanyard-io/lanyard/internal/access"
-	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -13,161 +11,112 @@ import (
 
 const day = 24 * time.Hour
 
-// remove deletes a secret with all its versions; it can be recovered until its
+// remove deletes an item with all its versions; it can be recovered until its
 // scheduled purge. The deletion is complete when the answer is sent.
-func (s *Server) remove(w http.ResponseWriter, r *http.Request) error {
-	t, err := parse(r)
-	if err != nil {
-		return err
-	}
-
-	view, vault, err := s.enter(r, &t, access.ActionDeleteSecret)
-	if err != nil {
-		return err
-	}
-
-	now := s.now().UTC().Truncate(time.Second)
-	gone := &model.Deletion{At: now, Purge: now.Add(time.Duration(retention(vault)) * day)}
-	h, v, err := s.changeHead(r, view, &t, func(h *model.Secret) error {
-		if h == nil || h.Deleted != nil {
-			return secretMissing(t.name)
+func (c *call) remove() (answer, error) {
+	now := c.s.now().UTC().Truncate(time.Second)
+	deletion := &model.Deletion{At: now, Purge: now.Add(time.Duration(retention(c.vault)) * day)}
+	return c.changeItem(func(item *model.Item) error {
+		if item == nil || item.Deleted != nil {
+			return items.ErrMissing
 		}
-		h.Deleted = gone
+		item.Deleted = deletion
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return httpx.WriteJSON(w, http.StatusOK, newBundle(t.set, vault, h, v, true))
 }
 
-// recover makes a deleted secret live again.
-func (s *Server) recover(w http.ResponseWriter, r *http.Request) error {
-	t, err := parse(r)
-	if err != nil {
-		return err
-	}
-
-	view, vault, err := s.enter(r, &t, access.ActionRecoverSecret)
-	if err != nil {
-		return err
-	}
-
-	h, v, err := s.changeHead(r, view, &t, func(h *model.Secret) error {
-		switch {
-		case h == nil || h.Deleted == nil:
-			return deletedMissing(t.name)
-		case unfinished(h):
-			return nameTaken(h)
+// recover makes a deleted item live again.
+func (c *call) recover() (answer, error) {
+	return c.changeItem(func(item *model.Item) error {
+		if err := c.recoverable(item); err != nil {
+			return err
 		}
-		h.Deleted = nil
+		item.Deleted = nil
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return httpx.WriteJSON(w, http.StatusOK, newBundle(t.set, vault, h, v, true))
 }
 
-// changeHead changes a copy of the head and stores it; change gets nil when
-// there is none. It returns the new head and its current version.
-func (s *Server) changeHead(r *http.Request, view *store.View, t *target, change func(*model.Secret) error) (*model.Secret, *model.SecretVersion, error) {
-	var next *model.Secret
-	var v *model.SecretVersion
-	err := items.Again(r.Context(), s.store, view, func(view *store.View) error {
-		h, rev := head(view, t)
-		if h == nil {
+// recoverable says why item is not a deleted one whose restore has ended.
+func (c *call) recoverable(item *model.Item) error {
+	switch {
+	case item == nil || item.Deleted == nil:
+		return c.deletedMissing()
+	case unfinished(item):
+		return nameTaken(item)
+	}
+	return nil
+}
+
+// changeItem changes a copy of the item and stores it; change gets nil when there is
+// none. The answer shows the current version.
+func (c *call) changeItem(change func(*model.Item) error) (answer, error) {
+	var next *model.Item
+	var v *model.ItemVersion
+	err := c.Retry(c.r.Context(), c.s.store, c.view, func(view *store.View) error {
+		item, rev := c.Find(view)
+		if item == nil {
 			return change(nil)
 		}
-		copied := *h
+		copied := *item
 		next = &copied
 		if err := change(next); err != nil {
 			return err
 		}
-		var ok bool
-		v, _, ok = store.Get[*model.SecretVersion](view, model.SecretVersionKey(t.vault, t.name, next.Current))
-		if !ok {
-			return secretMissing(t.name)
+		if v = currentVersion(view, next); v == nil {
+			return items.ErrMissing
 		}
-		_, err := s.store.Put(r.Context(), next, rev)
+		_, err := c.s.store.Put(c.r.Context(), next, rev)
 		return err
 	})
-	return next, v, err
+	if err != nil {
+		return answer{}, err
+	}
+	return ok(c.kind.show(c, next, v, true)), nil
 }
 
-// purge removes a deleted secret and all its versions for good.
-func (s *Server) purge(w http.ResponseWriter, r *http.Request) error {
-	t, err := parse(r)
-	if err != nil {
-		return err
-	}
+// currentVersion is nil for an item whose restore has not ended.
+func currentVersion(view *store.View, item *model.Item) *model.ItemVersion {
+	v, _, _ := store.Get[*model.ItemVersion](view, model.VersionKey(item.ItemKind, item.Vault, item.Name, item.Current))
+	return v
+}
 
-	view, vault, err := s.enter(r, &t, access.ActionPurgeSecret)
-	if err != nil {
-		return err
-	}
-
-	err = items.Again(r.Context(), s.store, view, func(view *store.View) error {
-		h, rev := head(view, &t)
-		switch {
-		case h == nil || h.Deleted == nil:
-			return deletedMissing(t.name)
-		case unfinished(h):
-			return nameTaken(h)
-		case vault.PurgeProtected:
+// purge removes a deleted item and all its versions for good.
+func (c *call) purge() (answer, error) {
+	err := c.Retry(c.r.Context(), c.s.store, c.view, func(view *store.View) error {
+		item, rev := c.Find(view)
+		if err := c.recoverable(item); err != nil {
+			return err
+		}
+		if c.vault.PurgeProtected {
 			return fail(purgeProtected, `Operation "purge" is not allowed because purge protection is enabled for this vault. `+
-				"Key Vault service will automatically purge it after the retention period has passed. Vault: %s;location=%s", vault.Name, vault.Location)
+				"Key Vault service will automatically purge it after the retention period has passed. Vault: %s;location=%s", c.vault.Name, c.vault.Location)
 		}
-		_, err := s.store.Commit(r.Context(), erase(h, rev)...)
+		_, err := c.s.store.Commit(c.r.Context(), erase(item, rev)...)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return answer{status: http.StatusNoContent}, err
 }
 
-// erase removes a head as it was at rev, its versions and their values.
-func erase(h *model.Secret, rev int64) []store.Op {
+// erase removes an item as it was at rev, its versions and their values.
+func erase(item *model.Item, rev int64) []store.Op {
 	return []store.Op{
-		{Key: h.Key(), Rev: rev},
-		{Key: model.SecretVersionsKey(h.Vault, h.Name), Rev: store.Any, Tree: true},
+		{Key: item.Key(), Rev: rev},
+		{Key: model.VersionsKey(item.ItemKind, item.Vault, item.Name), Rev: store.Any, Tree: true},
 	}
 }
 
-// getDeleted shows a deleted secret, without its value.
-func (s *Server) getDeleted(w http.ResponseWriter, r *http.Request) error {
-	t, err := parse(r)
-	if err != nil {
-		return err
+// getDeleted shows a deleted item, without its value.
+func (c *call) getDeleted() (answer, error) {
+	item, _ := c.Find(c.view)
+	if item == nil || item.Deleted == nil {
+		return answer{}, c.deletedMissing()
 	}
-
-	view, vault, err := s.enterAs(r, &t, func(v *model.Vault) string {
-		if v.Roles {
-			return access.ActionReadMetadata
-		}
-		return access.ActionGetSecret // access policies ask for get, not for list
-	})
-	if err != nil {
-		return err
+	v := currentVersion(c.view, item)
+	if v == nil {
+		return answer{}, c.deletedMissing()
 	}
-
-	h, _ := head(view, &t)
-	if h == nil || h.Deleted == nil {
-		return deletedMissing(t.name)
+	if err := c.readable(v); err != nil { // which tells SDKs that poll for it that it is deleted, too
+		return answer{}, err
 	}
-	v, _, ok := store.Get[*model.SecretVersion](view, model.SecretVersionKey(t.vault, t.name, h.Current))
-	if !ok { // a restore that has not ended
-		return deletedMissing(t.name)
-	}
-	if v.Disabled { // which tells SDKs that poll for it that it is deleted, too
-		return disabled()
-	}
-	return httpx.WriteJSON(w, http.StatusOK, newBundle(t.set, vault, h, v, true))
-}
-
-// listDeleted lists the deleted secrets.
-func (s *Server) listDeleted(w http.ResponseWriter, r *http.Request) error {
-	return s.listHeads(w, r, "/deletedsecrets", func(h *model.Secret) bool { return h.Deleted != nil })
+	return ok(c.kind.show(c, item, v, true)), nil
 }

@@ -81,6 +81,7 @@ type env struct {
 	edge   http.Handler
 	server *vault.Server
 	store  *store.Store
+	gate   *access.Gate
 	dir    string       // of the audit log
 	ahead  atomic.Int64 // of the real clock, in nanoseconds
 }
@@ -99,8 +100,9 @@ func newEnv(t testing.TB, change ...func(*vault.Config)) *env {
 	must(t, err)
 	t.Cleanup(func() { records.Close() })
 
+	e.gate = access.New(access.Config{Audit: records, Log: log, Now: e.now})
 	c := vault.Config{
-		Store: e.store, Sealer: sealer, Gate: access.New(access.Config{Audit: records, Log: log, Now: e.now}),
+		Store: e.store, Sealer: sealer, Gate: e.gate,
 		Authenticate: authenticate, TenantID: tenant, Region: "test", Now: e.now, Log: log,
 	}
 	for _, f := range change {
@@ -108,17 +110,22 @@ func newEnv(t testing.TB, change ...func(*vault.Config)) *env {
 	}
 	e.server, err = vault.New(c)
 	must(t, err)
+	e.serve(t)
+	e.vaults(t)
+	return e
+}
+
+// serve puts the server behind an edge.
+func (e *env) serve(t testing.TB) {
+	t.Helper()
 	n, err := names.New(names.Config{Address: "lanyard.test", Azure: true})
 	must(t, err)
 	e.edge, err = httpx.New(httpx.Config{
 		Names: n, Surfaces: map[names.Surface]httpx.Surface{names.Vault: e.server.Surface()},
-		Log: log, Metrics: prometheus.NewRegistry(), Now: time.Now,
+		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Now: time.Now,
 	})
 	must(t, err)
-
-	e.vaults(t)
 	e.client = wiretest.Serve(t, e.edge)
-	return e
 }
 
 // vaults makes the callers, the vaults and the role assignment that the tests know.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/apierr"
@@ -194,31 +195,57 @@ func tokenMessage(r *http.Request, err error) string {
 	return "AKV10000: The Bearer token is not one that this server can read."
 }
 
-func secretMissing(id string) error {
-	return fail(secretNotFound, "A secret with (name/id) %s was not found in this key vault. "+
-		"If you recently deleted this secret you may be able to recover it using the correct recovery command. "+
-		"For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182", id)
+// missing says that there is no such live item, or no such version of it.
+func (c *call) missing() error {
+	return fail(c.kind.missing, "A %s with (name/id) %s was not found in this key vault. "+
+		"If you recently deleted this %[1]s you may be able to recover it using the correct recovery command. "+
+		"For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182", c.Kind.Noun(), c.id())
 }
 
-func disabled() error {
-	return fail(secretDisabled, "Operation get is not allowed on a disabled secret.")
+func (c *call) deletedMissing() error {
+	return fail(c.kind.missing, "Deleted %s not found: %s", capital(c.Kind), c.Name)
 }
 
-func deletedMissing(name string) error {
-	return fail(secretNotFound, "Deleted Secret not found: %s", name)
-}
-
-// nameTaken says why the name of a deleted secret cannot be used.
-func nameTaken(head *model.Secret) error {
-	if unfinished(head) {
-		return fail(beingRecovered, "Secret %s is currently being restored, and its name cannot be reused until that has ended.", head.Name)
+// readable refuses what a disabled version would show.
+func (c *call) readable(v *model.ItemVersion) error {
+	if !v.Disabled || c.kind.disabled == 0 {
+		return nil
 	}
-	return fail(deletedButRecoverable, "Secret %s is currently in a deleted but recoverable state, and its name cannot be reused; "+
-		"in this state, the secret can only be recovered or purged.", head.Name)
+	return fail(c.kind.disabled, "Operation get is not allowed on a disabled %s.", c.Kind.Noun())
+}
+
+// nameTaken says why the name of a deleted item cannot be used.
+func nameTaken(item *model.Item) error {
+	what := capital(item.ItemKind)
+	if unfinished(item) {
+		return fail(beingRecovered, "%s %s is currently being restored, and its name cannot be reused until that has ended.", what, item.Name)
+	}
+	return fail(deletedButRecoverable, "%s %s is currently in a deleted but recoverable state, and its name cannot be reused; "+
+		"in this state, the %s can only be recovered or purged.", what, item.Name, item.ItemKind.Noun())
+}
+
+// capital is a kind's noun at the beginning of a sentence.
+func capital(kind model.ItemKind) string {
+	noun := kind.Noun()
+	return strings.ToUpper(noun[:1]) + noun[1:]
+}
+
+func noVault(name string) error {
+	return fail(vaultNotFound, "There is no key vault named %q here, or it was deleted.", name)
+}
+
+// contacts says that nobody is told about a certificate: Terraform asks of every
+// vault, and takes no other refusal for "none".
+func contacts(http.ResponseWriter, *http.Request) error {
+	return fail(contactsNotFound, "Contacts not found: this vault holds secrets only.")
+}
+
+func unsupported(http.ResponseWriter, *http.Request) error {
+	return fail(notSupported, "This vault holds secrets only: keys, certificates and storage accounts are not supported by this server.")
 }
 
 // denied words the gate's refusal as Key Vault does; other errors pass.
-func denied(ctx context.Context, err error, vault *model.Vault, path string) error {
+func denied(ctx context.Context, err error, vault *model.Vault, a *access.VaultAction) error {
 	d, ok := errors.AsType[*access.Denied](err)
 	if !ok {
 		return err
@@ -236,34 +263,13 @@ func denied(ctx context.Context, err error, vault *model.Vault, path string) err
 			who, where)
 	case access.Admitted:
 	}
-	if d.ByPolicy {
+	if d.Permission != "" {
 		return apierr.Wrap(errors.Join(accessDenied, err), apierr.Forbidden,
-			"The user, group or application '%s' does not have secrets %s permission on key vault '%s'. "+
-				"For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287", who, permission(d.Action), where)
+			"The user, group or application '%s' does not have %s %s permission on key vault '%s'. "+
+				"For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287", who, a.Kind, d.Permission, where)
 	}
 	return apierr.Wrap(errors.Join(forbiddenByRbac, err), apierr.Forbidden,
 		"Caller is not authorized to perform action on resource.\r\nCaller: %s\r\nAction: '%s'\r\nResource: '%s'\r\n"+
 			"Assignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null\r\nVault: %s\r\n",
-		who, d.Action, vault.ID+"/"+path, where)
-}
-
-// permission is an action's name in an access policy.
-func permission(action string) string {
-	switch action {
-	case access.ActionGetSecret:
-		return "get"
-	case access.ActionSetSecret:
-		return "set"
-	case access.ActionDeleteSecret:
-		return "delete"
-	case access.ActionRecoverSecret:
-		return "recover"
-	case access.ActionPurgeSecret:
-		return "purge"
-	case access.ActionBackupSecret:
-		return "backup"
-	case access.ActionRestoreSecret:
-		return "restore"
-	}
-	return "list"
+		who, d.Action, vault.ID+"/"+a.Path, where)
 }

@@ -80,8 +80,8 @@ func TestRestoreOfManyVersions(t *testing.T) {
 func TestUnfinishedRestore(t *testing.T) {
 	e := newEnv(t)
 	now := e.now().UTC()
-	claim := &model.Secret{Vault: "kv1", Name: "half", Deleted: &model.Deletion{At: now, Purge: now.Add(10 * time.Minute)}}
-	version := &model.SecretVersion{Vault: "kv1", Name: "half", Version: strings.Repeat("a", 32), Created: now.Unix()}
+	claim := &model.Item{ItemKind: model.Secrets, Vault: "kv1", Name: "half", Deleted: &model.Deletion{At: now, Purge: now.Add(10 * time.Minute)}}
+	version := &model.ItemVersion{ItemKind: model.Secrets, Vault: "kv1", Name: "half", Version: strings.Repeat("a", 32), Created: now.Unix()}
 	_, err := e.store.Commit(t.Context(), store.Op{Value: claim}, store.Op{Value: version, Blob: []byte("sealed")})
 	must(t, err)
 
@@ -120,13 +120,13 @@ func TestMovedValueDoesNotOpen(t *testing.T) {
 	from := e.set(t, kv1, "source", "for source only")
 	view, err := e.store.Fresh(t.Context())
 	must(t, err)
-	sealed, err := e.store.Blob(t.Context(), view.Get(model.SecretVersionKey("kv1", "source", from)))
+	sealed, err := e.store.Blob(t.Context(), view.Get(model.VersionKey(model.Secrets, "kv1", "source", from)))
 	must(t, err)
 
 	id := strings.Repeat("b", 32)
 	_, err = e.store.Commit(t.Context(),
-		store.Op{Value: &model.Secret{Vault: "kv1", Name: "target", Current: id}},
-		store.Op{Value: &model.SecretVersion{Vault: "kv1", Name: "target", Version: id}, Blob: sealed})
+		store.Op{Value: &model.Item{ItemKind: model.Secrets, Vault: "kv1", Name: "target", Current: id}},
+		store.Op{Value: &model.ItemVersion{ItemKind: model.Secrets, Vault: "kv1", Name: "target", Version: id}, Blob: sealed})
 	must(t, err)
 	got := e.do(t, "GET", kv1+"/secrets/target/?"+api, "")
 	if got.Status != 500 || got.Value != nil {

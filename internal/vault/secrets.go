@@ -1,26 +1,41 @@
 package vault
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net/http"
 
-	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// set makes a new version, and the secret with it if there is none.
-func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
-	t, err := parse(r)
-	if err != nil {
-		return err
-	}
-	var in items.Input
-	if err := httpx.ReadJSON(r, &in); err != nil {
+var secrets = &kind{of: model.Secrets, missing: secretNotFound, disabled: secretDisabled, show: showSecret}
+
+// secretBundle is a secret in answers, with its value for get and set.
+// https://learn.microsoft.com/rest/api/keyvault/secrets/get-secret
+type secretBundle struct {
+	Value       *string `json:"value,omitempty"`
+	ContentType string  `json:"contentType,omitempty"`
+	ID          string  `json:"id"`
+	common
+}
+
+func newSecretBundle(c *call, item *model.Item, v *model.ItemVersion, versioned bool) *secretBundle {
+	return &secretBundle{ContentType: v.ContentType, ID: c.itemURL(item, v, versioned), common: c.common(item, v)}
+}
+
+func showSecret(c *call, item *model.Item, v *model.ItemVersion, versioned bool) any {
+	return newSecretBundle(c, item, v, versioned)
+}
+
+// newSecret is a version that is to be made.
+type newSecret struct {
+	value   *string
+	version *model.ItemVersion
+}
+
+func (c *call) readNewSecret() error {
+	var in items.Secret
+	if err := httpx.ReadJSON(c.r, &in); err != nil {
 		return err
 	}
 	if in.Value == nil {
@@ -29,199 +44,64 @@ func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 	if err := in.Check(); err != nil {
 		return err
 	}
-	now := s.now().Unix()
-	v := items.NewVersion(t.vault, t.name, now)
-	if err := in.Apply(v, now); err != nil {
-		return err
-	}
-
-	view, vault, err := s.enter(r, &t, access.ActionSetSecret)
-	if err != nil {
-		return err
-	}
-
-	sealed, err := s.sealer.Seal([]byte(*in.Value), v.Key())
-	if err != nil {
-		return fmt.Errorf("sealing %s: %w", v.Key(), err)
-	}
-	h, err := s.addVersion(r.Context(), view, vault, v, sealed)
-	if err != nil {
-		return err
-	}
-
-	b := newBundle(t.set, vault, h, v, true)
-	b.Value = in.Value
-	return httpx.WriteJSON(w, http.StatusOK, b)
+	now := c.s.now().Unix()
+	v := c.NewVersion(now)
+	c.body = &newSecret{in.Value, v}
+	return in.Apply(v, now)
 }
 
-// addVersion writes a version, and words why it could not.
-func (s *Server) addVersion(ctx context.Context, view *store.View, vault *model.Vault, v *model.SecretVersion, sealed []byte) (*model.Secret, error) {
-	h, err := items.Add(ctx, s.store, view, vault, v, sealed)
-	if taken, ok := errors.AsType[*items.TakenError](err); ok {
-		return nil, nameTaken(taken.Secret)
+// setSecret makes a new version, and the secret with it if there is none.
+func (c *call) setSecret() (answer, error) {
+	in := c.body.(*newSecret)
+	sealed, err := c.s.sealer.Seal([]byte(*in.value), in.version.Key())
+	if err != nil {
+		return answer{}, fmt.Errorf("sealing %s: %w", in.version.Key(), err)
 	}
-	return h, gone(err, vault)
+	item, err := c.Add(c.r.Context(), c.s.store, c.view, c.vault, in.version, sealed)
+	if err != nil {
+		return answer{}, err
+	}
+	b := newSecretBundle(c, item, in.version, true)
+	b.Value = in.value
+	return ok(b), nil
 }
 
-// gone words that a vault was purged meanwhile; other errors pass.
-func gone(err error, vault *model.Vault) error {
-	if errors.Is(err, items.ErrNoVault) {
-		return noVault(vault.Name)
-	}
-	return err
-}
-
-// get reads a version's value, or the current one's.
-func (s *Server) get(w http.ResponseWriter, r *http.Request) error {
-	t, err := parse(r)
+// getSecret reads a version's value, or the current one's.
+func (c *call) getSecret() (answer, error) {
+	item, e, err := c.Live(c.view)
 	if err != nil {
-		return err
+		return answer{}, err
 	}
-
-	view, vault, err := s.enter(r, &t, access.ActionGetSecret)
+	v := e.Value.(*model.ItemVersion)
+	if err := c.readable(v); err != nil {
+		return answer{}, err
+	}
+	value, err := c.value(e)
 	if err != nil {
-		return err
+		return answer{}, err
 	}
-
-	h, e, err := find(view, &t)
-	if err != nil {
-		return err
-	}
-	v := e.Value.(*model.SecretVersion)
-	if v.Disabled {
-		return disabled()
-	}
-	value, err := s.value(r.Context(), e)
-	if err != nil {
-		return err
-	}
-	if value == nil {
-		return secretMissing(t.id())
-	}
-
-	b := newBundle(t.set, vault, h, v, true)
+	b := newSecretBundle(c, item, v, true)
 	plain := string(value)
 	b.Value = &plain
-	return httpx.WriteJSON(w, http.StatusOK, b)
+	return ok(b), nil
 }
 
-// value opens a version's sealed value; nil when it was purged since the view.
-func (s *Server) value(ctx context.Context, e *store.Entry) ([]byte, error) {
-	sealed, err := s.store.Blob(ctx, e)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", e.Key, err)
+func (c *call) readSecretUpdate() error {
+	in := &items.Secret{}
+	if err := httpx.ReadJSON(c.r, in); err != nil {
+		return err
 	}
-	if sealed == nil {
-		return nil, nil
-	}
-	value, err := s.sealer.Open(sealed, e.Key)
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", e.Key, err)
-	}
-	if value == nil {
-		value = []byte{}
-	}
-	return value, nil
+	in.Value, c.body = nil, in
+	return in.Check()
 }
 
-// update changes a version's attributes; its value never changes.
-func (s *Server) update(w http.ResponseWriter, r *http.Request) error {
-	t, err := parse(r)
-	if err != nil {
-		return err
-	}
-	var in items.Input
-	if err := httpx.ReadJSON(r, &in); err != nil {
-		return err
-	}
-	in.Value = nil
-	if err := in.Check(); err != nil {
-		return err
-	}
-
-	view, vault, err := s.enter(r, &t, access.ActionSetSecret)
-	if err != nil {
-		return err
-	}
-
-	var h *model.Secret
-	var next model.SecretVersion
-	err = items.Again(r.Context(), s.store, view, func(view *store.View) error {
-		found, e, err := find(view, &t)
-		if err != nil {
-			return err
-		}
-		h, next = found, *e.Value.(*model.SecretVersion)
-		if err := in.Apply(&next, s.now().Unix()); err != nil {
-			return err
-		}
-		changed := next
-		_, err = s.store.Put(r.Context(), &changed, e.Rev)
-		return err
+// updateSecret changes a version's attributes; its value never changes.
+func (c *call) updateSecret() (answer, error) {
+	item, v, err := c.Update(c.r.Context(), c.s.store, c.view, func(v *model.ItemVersion) error {
+		return c.body.(*items.Secret).Apply(v, c.s.now().Unix())
 	})
 	if err != nil {
-		return err
+		return answer{}, err
 	}
-	return httpx.WriteJSON(w, http.StatusOK, newBundle(t.set, vault, h, &next, true))
-}
-
-// list names the live secrets with their current version's attributes.
-func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
-	return s.listHeads(w, r, "/secrets", func(h *model.Secret) bool { return h.Deleted == nil })
-}
-
-// listHeads lists the secrets that keep says, live or deleted.
-func (s *Server) listHeads(w http.ResponseWriter, r *http.Request, path string, keep func(*model.Secret) bool) error {
-	t, err := parse(r)
-	if err != nil {
-		return err
-	}
-	p, err := parsePage(&t, path, model.SecretsKey(t.vault), model.ValidSecretName)
-	if err != nil {
-		return err
-	}
-
-	view, vault, err := s.enter(r, &t, access.ActionReadMetadata)
-	if err != nil {
-		return err
-	}
-
-	return httpx.WriteJSON(w, http.StatusOK, p.collect(view, func(e *store.Entry) *bundle {
-		h, ok := e.Value.(*model.Secret)
-		if !ok || !keep(h) {
-			return nil
-		}
-		v, _, ok := store.Get[*model.SecretVersion](view, model.SecretVersionKey(h.Vault, h.Name, h.Current))
-		if !ok {
-			return nil
-		}
-		return newBundle(t.set, vault, h, v, false)
-	}))
-}
-
-// versions lists a secret's versions. Of a secret that is not there it lists
-// none: Key Vault gives no error either.
-func (s *Server) versions(w http.ResponseWriter, r *http.Request) error {
-	t, err := parse(r)
-	if err != nil {
-		return err
-	}
-	p, err := parsePage(&t, "/secrets/"+t.name+"/versions", model.SecretVersionsKey(t.vault, t.name), validID)
-	if err != nil {
-		return err
-	}
-
-	view, vault, err := s.enter(r, &t, access.ActionReadMetadata)
-	if err != nil {
-		return err
-	}
-
-	h, _ := head(view, &t)
-	return httpx.WriteJSON(w, http.StatusOK, p.collect(view, func(e *store.Entry) *bundle {
-		v, ok := e.Value.(*model.SecretVersion)
-		if !ok || h == nil || h.Deleted != nil {
-			return nil
-		}
-		return newBundle(t.set, vault, h, v, true)
-	}))
+	return ok(showSecret(c, item, v, true)), nil
 }

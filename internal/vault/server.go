@@ -37,6 +37,7 @@ type Config struct {
 
 // Server is the vault surface.
 type Server struct {
+	table        []operation
 	store        *store.Store
 	sealer       *seal.Sealer
 	gate         *access.Gate
@@ -69,7 +70,7 @@ func New(c Config) (*Server, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Server{
-		store: c.Store, sealer: c.Sealer, gate: c.Gate, authenticate: c.Authenticate,
+		table: rows(), store: c.Store, sealer: c.Sealer, gate: c.Gate, authenticate: c.Authenticate,
 		tenant: c.TenantID,
 		// SDKs compare the challenge's tenant with the credential's byte for byte.
 		challenge: strings.ToLower(c.ChallengeTenant),

@@ -11,11 +11,11 @@ import (
 
 const (
 	sweepEvery = time.Hour
-	// sweepChunk secrets are erased in one commit, two writes each.
+	// sweepChunk items are erased in one commit, two writes each.
 	sweepChunk = 25
 )
 
-// Run purges deleted secrets when their time has come: once at the start, then
+// Run purges deleted items when their time has come: once at the start, then
 // every hour, until ctx ends. Every replica may run it.
 func (s *Server) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
@@ -41,13 +41,13 @@ func (s *Server) sweep(ctx context.Context) error {
 	now := s.now()
 	var ops []store.Op
 	var due int
-	for e := range view.Prefix("/vaults/", "") {
-		h, ok := e.Value.(*model.Secret)
-		if !ok || h.Deleted == nil || now.Before(h.Deleted.Purge) {
+	for e := range view.Prefix(model.ContentsOfVaults, "") {
+		item, ok := e.Value.(*model.Item)
+		if !ok || item.Deleted == nil || now.Before(item.Deleted.Purge) {
 			continue
 		}
 		due++
-		if ops = append(ops, erase(h, e.Rev)...); len(ops) == 2*sweepChunk {
+		if ops = append(ops, erase(item, e.Rev)...); len(ops) == 2*sweepChunk {
 			if err := s.eraseAll(ctx, ops); err != nil {
 				return err
 			}
@@ -58,7 +58,7 @@ func (s *Server) sweep(ctx context.Context) error {
 		return err
 	}
 	if due > 0 {
-		s.log.InfoContext(ctx, "purged deleted secrets whose retention has passed", "count", due)
+		s.log.InfoContext(ctx, "purged what was deleted and whose retention has passed", "count", due)
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func open(t testing.TB, client *store.Client) *store.Store {
 func fill(t testing.TB, s *store.Store, n, size int) {
 	t.Helper()
 	for i := range n {
-		o := &model.SecretVersion{Vault: "kv", Name: "s", Version: fmt.Sprint(i)}
+		o := &model.ItemVersion{ItemKind: model.Secrets, Vault: "kv", Name: "s", Version: fmt.Sprint(i)}
 		if _, err := s.Commit(t.Context(), store.Op{Value: o, Blob: bytes.Repeat([]byte{byte(i)}, size)}); err != nil {
 			t.Fatal(err)
 		}

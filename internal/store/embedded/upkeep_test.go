@@ -31,7 +31,7 @@ func TestFullStoreRecovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	write := func(version string) error {
-		o := &model.SecretVersion{Vault: "kv", Name: "s", Version: version}
+		o := &model.ItemVersion{ItemKind: model.Secrets, Vault: "kv", Name: "s", Version: version}
 		_, err := st.Commit(t.Context(), store.Op{Value: o, Blob: make([]byte, 100<<10), Rev: store.Any})
 		return err
 	}
@@ -44,7 +44,7 @@ func TestFullStoreRecovers(t *testing.T) {
 	if !errors.Is(err, store.ErrFull) || apierr.KindOf(err) != apierr.Unavailable {
 		t.Fatalf("writing without end = %v, want ErrFull", err)
 	}
-	if err := st.Delete(t.Context(), model.SecretVersionKey("kv", "s", "other"), store.Any); err != nil {
+	if err := st.Delete(t.Context(), model.VersionKey(model.Secrets, "kv", "s", "other"), store.Any); err != nil {
 		t.Errorf("deleting from a full store: %v", err)
 	}
 	if _, err := st.Fresh(t.Context()); err != nil {
