@@ -5,7 +5,6 @@ package client
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,7 +14,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -144,10 +142,10 @@ func (e *Error) Error() string {
 }
 
 // IsNotFound says whether err is the server's 404.
-func IsNotFound(err error) bool { return isStatus(err, http.StatusNotFound) }
+func IsNotFound(err error) bool { return IsStatus(err, http.StatusNotFound) }
 
 // IsBadRequest says whether err is the server's 400.
-func IsBadRequest(err error) bool { return isStatus(err, http.StatusBadRequest) }
+func IsBadRequest(err error) bool { return IsStatus(err, http.StatusBadRequest) }
 
 // HasCode says whether err is an answer of the server's with that code.
 func HasCode(err error, code string) bool {
@@ -155,7 +153,8 @@ func HasCode(err error, code string) bool {
 	return ok && e.Code == code
 }
 
-func isStatus(err error, status int) bool {
+// IsStatus says whether err is an answer of the server's with that status.
+func IsStatus(err error, status int) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Status == status
 }
@@ -163,67 +162,25 @@ func isStatus(err error, status int) bool {
 // ARM calls the management API. id is a resource id or collection path, with a
 // query if need be. body and answer are JSON, either may be nil.
 func (c *Client) ARM(ctx context.Context, method, id, apiVersion string, body, answer any) error {
-	_, err := c.arm(ctx, method, id, apiVersion, nil, body, answer)
+	_, err := c.ResourceManager(apiVersion).Call(ctx, method, id, nil, body, answer)
 	return err
 }
 
 // Graph calls the directory. path begins behind the version, such as
 // /applications; body and answer are JSON, either may be nil.
 func (c *Client) Graph(ctx context.Context, method, path string, body, answer any) error {
-	token, err := c.Token(ctx, c.at.graph)
-	if err != nil {
-		return err
-	}
-	_, err = c.do(ctx, call{method: method, url: c.at.graph + "/v1.0" + path, token: token, body: body}, answer)
+	_, err := c.Directory().Call(ctx, method, path, nil, body, answer)
 	return err
 }
 
 // GraphList calls the directory for a collection and follows its pages.
 func (c *Client) GraphList(ctx context.Context, path string, each func(json.RawMessage) error) error {
-	token, err := c.Token(ctx, c.at.graph)
-	if err != nil {
-		return err
-	}
-	return c.pages(ctx, c.at.graph+"/v1.0"+path, token, each)
+	return c.Directory().Pages(ctx, path, each)
 }
 
 // List calls the management API for a collection and follows its pages.
 func (c *Client) List(ctx context.Context, path, apiVersion string, each func(json.RawMessage) error) error {
-	token, err := c.ManagementToken(ctx)
-	if err != nil {
-		return err
-	}
-	first := c.at.management + versioned(path, apiVersion)
-	return c.pages(ctx, first, token, each)
-}
-
-func versioned(path, apiVersion string) string {
-	mark := "?"
-	if strings.Contains(path, "?") {
-		mark = "&"
-	}
-	return path + mark + "api-version=" + url.QueryEscape(apiVersion)
-}
-
-// pages walks a collection from its first page to its last.
-func (c *Client) pages(ctx context.Context, next, token string, each func(json.RawMessage) error) error {
-	for next != "" {
-		var page struct {
-			Value    []json.RawMessage `json:"value"`
-			NextLink string            `json:"nextLink"`        // Resource Manager's
-			OData    string            `json:"@odata.nextLink"` // Graph's
-		}
-		if _, err := c.do(ctx, call{method: http.MethodGet, url: next, token: token}, &page); err != nil {
-			return err
-		}
-		for _, item := range page.Value {
-			if err := each(item); err != nil {
-				return err
-			}
-		}
-		next = cmp.Or(page.NextLink, page.OData)
-	}
-	return nil
+	return c.ResourceManager(apiVersion).Pages(ctx, path, each)
 }
 
 // call is one request: body is JSON or nil.

@@ -28,7 +28,7 @@ func (c *Client) PutIf(ctx context.Context, id, apiVersion, etag string, body, a
 }
 
 // Lost says whether err is the answer to a write whose condition did not hold.
-func Lost(err error) bool { return isStatus(err, http.StatusPreconditionFailed) }
+func Lost(err error) bool { return IsStatus(err, http.StatusPreconditionFailed) }
 
 // races is how often a write is repeated because others were faster.
 const races = 20
@@ -68,9 +68,5 @@ func (c *Client) Delete(ctx context.Context, id, apiVersion string) (found bool,
 }
 
 func (c *Client) arm(ctx context.Context, method, id, apiVersion string, header http.Header, body, answer any) (*http.Response, error) {
-	token, err := c.ManagementToken(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return c.do(ctx, call{method: method, url: c.at.management + versioned(id, apiVersion), token: token, header: header, body: body}, answer)
+	return c.ResourceManager(apiVersion).Call(ctx, method, id, header, body, answer)
 }
