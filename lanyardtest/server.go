@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
@@ -52,7 +53,7 @@ type Server struct {
 	state  server.State
 	names  *names.Set
 	roots  *x509.CertPool
-	client *client.Client
+	manage *manage.Client
 }
 
 // Application is a service principal that signs in with a secret.
@@ -112,13 +113,14 @@ func (s *Server) signIn() {
 		s.t.Fatalf("reading the admin's credentials: %v", err)
 	}
 	s.Admin = Application{ClientID: adm.ClientID, ClientSecret: adm.ClientSecret, PrincipalID: adm.PrincipalID}
-	s.client, err = client.New(client.Config{
+	c, err := client.New(client.Config{
 		Names: s.names, Roots: s.roots, Dial: s.state.Listen, TenantID: s.TenantID,
 		SubscriptionID: s.SubscriptionID, ClientID: adm.ClientID, ClientSecret: adm.ClientSecret,
 	})
 	if err != nil {
 		s.t.Fatalf("making a client: %v", err)
 	}
+	s.manage = manage.New(c)
 }
 
 // AuthorityURL is the token service, with a trailing slash: AZURE_AUTHORITY_HOST.

@@ -1,15 +1,12 @@
 package lanyardtest
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
-
 	"github.com/lanyard-io/lanyard/internal/devissuer"
-	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/manage"
 )
 
 // Identity is a managed identity.
@@ -23,86 +20,67 @@ type Identity struct {
 const Group = "lanyardtest"
 
 // Audience is what federated credentials of the helpers accept.
-const Audience = "api://AzureADTokenExchange"
+const Audience = manage.Audience
 
-func (s *Server) put(path, version string, body, answer any) {
+// check fails the test when making something went wrong.
+func (s *Server) check(err error, what string) {
 	s.t.Helper()
-	if err := s.client.ARM(s.t.Context(), "PUT", path, version, body, answer); err != nil {
-		s.t.Fatalf("PUT %s: %v", path, err)
+	if err != nil {
+		s.t.Fatalf("%s: %v", what, err)
 	}
 }
 
-// group is the id of Group, which it makes.
-func (s *Server) group() string {
+// group makes Group.
+func (s *Server) group() {
 	s.t.Helper()
-	id := "/subscriptions/" + s.SubscriptionID + "/resourceGroups/" + Group
-	s.put(id, "2021-04-01", map[string]string{"location": "local"}, nil)
-	return id
+	_, err := s.manage.Groups().Put(s.t.Context(), Group, manage.Group{Location: manage.DefaultLocation})
+	s.check(err, "making the group "+Group)
 }
 
 // Identity makes a managed identity.
 func (s *Server) Identity(name string) Identity {
 	s.t.Helper()
-	var made struct {
-		Properties struct{ ClientID, PrincipalID string }
-	}
-	s.put(s.identityID(name), "2023-01-31", map[string]string{"location": "local"}, &made)
-	return Identity{Name: name, ClientID: made.Properties.ClientID, PrincipalID: made.Properties.PrincipalID}
-}
-
-func (s *Server) identityID(name string) string {
-	s.t.Helper()
-	return s.group() + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/" + name
+	s.group()
+	made, err := s.manage.Identities(Group).Put(s.t.Context(), name, manage.Identity{Location: manage.DefaultLocation})
+	s.check(err, "making the identity "+name)
+	return Identity{Name: name, ClientID: made.Is.Properties.ClientID, PrincipalID: made.Is.Properties.PrincipalID}
 }
 
 // Trust lets an issuer's service account stand for an identity.
 func (s *Server) Trust(id Identity, issuer *Issuer, namespace, serviceAccount string) {
 	s.t.Helper()
-	s.put("/providers/Lanyard.Trust"+model.IssuerKey(issuer.URL()), "2026-11-01",
-		map[string]any{"properties": map[string]any{"url": issuer.URL(), "roots": string(issuer.i.CA)}}, nil)
-	s.put(s.identityID(id.Name)+"/federatedIdentityCredentials/"+namespace+"-"+serviceAccount, "2023-01-31",
-		map[string]any{"properties": map[string]any{
-			"issuer": issuer.URL(), "subject": "system:serviceaccount:" + namespace + ":" + serviceAccount,
-			"audiences": []string{Audience},
-		}}, nil)
+	s.check(s.manage.TrustIssuer(s.t.Context(), manage.IssuerProperties{URL: issuer.URL(), Roots: string(issuer.i.CA)}), "trusting the issuer")
+	_, err := s.manage.Credentials(Group, id.Name).Put(s.t.Context(), namespace+"-"+serviceAccount, manage.Credential{
+		Properties: manage.CredentialProperties{
+			Issuer: issuer.URL(), Subject: "system:serviceaccount:" + namespace + ":" + serviceAccount, Audiences: []string{Audience},
+		},
+	})
+	s.check(err, "making the federated credential")
 }
 
 // Vault makes a vault with access policies; Admin may do everything in it.
 func (s *Server) Vault(name string) {
 	s.t.Helper()
-	s.put(s.vaultID(name), "2023-07-01", map[string]any{"location": "local", "properties": map[string]any{
-		"tenantId": s.TenantID, "sku": map[string]string{"family": "A", "name": "standard"},
-		"enableRbacAuthorization": false,
-		"accessPolicies":          []any{s.policy(s.Admin.PrincipalID, "all", "purge")},
-	}}, nil)
-}
-
-func (s *Server) vaultID(name string) string {
-	s.t.Helper()
-	return s.group() + "/providers/Microsoft.KeyVault/vaults/" + name
-}
-
-func (s *Server) policy(principal string, secrets ...string) map[string]any {
-	return map[string]any{"tenantId": s.TenantID, "objectId": principal, "permissions": map[string]any{"secrets": secrets}}
+	s.group()
+	_, err := s.manage.Vaults(Group).Put(s.t.Context(), name, s.manage.NewVault(manage.DefaultLocation, manage.VaultProperties{
+		Policies: []manage.Policy{s.manage.SecretPolicy(s.Admin.PrincipalID, "all", "purge")},
+	}))
+	s.check(err, "making the vault "+name)
 }
 
 // Allow gives a principal permissions on a vault's secrets: "get", "list", "set"…
 func (s *Server) Allow(vault, principalID string, permissions ...string) {
 	s.t.Helper()
-	s.put(s.vaultID(vault)+"/accessPolicies/add", "2023-07-01",
-		map[string]any{"properties": map[string]any{"accessPolicies": []any{s.policy(principalID, permissions...)}}}, nil)
+	s.check(s.manage.AddPolicy(s.t.Context(), Group, vault, principalID, permissions...), "adding a policy to the vault "+vault)
 }
 
 // SetSecret stores a secret as Admin.
 func (s *Server) SetSecret(vault, name, value string) {
 	s.t.Helper()
-	c, err := s.client.Secrets(vault)
-	if err != nil {
-		s.t.Fatalf("making a vault client: %v", err)
-	}
-	if _, err := c.SetSecret(context.Background(), name, azsecrets.SetSecretParameters{Value: &value}, nil); err != nil {
-		s.t.Fatalf("setting secret %s: %v", name, err)
-	}
+	v, err := s.manage.SecretVault(vault)
+	s.check(err, "opening the vault "+vault)
+	_, err = v.Set(s.t.Context(), name, value, "")
+	s.check(err, "setting the secret "+name)
 }
 
 // Issuer plays a Kubernetes cluster: it signs service-account tokens as

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,12 +15,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
-
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/devissuer"
-	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
@@ -36,11 +33,12 @@ type Config struct {
 }
 
 const (
-	account    = "workload-identity-sa"
-	vaultName  = "kv-demo"
-	secretName = "mysecret"
-	secretText = `LevelUp Lab Secret\!`
-	group      = "/resourceGroups/demo"
+	account      = "workload-identity-sa"
+	group        = "demo"
+	identityName = "workshop-Identity"
+	vaultName    = "kv-demo"
+	secretName   = "mysecret"
+	secretText   = `LevelUp Lab Secret\!`
 )
 
 // How often the demo's server reads issuer keys again. The default is minutes;
@@ -56,18 +54,10 @@ type demo struct {
 	step    int
 	dir     string // everything is in here
 	server  *server.Server
-	client  *client.Client
+	manage  *manage.Client
 	names   *names.Set
 	cluster *devissuer.Issuer
-	id      identity
-}
-
-type identity struct {
-	Properties struct {
-		ClientID    string `json:"clientId"`
-		PrincipalID string `json:"principalId"`
-		TenantID    string `json:"tenantId"`
-	} `json:"properties"`
+	id      manage.Identity
 }
 
 // Run shows the chain and cleans up after itself. It returns an error when
@@ -164,15 +154,12 @@ func (d *demo) connect() error {
 	if err != nil {
 		return err
 	}
-	d.client, err = client.New(client.Config{
+	c, err := client.New(client.Config{
 		Names: d.names, Roots: roots, Dial: state.Listen, TenantID: adm.TenantID,
 		SubscriptionID: adm.SubscriptionID, ClientID: adm.ClientID, ClientSecret: adm.ClientSecret,
 	})
+	d.manage = manage.New(c)
 	return err
-}
-
-func (d *demo) put(ctx context.Context, path, version string, body, answer any) error {
-	return d.client.ARM(ctx, "PUT", "/subscriptions/"+d.client.Subscription+path, version, body, answer)
 }
 
 func (d *demo) showCluster(context.Context) error {
@@ -180,45 +167,33 @@ func (d *demo) showCluster(context.Context) error {
 	return nil
 }
 
-const identityPath = group + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/workshop-Identity"
-
 func (d *demo) makeIdentity(ctx context.Context) error {
-	location := map[string]string{"location": "local"}
-	if err := d.put(ctx, group, "2021-04-01", location, nil); err != nil {
+	if _, err := d.manage.Groups().Put(ctx, group, manage.Group{Location: manage.DefaultLocation}); err != nil {
 		return err
 	}
-	if err := d.put(ctx, identityPath, "2023-01-31", location, &d.id); err != nil {
+	made, err := d.manage.Identities(group).Put(ctx, identityName, manage.Identity{Location: manage.DefaultLocation})
+	if err != nil {
 		return err
 	}
+	d.id = made.Is
 	d.say("make a managed identity: client id %s", d.id.Properties.ClientID)
 	return nil
 }
 
-const vaultPath = group + "/providers/Microsoft.KeyVault/vaults/" + vaultName
-
-// policy is one access policy as ARM takes it.
-func policy(tenant, object string, secrets ...string) map[string]any {
-	return map[string]any{"tenantId": tenant, "objectId": object, "permissions": map[string]any{"secrets": secrets}}
-}
-
 func (d *demo) makeVault(ctx context.Context) error {
-	adm, err := server.ReadAdmin(server.Dir(filepath.Join(d.dir, "data")).AdminFile())
+	me, err := d.manage.Me(ctx)
 	if err != nil {
 		return err
 	}
-	body := map[string]any{"location": "local", "properties": map[string]any{
-		"tenantId": d.client.Tenant, "sku": map[string]string{"family": "A", "name": "standard"},
-		"enableRbacAuthorization": false, "accessPolicies": []any{policy(d.client.Tenant, adm.PrincipalID, "get", "set")},
-	}}
-	if err := d.put(ctx, vaultPath, "2023-07-01", body, nil); err != nil {
+	vaultWanted := d.manage.NewVault(manage.DefaultLocation, manage.VaultProperties{Policies: []manage.Policy{d.manage.SecretPolicy(me, "get", "set")}})
+	if _, err := d.manage.Vaults(group).Put(ctx, vaultName, vaultWanted); err != nil {
 		return err
 	}
-	vault, err := d.client.Secrets(vaultName)
+	vault, err := d.manage.SecretVault(vaultName)
 	if err != nil {
 		return err
 	}
-	value := secretText
-	if _, err := vault.SetSecret(ctx, secretName, azsecrets.SetSecretParameters{Value: &value}, nil); err != nil {
+	if _, err := vault.Set(ctx, secretName, secretText, ""); err != nil {
 		return err
 	}
 	d.say("make a vault and store a secret in it, encrypted: %s/secrets/%s", d.names.VaultURL(vaultName), secretName)
@@ -226,9 +201,7 @@ func (d *demo) makeVault(ctx context.Context) error {
 }
 
 func (d *demo) allow(ctx context.Context) error {
-	p := d.id.Properties
-	body := map[string]any{"properties": map[string]any{"accessPolicies": []any{policy(p.TenantID, p.PrincipalID, "get")}}}
-	if err := d.put(ctx, vaultPath+"/accessPolicies/add", "2023-07-01", body, nil); err != nil {
+	if err := d.manage.AddPolicy(ctx, group, vaultName, d.id.Properties.PrincipalID, "get"); err != nil {
 		return err
 	}
 	d.say("let the identity read secrets of that vault, and nothing else")
@@ -236,16 +209,15 @@ func (d *demo) allow(ctx context.Context) error {
 }
 
 func (d *demo) federate(ctx context.Context) error {
-	issuer := map[string]any{"properties": map[string]any{"url": d.cluster.URL, "roots": string(d.cluster.CA)}}
-	path := "/providers/Lanyard.Trust" + model.IssuerKey(d.cluster.URL)
-	if err := d.client.ARM(ctx, "PUT", path, "2026-11-01", issuer, nil); err != nil {
+	if err := d.manage.TrustIssuer(ctx, manage.IssuerProperties{URL: d.cluster.URL, Roots: string(d.cluster.CA)}); err != nil {
 		return err
 	}
-	body := map[string]any{"properties": map[string]any{
-		"issuer": d.cluster.URL, "subject": "system:serviceaccount:default:" + account,
-		"audiences": []string{"api://AzureADTokenExchange"},
-	}}
-	if err := d.put(ctx, identityPath+"/federatedIdentityCredentials/myfederatedIdentity", "2023-01-31", body, nil); err != nil {
+	_, err := d.manage.Credentials(group, identityName).Put(ctx, "myfederatedIdentity", manage.Credential{
+		Properties: manage.CredentialProperties{
+			Issuer: d.cluster.URL, Subject: "system:serviceaccount:default:" + account, Audiences: []string{manage.Audience},
+		},
+	})
+	if err != nil {
 		return err
 	}
 	d.say("trust the cluster for one service account: system:serviceaccount:default:%s", account)
@@ -254,7 +226,7 @@ func (d *demo) federate(ctx context.Context) error {
 
 // token is what the kubelet would write into a pod of this service account.
 func (d *demo) token(account string, issued time.Time) (string, error) {
-	return d.cluster.Token("default", account, "api://AzureADTokenExchange", issued)
+	return d.cluster.Token("default", account, manage.Audience, issued)
 }
 
 func (d *demo) getSecret(ctx context.Context) error {
@@ -322,8 +294,8 @@ func (d *demo) refused(ctx context.Context, what, token, code string) error {
 	if found == nil {
 		return fmt.Errorf("the refusal has no correlation id:\n%s", out)
 	}
-	var decisions struct{ Value []audit.Record }
-	if err := d.client.ARM(ctx, "GET", "/providers/Lanyard.Trust/decisions/"+url.PathEscape(found[1]), "2026-11-01", nil, &decisions); err != nil {
+	decisions, err := d.manage.Decisions(ctx, audit.Query{ID: found[1]})
+	if err != nil {
 		return fmt.Errorf("looking up the refusal: %w", err)
 	}
 	if len(decisions.Value) == 0 {

@@ -16,11 +16,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
-
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/devissuer"
-	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -48,13 +46,15 @@ type subject struct {
 	admin  string // a token for the vault that may write
 	login  []byte // form of the admin's sign-in with its secret
 	arm    string // a token for Resource Manager
-	group  string // path of the resource group
-	client *client.Client
+	manage *manage.Client
 }
 
 const (
-	vaultName = "kv-bench"
-	value     = "LevelUp Lab Secret of forty characters.."
+	group        = "bench"
+	manyGroup    = "bench-many"
+	identityName = "bench"
+	vaultName    = "kv-bench"
+	value        = "LevelUp Lab Secret of forty characters.."
 )
 
 func newLab(ctx context.Context) (l *lab, err error) {
@@ -158,48 +158,11 @@ func (l *lab) furnish(ctx context.Context, s *server.Server, dir server.Dir) (*s
 	if err != nil {
 		return nil, err
 	}
-	group := "/subscriptions/" + adm.SubscriptionID + "/resourceGroups/bench"
-	var id struct {
-		Properties struct{ ClientID, PrincipalID string }
-	}
-	identity := group + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/bench"
-	vault := group + "/providers/Microsoft.KeyVault/vaults/" + vaultName
-	location := map[string]any{"location": "local"}
-	for _, put := range []struct {
-		path, version string
-		body          func() any
-		answer        any
-	}{
-		{group, "2021-04-01", func() any { return location }, nil},
-		{identity, "2023-01-31", func() any { return location }, &id},
-		{vault, "2023-07-01", func() any {
-			return map[string]any{"location": "local", "properties": map[string]any{
-				"tenantId": adm.TenantID, "sku": map[string]string{"family": "A", "name": "standard"}, "enableRbacAuthorization": false,
-				"accessPolicies": []any{policy(adm.TenantID, adm.PrincipalID, "all"), policy(adm.TenantID, id.Properties.PrincipalID, "get")},
-			}}
-		}, nil},
-		{"/providers/Lanyard.Trust" + model.IssuerKey(l.issuer.URL), "2026-11-01", func() any {
-			return map[string]any{"properties": map[string]any{"url": l.issuer.URL, "roots": string(l.issuer.CA)}}
-		}, nil},
-		{identity + "/federatedIdentityCredentials/bench", "2023-01-31", func() any {
-			return map[string]any{"properties": map[string]any{
-				"issuer": l.issuer.URL, "subject": "system:serviceaccount:default:bench", "audiences": []string{"api://AzureADTokenExchange"},
-			}}
-		}, nil},
-	} {
-		if err := c.ARM(ctx, "PUT", put.path, put.version, put.body(), put.answer); err != nil {
-			return nil, err
-		}
-	}
-	secrets, err := c.Secrets(vaultName)
+	sub := &subject{names: set, tenant: adm.TenantID, http: httpClient(roots, listen), manage: manage.New(c)}
+	id, err := l.makeThings(ctx, sub.manage, adm.PrincipalID)
 	if err != nil {
 		return nil, err
 	}
-	v := value
-	if _, err := secrets.SetSecret(ctx, "read", azsecrets.SetSecretParameters{Value: &v}, nil); err != nil {
-		return nil, err
-	}
-	sub := &subject{names: set, tenant: adm.TenantID, http: httpClient(roots, listen), group: group, client: c}
 	if sub.admin, err = c.Token(ctx, set.VaultResource()); err != nil {
 		return nil, err
 	}
@@ -210,7 +173,7 @@ func (l *lab) furnish(ctx context.Context, s *server.Server, dir server.Dir) (*s
 		"grant_type": {"client_credentials"}, "client_id": {adm.ClientID}, "client_secret": {adm.ClientSecret},
 		"scope": {set.ManagementURL() + "/.default"},
 	}.Encode())
-	assertion, err := l.issuer.Token("default", "bench", "api://AzureADTokenExchange", time.Now())
+	assertion, err := l.issuer.Token("default", "bench", manage.Audience, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -231,8 +194,36 @@ func (l *lab) furnish(ctx context.Context, s *server.Server, dir server.Dir) (*s
 	return sub, err
 }
 
-func policy(tenant, object string, secrets ...string) map[string]any {
-	return map[string]any{"tenantId": tenant, "objectId": object, "permissions": map[string]any{"secrets": secrets}}
+// makeThings makes what is measured: an identity that a token of the issuer may stand
+// for, and a vault with a secret that it may read.
+func (l *lab) makeThings(ctx context.Context, m *manage.Client, admin string) (id manage.Identity, err error) {
+	if _, err := m.Groups().Put(ctx, group, manage.Group{Location: manage.DefaultLocation}); err != nil {
+		return id, err
+	}
+	made, err := m.Identities(group).Put(ctx, identityName, manage.Identity{Location: manage.DefaultLocation})
+	if err != nil {
+		return id, err
+	}
+	id = made.Is
+	if _, err := m.Vaults(group).Put(ctx, vaultName, m.NewVault(manage.DefaultLocation, manage.VaultProperties{
+		Policies: []manage.Policy{m.SecretPolicy(admin, "all"), m.SecretPolicy(id.Properties.PrincipalID, "get")},
+	})); err != nil {
+		return id, err
+	}
+	if err := m.TrustIssuer(ctx, manage.IssuerProperties{URL: l.issuer.URL, Roots: string(l.issuer.CA)}); err != nil {
+		return id, err
+	}
+	if _, err := m.Credentials(group, identityName).Put(ctx, "bench", manage.Credential{Properties: manage.CredentialProperties{
+		Issuer: l.issuer.URL, Subject: "system:serviceaccount:default:bench", Audiences: []string{manage.Audience},
+	}}); err != nil {
+		return id, err
+	}
+	vault, err := m.SecretVault(vaultName)
+	if err != nil {
+		return id, err
+	}
+	_, err = vault.Set(ctx, "read", value, "")
+	return id, err
 }
 
 // httpClient keeps one HTTP/1.1 connection for each worker, as most SDKs do.

@@ -11,20 +11,18 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/lanyard-io/lanyard/internal/manage"
 )
 
-const (
-	identityType    = "/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
-	identityVersion = "?api-version=2023-01-31"
-	// manyIdentities is how many a listing goes through.
-	manyIdentities = 10_000
-)
+// manyIdentities is how many a listing goes through.
+const manyIdentities = 10_000
 
 // pairs are the cases and what each is held against; a case without want is
 // measured, not judged.
 func (l *lab) pairs(ctx context.Context) ([]pair, error) {
 	read := request{method: "GET", url: l.es.names.VaultURL(vaultName) + "/secrets/read/?api-version=7.4", token: l.es.token}
-	identity := request{method: "GET", url: l.es.armURL("/bench"), token: l.es.arm}
+	identity := request{method: "GET", url: l.es.manage.Identities(group).URL(identityName), token: l.es.arm}
 	for path, r := range map[string]request{"/secret": read, "/identity": identity} {
 		if err := l.bare.copyAnswer(ctx, path, l.es.http, r); err != nil {
 			return nil, err
@@ -44,7 +42,7 @@ func (l *lab) pairs(ctx context.Context) ([]pair, error) {
 		if err := l.es.makeIdentities(ctx); err != nil {
 			return 0, err
 		}
-		first := request{method: "GET", url: l.es.manyURL(), token: l.es.arm}
+		first := request{method: "GET", url: l.es.manage.Identities(manyGroup).URL(""), token: l.es.arm}
 		if err := l.bare.copyAnswer(ctx, "/page", l.es.http, first); err != nil {
 			return 0, err
 		}
@@ -86,7 +84,7 @@ func (l *lab) pairs(ctx context.Context) ([]pair, error) {
 		{name: "ARM GET of an identity", bound: "bare GET of the same answer", subject: send(l.es, identity), against: get("/identity", l.es.arm)},
 		{name: "ARM PUT of an identity", bound: "raw etcd put, durable", subject: func(ctx context.Context, w int) error {
 			_, err := request{
-				method: "PUT", token: l.es.arm, url: l.es.armURL(fmt.Sprintf("/put-%d", w)),
+				method: "PUT", token: l.es.arm, url: l.es.manage.Identities(group).URL(fmt.Sprintf("put-%d", w)),
 				body: fmt.Appendf(nil, `{"location":"local","tags":{"n":"%d"}}`, l.seq.Add(1)),
 			}.send(ctx, l.es.http)
 			return err
@@ -148,26 +146,18 @@ func (r request) do(ctx context.Context, c *http.Client) (*http.Response, error)
 	return c.Do(req)
 }
 
-func (s *subject) armURL(name string) string {
-	return s.names.ManagementURL() + s.group + identityType + name + identityVersion
-}
-
-func (s *subject) manyURL() string {
-	return s.names.ManagementURL() + s.group + "-many" + identityType + identityVersion
-}
-
 // makeIdentities makes what a listing lists, in a group of its own.
 func (s *subject) makeIdentities(ctx context.Context) error {
-	group := s.group + "-many"
-	location := map[string]string{"location": "local"}
-	if err := s.client.ARM(ctx, "PUT", group, "2021-04-01", location, nil); err != nil {
+	if _, err := s.manage.Groups().Put(ctx, manyGroup, manage.Group{Location: manage.DefaultLocation}); err != nil {
 		return err
 	}
+	many := s.manage.Identities(manyGroup)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(16)
 	for i := range manyIdentities {
 		g.Go(func() error {
-			return s.client.ARM(ctx, "PUT", fmt.Sprintf("%s%s/id-%05d", group, identityType, i), "2023-01-31", location, nil)
+			_, err := many.Put(ctx, fmt.Sprintf("id-%05d", i), manage.Identity{Location: manage.DefaultLocation})
+			return err
 		})
 	}
 	return g.Wait()
@@ -176,7 +166,7 @@ func (s *subject) makeIdentities(ctx context.Context) error {
 // listAll follows the pages to the end.
 func (s *subject) listAll(ctx context.Context) error {
 	count := 0
-	for next := s.manyURL(); next != ""; {
+	for next := s.manage.Identities(manyGroup).URL(""); next != ""; {
 		b, err := request{method: "GET", url: next, token: s.arm}.send(ctx, s.http)
 		if err != nil {
 			return err

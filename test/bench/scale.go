@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -44,7 +45,7 @@ func (b *bench) measureScale(ctx context.Context, l *lab) (err error) {
 	}
 
 	began := time.Now()
-	if err := b.fill(ctx, config, sub.group); err != nil {
+	if err := b.fill(ctx, config, sub.manage); err != nil {
 		return fmt.Errorf("filling the store: %w", err)
 	}
 	filled := time.Since(began)
@@ -94,7 +95,7 @@ func (b *bench) medianOf(ctx context.Context, op op) (result, error) {
 
 // fill writes into the store while no server runs: through the API it would
 // take an hour.
-func (b *bench) fill(ctx context.Context, config server.Config, group string) (err error) {
+func (b *bench) fill(ctx context.Context, config server.Config, m *manage.Client) (err error) {
 	backend, err := server.OpenBackend(ctx, config)
 	if err != nil {
 		return err
@@ -109,31 +110,32 @@ func (b *bench) fill(ctx context.Context, config server.Config, group string) (e
 	g.SetLimit(32)
 	for i := range b.identities {
 		g.Go(func() error {
-			_, err := backend.Store.Commit(ctx, b.identity(group, i)...)
+			_, err := backend.Store.Commit(ctx, b.identity(m, i)...)
 			return err
 		})
 	}
 	return g.Wait()
 }
 
-func (b *bench) identity(group string, i int) []store.Op {
-	id := fmt.Sprintf("%s%s/scale-%06d", group, identityType, i)
+func (b *bench) identity(m *manage.Client, i int) []store.Op {
+	name := fmt.Sprintf("scale-%06d", i)
+	id := m.Identities(group).ID(name)
 	now := time.Now().UTC()
 	resource := func(id, name string) model.Resource {
 		return model.Resource{ID: id, Name: name, Location: "local", System: model.System{CreatedAt: now, ModifiedAt: now}}
 	}
 	identity := &model.Identity{
-		Resource: resource(id, fmt.Sprintf("scale-%06d", i)),
+		Resource: resource(id, name),
 		TenantID: model.NewUUID(), ClientID: model.NewUUID(), PrincipalID: model.NewUUID(),
 	}
 	ops := []store.Op{{Value: identity}}
 	for n := range b.credentials {
 		name := fmt.Sprintf("credential-%d", n)
 		ops = append(ops, store.Op{Value: &model.FederatedCredential{
-			Resource: resource(id+"/federatedIdentityCredentials/"+name, name), ParentKey: identity.Key(),
+			Resource: resource(m.Credentials(group, identity.Name).ID(name), name), ParentKey: identity.Key(),
 			Issuer:    fmt.Sprintf("https://cluster-%d.example.org/", n),
 			Subject:   fmt.Sprintf("system:serviceaccount:team-%d:workload-%d", i%500, i),
-			Audiences: []string{"api://AzureADTokenExchange"},
+			Audiences: []string{manage.Audience},
 		}})
 	}
 	return ops
