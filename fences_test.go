@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"internal/proxy":           {"internal/names"},
 	"internal/clusterdns":      {"internal/kube", "internal/model", "internal/store"},
 	"deploy":                   std,
+	"internal/signin":          {"internal/apierr", "internal/limit", "internal/model", "internal/password", "internal/seal", "internal/store"},
 	"internal/sts":             surface,
 	"internal/arm":             surface,
 	"internal/graph":           surface,
@@ -86,7 +87,7 @@ var mayImport = map[string][]string{
 
 var surface = []string{
 	"internal/access", "internal/apierr", "internal/audit", "internal/egress", "internal/httpx", "internal/items", "internal/limit", "internal/model", "internal/names",
-	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signing", "internal/store", "internal/strictjson", "internal/trust",
+	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signin", "internal/signing", "internal/store", "internal/strictjson", "internal/trust",
 }
 
 // onlyImporter lists outside modules that one package alone may import.

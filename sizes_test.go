@@ -30,7 +30,6 @@ var longFunctions = map[string]string{
 	"internal/server.Run":                   "the order of starting and stopping is seen at once",
 	"internal/server.ensureAdmin":           "to be cut",
 	"internal/server.openSurfaces":          "the parts are put together in one place",
-	"internal/sts.checkPassword":            "to be cut",
 	"test/bench.furnish":                    "a table of what is made",
 	"test/bench.measureScale":               "one measurement from begin to end",
 	"test/bench.pairs":                      "a table of measurements",

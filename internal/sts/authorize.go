@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/signin"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -36,6 +38,9 @@ const (
 	maxParameter = 4096
 	maxNonce     = 512
 	maxRedirect  = 2048
+
+	codeLife = 5 * time.Minute
+	maxCodes = 20 // per user
 )
 
 // authRequest reads a request. Until the client and its redirect URI are known
@@ -143,15 +148,15 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) error {
 // or the form for another.
 func (q *authRequest) page(v *visit) *content {
 	c := q.loginPage()
-	if v.remembered() != nil && q.prompt != "login" && (q.hint == "" || strings.EqualFold(v.s.fullName(q.hint), v.session.user.UPN)) {
-		c.Kind, c.Title, c.User = kindAccount, "Choose an account", v.session.user.UPN
+	if v.remembered() != nil && q.prompt != "login" && (q.hint == "" || strings.EqualFold(v.s.people.FullName(q.hint), v.user.UPN)) {
+		c.Kind, c.Title, c.User = kindAccount, "Choose an account", v.user.UPN
 	}
 	return c
 }
 
 func (q *authRequest) loginPage() *content {
 	return &content{
-		Kind: kindLogin, Title: "Sign in", Client: q.client.name, User: apierr.Shown(q.hint, maxName),
+		Kind: kindLogin, Title: "Sign in", Client: q.client.name, User: apierr.Shown(q.hint, signin.MaxName),
 		Action: "/" + q.tenant + "/oauth2/v2.0/login?" + q.query(), To: origin(q.redirect),
 	}
 }
@@ -172,14 +177,14 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	case actionOther:
 		return v.show(q.loginPage())
 	}
-	p, again, err := v.signIn(q.client, q.loginPage())
+	user, again, err := v.signIn(q.client, q.loginPage())
 	if err != nil {
 		return err
 	}
 	if again != nil {
 		return v.show(again)
 	}
-	code, err := s.issueCode(r.Context(), q, p)
+	code, err := s.issueCode(r.Context(), q, user)
 	if err != nil {
 		return err
 	}
@@ -187,14 +192,14 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 }
 
 // issueCode stores an authorization code.
-func (s *Server) issueCode(ctx context.Context, q *authRequest, p *person) (string, error) {
+func (s *Server) issueCode(ctx context.Context, q *authRequest, user *model.User) (string, error) {
 	view, err := s.store.Fresh(ctx)
 	if err != nil {
 		return "", err
 	}
 	now, live := s.now().UTC(), 0
 	var ops []store.Op
-	for e := range view.Prefix(model.AuthCodesKey(p.user.ObjectID), "") {
+	for e := range view.Prefix(model.AuthCodesKey(user.ObjectID), "") {
 		c, ok := e.Value.(*model.AuthCode)
 		if ok && now.Before(c.Expires) {
 			live++
@@ -207,7 +212,7 @@ func (s *Server) issueCode(ctx context.Context, q *authRequest, p *person) (stri
 	}
 	code := "lac1." + rand.Text() + rand.Text()
 	ops = append(ops, store.Op{Value: &model.AuthCode{
-		ID: model.TokenID(code), UserID: p.user.ObjectID, Stamp: p.user.Stamp, ClientID: q.client.id, Proven: q.proven,
+		ID: model.TokenID(code), UserID: user.ObjectID, Stamp: user.Stamp, ClientID: q.client.id, Proven: q.proven,
 		Redirect: q.redirect, Challenge: q.challenge, Scope: q.scope, Nonce: q.nonce, Expires: now.Add(codeLife),
 	}})
 	_, err = s.store.Commit(ctx, ops...)

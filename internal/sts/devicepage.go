@@ -53,12 +53,12 @@ func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request) error {
 		return v.settle(&next, rev, "You declined. The other device is not signed in.")
 	case actionSignIn, actionContinue:
 	default:
-		if p := v.remembered(); p != nil && v.form.Get("action") != actionOther {
-			page.Kind, page.Title, page.User = kindAccount, "Choose an account", p.user.UPN
+		if user := v.remembered(); user != nil && v.form.Get("action") != actionOther {
+			page.Kind, page.Title, page.User = kindAccount, "Choose an account", user.UPN
 		}
 		return v.show(page)
 	}
-	p, again, err := v.signIn(client, page)
+	user, again, err := v.signIn(client, page)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (s *Server) deviceApprove(w http.ResponseWriter, r *http.Request) error {
 		return v.show(again)
 	}
 	next := *d
-	next.UserID, next.Stamp = p.user.ObjectID, p.user.Stamp
+	next.UserID, next.Stamp = user.ObjectID, user.Stamp
 	return v.settle(&next, rev, "You have signed in to "+client.name+" on your device. You may close this page.")
 }
 
@@ -118,11 +118,11 @@ func (s *Server) logoutPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := s.visit(w, r)
-	p := v.remembered()
-	if p == nil {
+	user := v.remembered()
+	if user == nil {
 		return v.show(&content{Kind: kindMessage, Title: "Signed out", Message: "This browser is not signed in."})
 	}
-	return v.show(&content{Kind: kindLogout, Title: "Sign out", User: p.user.UPN, Action: "/" + s.segment(form) + "/oauth2/v2.0/logout"})
+	return v.show(&content{Kind: kindLogout, Title: "Sign out", User: user.UPN, Action: "/" + s.segment(form) + "/oauth2/v2.0/logout"})
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
@@ -130,11 +130,12 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	if err := v.read(); err != nil {
 		return err
 	}
-	if e, _ := v.cookieSession(); e != nil {
-		httpx.SetCaller(r, model.Caller{ObjectID: e.Value.(*model.Session).UserID, TenantID: s.tenantID, Type: "user"})
-		if err := s.store.Delete(r.Context(), e.Key, store.Any); err != nil {
-			return err
-		}
+	userID, err := s.people.Forget(r.Context(), v.sessionCookie())
+	if userID != "" {
+		httpx.SetCaller(r, model.Caller{ObjectID: userID, TenantID: s.tenantID, Type: "user"})
+	}
+	if err != nil {
+		return err
 	}
 	v.setCookie(cookieSession, "")
 	return v.show(&content{Kind: kindMessage, Title: "Signed out", Message: "You have signed out of this browser. What you signed in to elsewhere stays signed in until you sign out there."})

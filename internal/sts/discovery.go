@@ -243,7 +243,7 @@ func entryOf(set *names.Set) instanceEntry {
 // they send one. The answer is the same for every name.
 func (s *Server) userRealm(w http.ResponseWriter, r *http.Request) error {
 	set, _ := httpx.Target(r)
-	_, domain, _ := strings.Cut(s.fullName(r.PathValue("upn")), "@")
+	_, domain, _ := strings.Cut(s.people.FullName(r.PathValue("upn")), "@")
 	return httpx.WriteJSON(w, http.StatusOK, struct {
 		Version  string `json:"ver"`
 		Type     string `json:"account_type"`

@@ -45,7 +45,7 @@ func (s *Server) findCode(ctx context.Context, q *request) (subject, error) {
 }
 
 func (s *Server) redeemCode(ctx context.Context, p *personSubject, code *model.AuthCode, rev int64) error {
-	if err := p.signedIn(s.userByID(p.view, code.UserID, code.Stamp)); err != nil {
+	if err := p.signedIn(s.people.Returning(p.view, code.UserID, code.Stamp)); err != nil {
 		return err
 	}
 	p.nonce = code.Nonce
@@ -71,7 +71,7 @@ func (s *Server) judgeCode(ctx context.Context, q *request, code *model.AuthCode
 	switch {
 	case code.Used:
 		if code.SessionID != "" {
-			if err := s.store.Delete(ctx, model.SessionsKey(code.UserID)+code.SessionID, store.Any); err != nil {
+			if err := s.people.End(ctx, code.UserID, code.SessionID); err != nil {
 				return err
 			}
 		}

@@ -180,7 +180,7 @@ func (s *Server) findDevice(_ context.Context, q *request) (subject, error) {
 }
 
 func (s *Server) redeemDevice(ctx context.Context, p *personSubject, d *model.DeviceCode, rev int64) error {
-	if err := p.signedIn(s.userByID(p.view, d.UserID, d.Stamp)); err != nil {
+	if err := p.signedIn(s.people.Returning(p.view, d.UserID, d.Stamp)); err != nil {
 		return err
 	}
 	_, ops := p.begin("device_code")

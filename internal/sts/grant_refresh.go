@@ -1,11 +1,6 @@
 package sts
 
-import (
-	"context"
-	"strings"
-
-	"github.com/lanyard-io/lanyard/internal/model"
-)
+import "context"
 
 // refreshGrant goes on from an earlier sign-in.
 // https://www.rfc-editor.org/rfc/rfc6749#section-6
@@ -24,22 +19,7 @@ func (s *Server) redeemRefresh(ctx context.Context, p *personSubject) error {
 	if text == "" {
 		return missing("refresh_token")
 	}
-	unknown := refuse(codeGrantUnknown, "The provided refresh token is malformed, was revoked, or belongs to another client.")
-	t, ok := parseSecretToken(text)
-	if !ok {
-		return unknown
-	}
-	e := p.view.First(model.SessionIndex(model.TokenID(t.id)))
-	if e == nil {
-		return unknown
-	}
-	session, ok := e.Value.(*model.Session)
-	if !ok || session.ClientID == "" || session.ClientID != strings.ToLower(p.clientID) || session.Proven != (p.proof != nil) {
-		return unknown
-	}
-	if err := p.signedIn(s.userByID(p.view, session.UserID, session.Stamp)); err != nil {
-		return err
-	}
-	p.why = "The refresh token proves the user; the sign-in was by " + session.Method + "."
-	return s.rotate(ctx, p, session, e.Rev, t)
+	r, err := s.people.Refresh(ctx, p.view, text, p.clientID, p.proof != nil)
+	p.refresh, p.why = r.Token, "The refresh token proves the user; the sign-in was by "+r.Method+"."
+	return p.signedIn(r.User, err)
 }

@@ -28,7 +28,6 @@ type request struct {
 	assertion *trust.Assertion // of the proof, if it is one
 	found
 	record audit.Exchange
-	note   string // for the record, in place of what the caller is told
 }
 
 // endpoint is where a token request comes in.

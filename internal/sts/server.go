@@ -13,8 +13,8 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/obs"
-	"github.com/lanyard-io/lanyard/internal/password"
 	"github.com/lanyard-io/lanyard/internal/seal"
+	"github.com/lanyard-io/lanyard/internal/signin"
 	"github.com/lanyard-io/lanyard/internal/signing"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/trust"
@@ -70,11 +70,9 @@ type Server struct {
 	now              func() time.Time
 	log              *slog.Logger
 	checks           *checks
-	sealer           *seal.Sealer
+	people           *signin.People
 	clusters         Clusters
-	passwords        *password.Hasher
 	noPasswordGrant  bool
-	counting         chan struct{} // a slot: who is in it counts a sign-in
 	polls            polls
 	limits           limits
 	pages            *pages
@@ -111,16 +109,21 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	domain, limits := strings.TrimPrefix(c.Names.Own().Login, "login."), newLimits(c.Limits, c.Now)
+	people, err := signin.New(signin.Config{Store: c.Store, Sealer: c.Sealer, Domain: domain, Failures: limits.signIns, Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		store: c.Store, keys: c.Keys, trust: c.Trust, gate: c.Gate, names: c.Names,
 		tenantID: strings.ToLower(c.TenantID),
-		domain:   strings.TrimPrefix(c.Names.Own().Login, "login."),
+		domain:   domain,
 		rs256:    c.RS256, appLifetime: c.AppLifetime, identityLifetime: c.IdentityLifetime,
 		audiences: map[string]bool{}, now: c.Now, log: c.Log,
 		checks:   &checks{fresh: c.Store.Fresh},
-		limits:   newLimits(c.Limits, c.Now),
-		clusters: c.Clusters,
-		sealer:   c.Sealer, passwords: password.NewHasher(), counting: make(chan struct{}, 1), noPasswordGrant: c.NoPasswordGrant, pages: newPages(),
+		limits:   limits,
+		people:   people,
+		clusters: c.Clusters, noPasswordGrant: c.NoPasswordGrant, pages: newPages(),
 	}
 	for _, aud := range c.Audiences {
 		s.audiences[strings.TrimSuffix(aud, "/")] = true

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/access"
@@ -52,24 +51,22 @@ func (p *personSubject) redeem(ctx context.Context) error { return p.use(ctx, p)
 func (p *personSubject) reason() string { return p.why }
 
 // signedIn takes over who signed in, or why nobody did.
-func (p *personSubject) signedIn(who *person, err error) error {
-	if who != nil && who.user != nil {
-		p.user, p.record.Subject = who.user, who.user.UPN
+func (p *personSubject) signedIn(user *model.User, err error) error {
+	p.user = user
+	if user == nil {
+		_, user = aboutSignIn(err)
 	}
-	if err != nil && who != nil {
-		p.note = who.reason
+	if user != nil {
+		p.record.Subject = user.UPN
 	}
-	return err
+	return notLetIn(err)
 }
 
 // begin makes the session of the refresh token to give, if one was asked for, and the
 // writes that store it.
 func (p *personSubject) begin(method string) (id string, ops []store.Op) {
 	if p.scope.offline {
-		p.refresh, id, ops = p.s.begin(p.view, model.Session{
-			UserID: p.user.ObjectID, Stamp: p.user.Stamp, ClientID: strings.ToLower(p.clientID),
-			Proven: p.proof != nil, Method: method,
-		}, refreshIdle)
+		p.refresh, id, ops = p.s.people.Begin(p.view, p.user, p.clientID, p.proof != nil, method)
 	}
 	return id, ops
 }

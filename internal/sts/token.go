@@ -118,7 +118,8 @@ func (s *Server) record(r *http.Request, q *request, who subject, decision error
 		if !ok {
 			return nil, decision
 		}
-		record.Code, record.Reason = c.String(), cmp.Or(q.note, apierr.Detail(decision))
+		note, _ := aboutSignIn(decision)
+		record.Code, record.Reason = c.String(), cmp.Or(note, apierr.Detail(decision))
 		if err := s.keep(r.Context(), record); err != nil {
 			return nil, err
 		}

@@ -49,16 +49,6 @@ func FuzzRedirect(f *testing.F) {
 	})
 }
 
-func FuzzSecretToken(f *testing.F) {
-	f.Add(newSecretToken().String())
-	f.Add("lrt1..")
-	f.Fuzz(func(t *testing.T, s string) {
-		if got, ok := parseSecretToken(s); ok && got.String() != s {
-			t.Fatalf("parseSecretToken(%q) = %q", s, got)
-		}
-	})
-}
-
 func FuzzUserCode(f *testing.F) {
 	f.Add("bcdf-ghj kl")
 	f.Fuzz(func(t *testing.T, s string) {

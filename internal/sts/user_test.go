@@ -8,12 +8,10 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/password"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/sts"
@@ -211,24 +209,6 @@ func TestFrontPage(t *testing.T) {
 	}
 }
 
-// Who tries many at once gets no more tries.
-func TestLockOutHoldsInARace(t *testing.T) {
-	w := newWorld(t, func(_ *names.Config, c *sts.Config) { c.Limits.SignIns = -1 })
-	alice := w.user(aliceUPN, word)
-	var all sync.WaitGroup
-	for range 30 {
-		all.Go(func() { w.post(orgURL, ropc(aliceUPN, "wrong")) })
-	}
-	all.Wait()
-	view, err := w.store.Fresh(t.Context())
-	check(t, err)
-	c, _, ok := store.Get[*model.SignIns](view, model.SignInsKey(alice.ObjectID))
-	if !ok || c.Failures != 10 || !c.Locked.After(w.now()) {
-		t.Errorf("the count is %+v", c)
-	}
-	w.refused(w.post(orgURL, ropc(aliceUPN, word)), 400, "invalid_grant", 50126)
-}
-
 func TestRefresh(t *testing.T) {
 	w := newWorld(t, nil)
 	alice := w.user(aliceUPN, word)
@@ -288,26 +268,6 @@ func TestRefreshEndsWithTheUser(t *testing.T) {
 			w.refused(w.post(orgURL, refreshing(token)), 400, "invalid_grant", test.code)
 		})
 	}
-}
-
-// Sign-ins make room for new ones: the one that was used longest ago ends.
-func TestSessionsPerUserAreBounded(t *testing.T) {
-	w := newWorld(t, nil)
-	alice := w.user(aliceUPN, word)
-	first := w.extra(w.post(orgURL, ropc(aliceUPN, word))).Refresh
-	for range 40 {
-		w.post(orgURL, ropc(aliceUPN, word))
-	}
-	view, err := w.store.Fresh(t.Context())
-	check(t, err)
-	n := 0
-	for range view.Prefix(model.SessionsKey(alice.ObjectID), "") {
-		n++
-	}
-	if n != 40 {
-		t.Errorf("%d sessions, want 40", n)
-	}
-	w.refused(w.post(orgURL, refreshing(first)), 400, "invalid_grant", 70000)
 }
 
 func TestUserRealm(t *testing.T) {

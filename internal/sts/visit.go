@@ -17,18 +17,18 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/password"
-	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/signin"
 )
 
 // visit is one request of a browser to our pages.
 type visit struct {
-	s       *Server
-	w       http.ResponseWriter
-	r       *http.Request
-	set     *names.Set
-	form    url.Values
-	csrf    string  // the cookie's value
-	session *person // whom the browser remembers, once remembered was asked
+	s    *Server
+	w    http.ResponseWriter
+	r    *http.Request
+	set  *names.Set
+	form url.Values
+	csrf string      // the cookie's value
+	user *model.User // whom the browser remembers, once remembered was asked
 }
 
 // Cookies of ours. A __Host- cookie is for this host alone, over TLS, and no
@@ -94,189 +94,129 @@ func (v *visit) read() (err error) {
 }
 
 // remembered is the user whom the browser's cookie remembers, or nil.
-func (v *visit) remembered() *person {
-	if v.session != nil {
-		return v.session
+func (v *visit) remembered() *model.User {
+	if v.user == nil {
+		v.user = v.s.people.Remembered(v.r.Context(), v.sessionCookie())
 	}
-	e, view := v.cookieSession()
-	if e == nil {
-		return nil
-	}
-	session := e.Value.(*model.Session)
-	p, err := v.s.userByID(view, session.UserID, session.Stamp)
-	if err != nil || p.user.MustChange {
-		return nil
-	}
-	p.reason = "The browser remembers the user's sign-in."
-	v.session = p
-	return p
+	return v.user
 }
 
-// cookieSession finds the browser's session; nil when there is none that is good.
-func (v *visit) cookieSession() (*store.Entry, *store.View) {
+func (v *visit) sessionCookie() string {
 	c, err := v.r.Cookie(cookieSession)
 	if err != nil {
-		return nil, nil
+		return ""
 	}
-	t, ok := parseSecretToken(c.Value)
-	if !ok {
-		return nil, nil
-	}
-	view, err := v.s.store.Fresh(v.r.Context())
-	if err != nil {
-		return nil, nil
-	}
-	e := view.First(model.SessionIndex(model.TokenID(t.id)))
-	if e == nil {
-		return nil, nil
-	}
-	session, ok := e.Value.(*model.Session)
-	if !ok || session.ClientID != "" || !hmac.Equal(session.SHA256, t.hash()) || !v.s.now().Before(session.Expires) {
-		return nil, nil
-	}
-	return e, view
+	return c.Value
 }
+
+// Why the record says that a person may come in by our page.
+const (
+	whyPassword   = "The password proves the user."
+	whyChanged    = "The password proves the user, who changed it."
+	whyRemembered = "The browser remembers the user's sign-in."
+)
 
 // signIn finds out who sent the form, and records it. again is the page to show
 // when it did not work; it is base, changed.
-func (v *visit) signIn(client signInClient, base *content) (p *person, again *content, err error) {
+func (v *visit) signIn(client signInClient, base *content) (user *model.User, again *content, err error) {
 	ctx := v.r.Context()
 	if v.form.Get("action") == actionContinue {
-		if p = v.remembered(); p == nil {
+		if user = v.remembered(); user == nil {
 			base.Failure = "You were signed out meanwhile. Sign in again."
 			return nil, base, nil
 		}
-		return p, nil, v.s.recordSignIn(v.r, client, p, nil)
+		return user, nil, v.s.recordSignIn(v.r, client, user, whyRemembered)
 	}
-	p, refused := v.s.checkPassword(ctx, v.form.Get("username"), v.form.Get("password"))
-	if c, _ := refusalOf(refused); c == codePasswordExpired {
-		if base.Kind, base.Title, base.Failure, refused = kindChange, "Choose a new password", "", nil; v.form.Get("new") == "" {
-			base.User = p.user.UPN
-			return nil, base, v.s.recordSignIn(v.r, client, p, refuse(codePasswordExpired, "The password must be changed first."))
+	user, refused := v.s.checkPassword(ctx, v.form.Get("username"), v.form.Get("password"))
+	why := whyPassword
+	if r, ok := errors.AsType[*signin.Refusal](refused); ok && r.Reason == signin.MustChange {
+		base.Kind, base.Title, base.Failure, base.User = kindChange, "Choose a new password", "", r.User.UPN
+		if v.form.Get("new") == "" {
+			return nil, base, v.s.recordRefusedSignIn(v.r, client, refused)
 		}
-		base.User = p.user.UPN
-		if base.Failure, err = v.change(ctx, p); err != nil || base.Failure != "" {
+		if user, base.Failure, err = v.change(ctx, r.User); err != nil || base.Failure != "" {
 			return nil, base, err
 		}
+		why, refused = whyChanged, nil
 	}
-	if err := v.s.recordSignIn(v.r, client, p, refused); err != nil {
+	if refused == nil {
+		if err := v.s.recordSignIn(v.r, client, user, why); err != nil {
+			return nil, nil, err
+		}
+		return user, nil, v.remember(ctx, user)
+	}
+	if err := v.s.recordRefusedSignIn(v.r, client, refused); err != nil {
 		return nil, nil, err
 	}
-	if c, ok := refusalOf(refused); ok {
-		httpx.SetCode(v.r, c.String())
-		base.User, base.Failure = apierr.Shown(v.form.Get("username"), maxName), apierr.Detail(refused)
-		if c == codePassword {
-			base.Failure = "The user name or the password is not right, or the account is locked for a while after too many attempts."
-		}
-		return nil, base, nil
-	}
-	if refused != nil {
+	c, ok := refusalOf(refused)
+	if !ok {
 		return nil, nil, refused
 	}
-	return p, nil, v.remember(ctx, p)
+	httpx.SetCode(v.r, c.String())
+	base.User, base.Failure = apierr.Shown(v.form.Get("username"), signin.MaxName), apierr.Detail(refused)
+	if c == codePassword {
+		base.Failure = "The user name or the password is not right, or the account is locked for a while after too many attempts."
+	}
+	return nil, base, nil
 }
 
 // change gives the user the new password of the form. What is wrong with it is
 // for the person.
-func (v *visit) change(ctx context.Context, p *person) (wrong string, err error) {
+func (v *visit) change(ctx context.Context, user *model.User) (changed *model.User, wrong string, err error) {
 	next := v.form.Get("new")
-	switch err := password.Check(next, p.user.UPN); {
+	switch err := password.Check(next, user.UPN); {
 	case err != nil:
-		return "The new password cannot be used: " + err.Error() + ".", nil
+		return nil, "The new password cannot be used: " + err.Error() + ".", nil
 	case next != v.form.Get("again"):
-		return "The two new passwords differ.", nil
+		return nil, "The two new passwords differ.", nil
 	case next == v.form.Get("password"):
-		return "The new password is the old one.", nil
+		return nil, "The new password is the old one.", nil
 	}
-	hash, err := v.s.passwords.Hash(ctx, next)
-	if err != nil {
-		return "", err
+	changed, err = v.s.people.Change(ctx, user, next)
+	if errors.Is(err, signin.ErrChanged) {
+		return nil, "The account was changed meanwhile. Try again.", nil
 	}
-	view, err := v.s.store.Fresh(ctx)
-	if err != nil {
-		return "", err
-	}
-	u := *p.user
-	old, rev, ok := store.Get[*model.User](view, u.Key())
-	if !ok || old.Stamp != u.Stamp {
-		return "The account was changed meanwhile. Try again.", nil
-	}
-	u = *old
-	if u.Password, err = v.s.sealer.Seal([]byte(hash), u.PasswordName()); err != nil {
-		return "", err
-	}
-	u.MustChange, u.Changed, u.Stamp = false, v.s.now().UTC(), model.NewUUID()
-	if _, err := v.s.store.Put(ctx, &u, rev); errors.Is(err, store.ErrConflict) {
-		return "The account was changed meanwhile. Try again.", nil
-	} else if err != nil {
-		return "", err
-	}
-	p.user, p.reason = &u, "The password proves the user, who changed it."
-	return "", nil
+	return changed, "", err
 }
 
 // remember gives the browser a session.
-func (v *visit) remember(ctx context.Context, p *person) error {
-	view, err := v.s.store.Fresh(ctx)
+func (v *visit) remember(ctx context.Context, user *model.User) error {
+	token, err := v.s.people.Remember(ctx, user, v.sessionCookie())
 	if err != nil {
-		return err
-	}
-	token, _, ops := v.s.begin(view, model.Session{UserID: p.user.ObjectID, Stamp: p.user.Stamp, Method: "page"}, browserLife)
-	if old, _ := v.cookieSession(); old != nil {
-		ops = append(ops, store.Op{Key: old.Key, Rev: store.Any})
-	}
-	if _, err := v.s.store.Commit(ctx, distinct(ops)...); err != nil {
 		return err
 	}
 	v.setCookie(cookieSession, token)
 	return nil
 }
 
-// distinct drops writes of a key that an earlier one writes.
-func distinct(ops []store.Op) []store.Op {
-	seen, kept := map[string]bool{}, ops[:0]
-	for _, op := range ops {
-		key := op.Key
-		if op.Value != nil {
-			key = op.Value.Key()
-		}
-		if !seen[key] {
-			seen[key], kept = true, append(kept, op)
-		}
-	}
-	return kept
-}
-
 // auditSignIn is the action of a person's sign-in on our page.
 const auditSignIn = "user.signin"
 
-// recordSignIn writes the record of a decision on our page. A name that nobody
-// has is left out: people type passwords there too.
-func (s *Server) recordSignIn(r *http.Request, client signInClient, p *person, decision error) error {
-	record := &audit.Record{
-		Action: auditSignIn, Resource: client.id, Granted: decision == nil, Reason: p.reason,
-		Exchange: &audit.Exchange{ClientID: client.id, Method: "page"},
+// recordSignIn writes the record of who came in by our page.
+func (s *Server) recordSignIn(r *http.Request, client signInClient, user *model.User, why string) error {
+	set, _ := httpx.Target(r)
+	caller := model.Caller{
+		ObjectID: user.ObjectID, AppID: client.id, TenantID: s.tenantID, Type: "user", Name: user.UPN,
+		Issuer: access.TokenIssuer(set, s.tenantID),
 	}
-	if p.user != nil {
-		record.Exchange.Subject = p.user.UPN
+	httpx.SetCaller(r, caller)
+	return s.keep(r.Context(), &audit.Record{
+		Action: auditSignIn, Resource: client.id, Granted: true, Caller: &caller, Reason: why,
+		Exchange: &audit.Exchange{ClientID: client.id, Method: "page", Subject: user.UPN},
+	})
+}
+
+// recordRefusedSignIn writes the record of a refusal on our page. A name that nobody
+// has is left out: people type passwords there too. Other errors are the log's.
+func (s *Server) recordRefusedSignIn(r *http.Request, client signInClient, refused error) error {
+	c, ok := refusalOf(refused)
+	if !ok {
+		return nil
 	}
-	if decision != nil {
-		c, ok := refusalOf(decision)
-		if !ok {
-			return nil
-		}
-		record.Code = c.String()
-	} else {
-		set, _ := httpx.Target(r)
-		caller := model.Caller{
-			ObjectID: p.user.ObjectID, AppID: client.id, TenantID: s.tenantID, Type: "user", Name: p.user.UPN,
-			Issuer: access.TokenIssuer(set, s.tenantID),
-		}
-		record.Caller = &caller
-		httpx.SetCaller(r, caller)
+	note, user := aboutSignIn(refused)
+	x := &audit.Exchange{ClientID: client.id, Method: "page"}
+	if user != nil {
+		x.Subject = user.UPN
 	}
-	if err := s.gate.Exchange(r.Context(), record); err != nil {
-		return apierr.Wrap(err, apierr.Unavailable, "The audit record could not be written. Try again.")
-	}
-	return nil
+	return s.keep(r.Context(), &audit.Record{Action: auditSignIn, Resource: client.id, Code: c.String(), Reason: note, Exchange: x})
 }
