@@ -19,7 +19,7 @@ import (
 func newDoctorCmd(a *app) *cobra.Command {
 	var z azureFlags
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Find out why a workload has no identity, and how to mend it",
+		Use: "doctor", Short: "Find out why a workload has no identity, and how to fix it",
 		Long: `Without a noun, check the server: that it answers, that one can sign in, and what
 it knows of its attached clusters. With a pod, walk the chain from the pod's label
 to the vault's permission, and name the first link that is broken.
@@ -141,7 +141,7 @@ func (a *app) diagnosis(r *doctor.Report) error {
 	}
 	for _, l := range r.Links {
 		if !r.Healthy && l.Name == r.Broken {
-			return fault.WithHint(fmt.Errorf("broken: %s: %s", l.Name, sentence(oneLineOf(l.Detail))), oneLineOf(l.Mend))
+			return fault.WithHint(fmt.Errorf("broken: %s: %s", l.Name, sentence(oneLineOf(l.Detail))), oneLineOf(l.Fix))
 		}
 	}
 	return nil
@@ -150,7 +150,7 @@ func (a *app) diagnosis(r *doctor.Report) error {
 // colours of a terminal; https://www.man7.org/linux/man-pages/man4/console_codes.4.html
 var colours = map[doctor.Status]string{doctor.OK: "32", doctor.Warning: "33", doctor.Problem: "31", doctor.Skipped: "2"}
 
-// printLinks writes a line for each link, and one more for its mend.
+// printLinks writes a line for each link, and one more for its fix.
 func (a *app) printLinks(links []doctor.Link) {
 	f, ok := a.Out.(*os.File)
 	colour := ok && term.IsTerminal(int(f.Fd())) && a.Getenv("NO_COLOR") == ""
@@ -164,8 +164,8 @@ func (a *app) printLinks(links []doctor.Link) {
 			status = "\x1b[" + colours[l.Status] + "m" + status + "\x1b[0m"
 		}
 		fmt.Fprintf(a.Out, "%s  %-*s  %s\n", status, wide, l.Name, oneLineOf(l.Detail))
-		if l.Mend != "" {
-			fmt.Fprintf(a.Out, "%*s  mend: %s\n", wide+9, "", oneLineOf(l.Mend))
+		if l.Fix != "" {
+			fmt.Fprintf(a.Out, "%*s  fix: %s\n", wide+9, "", oneLineOf(l.Fix))
 		}
 	}
 }

@@ -46,7 +46,7 @@ type Link struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
 	Detail string `json:"detail"`
-	Mend   string `json:"mend,omitempty"`
+	Fix    string `json:"fix,omitempty"`
 }
 
 // Report is what was found. Its JSON form is stable.
@@ -169,17 +169,17 @@ func (w *walk) firstBroken(needs []string) string {
 	return ""
 }
 
-func (w *walk) add(name string, s Status, mend, format string, args ...any) {
-	w.report.Links = append(w.report.Links, Link{name, s, fmt.Sprintf(format, args...), mend})
+func (w *walk) add(name string, s Status, fix, format string, args ...any) {
+	w.report.Links = append(w.report.Links, Link{name, s, fmt.Sprintf(format, args...), fix})
 }
 
 func (w *walk) ok(name, format string, args ...any)   { w.add(name, OK, "", format, args...) }
 func (w *walk) skip(name, format string, args ...any) { w.add(name, Skipped, "", format, args...) }
-func (w *walk) problem(name, mend, format string, args ...any) {
-	w.add(name, Problem, mend, format, args...)
+func (w *walk) problem(name, fix, format string, args ...any) {
+	w.add(name, Problem, fix, format, args...)
 }
-func (w *walk) warn(name, mend, format string, args ...any) {
-	w.add(name, Warning, mend, format, args...)
+func (w *walk) warn(name, fix, format string, args ...any) {
+	w.add(name, Warning, fix, format, args...)
 }
 
 // unasked words an error that kept a link from being looked at.

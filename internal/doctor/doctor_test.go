@@ -20,7 +20,7 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 		then  func(*row) // after
 		want  string     // the broken link; empty for none
 		words string     // of its detail
-		mend  string     // of its mend
+		fix   string     // of its fix
 	}{
 		{name: "healthy"},
 		{name: "identity-binding", first: func(r *row) {
@@ -46,13 +46,13 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 			r.inject.Store(&c)
 		}},
 		{name: "no-pod", then: func(r *row) { r.delete("v1", "Pod", r.ns, "app") }, want: "pod", words: `no pod "app"`},
-		{name: "no-label", first: func(r *row) { r.labels = map[string]string{"app": "orders"} }, want: "label", words: "lacks the label", mend: "not to the service account"},
+		{name: "no-label", first: func(r *row) { r.labels = map[string]string{"app": "orders"} }, want: "label", words: "lacks the label", fix: "not to the service account"},
 		{name: "label-of-another-value", first: func(r *row) { r.labels["azure.workload.identity/use"] = "True" }, want: "label", words: `"True"`},
-		{name: "no-account", then: func(r *row) { r.delete("v1", "ServiceAccount", r.ns, "orders") }, want: "service-account", words: `no service account "orders"`, mend: "kubectl create serviceaccount orders"},
-		{name: "no-client-id", first: func(r *row) { r.notes = nil }, want: "client-id", words: "lacks the annotation", mend: "kubectl annotate serviceaccount orders"},
+		{name: "no-account", then: func(r *row) { r.delete("v1", "ServiceAccount", r.ns, "orders") }, want: "service-account", words: `no service account "orders"`, fix: "kubectl create serviceaccount orders"},
+		{name: "no-client-id", first: func(r *row) { r.notes = nil }, want: "client-id", words: "lacks the annotation", fix: "kubectl annotate serviceaccount orders"},
 		{name: "client-id-is-no-guid", then: func(r *row) { r.annotate(map[string]string{"azure.workload.identity/client-id": "orders"}) }, want: "client-id", words: `"orders" is not a GUID`},
 		{name: "client-id-with-blanks", then: func(r *row) { r.annotate(map[string]string{"azure.workload.identity/client-id": nobody + " "}) }, want: "client-id", words: "blanks"},
-		{name: "default-account", first: func(r *row) { r.account, r.notes = "default", nil }, want: "client-id", words: `"default"`, mend: "serviceAccountName"},
+		{name: "default-account", first: func(r *row) { r.account, r.notes = "default", nil }, want: "client-id", words: `"default"`, fix: "serviceAccountName"},
 		{name: "no-webhook", then: func(r *row) {
 			r.delete("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", configurationName)
 		}, want: "webhook", words: "no webhook"},
@@ -85,14 +85,14 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 			r.before = func() {
 				r.delete("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "", configurationName)
 			}
-		}, then: func(r *row) { r.install(r.configuration()) }, want: "injection", words: "older than the webhook", mend: "kubectl delete pod app"},
+		}, then: func(r *row) { r.install(r.configuration()) }, want: "injection", words: "older than the webhook", fix: "kubectl delete pod app"},
 		{name: "older-than-the-annotation", then: func(r *row) {
 			other := r.s.Identity("other")
 			r.identity = other
 			r.credentialWith("issuer", r.issuer)
 			r.s.Allow("kv-orders", other.PrincipalID, "get")
 			r.annotate(map[string]string{"azure.workload.identity/client-id": other.ClientID})
-		}, want: "injection", words: "AZURE_CLIENT_ID", mend: "kubectl delete pod app"},
+		}, want: "injection", words: "AZURE_CLIENT_ID", fix: "kubectl delete pod app"},
 		{name: "another-authority", first: func(r *row) {
 			r.inject.Store(&admission.Config{Authority: "https://login.example.test/", TenantID: r.s.TenantID, Trust: &admission.Trust{PEM: r.rootPEM}})
 		}, want: "authority", words: "https://login.example.test/"},
@@ -100,13 +100,13 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 		{name: "no-ca", first: func(r *row) {
 			r.inject.Store(&admission.Config{Authority: r.own.LoginURL(), TenantID: r.s.TenantID})
 		}, want: "trust", words: "cannot trust"},
-		{name: "unknown-issuer", first: func(r *row) { check(r.t, r.c.ARM(r.t.Context(), "DELETE", r.trustID(), "2026-11-01", nil, nil)) }, want: "issuer", words: "nobody is known to vouch", mend: "lanyard cluster attach"},
+		{name: "unknown-issuer", first: func(r *row) { check(r.t, r.c.ARM(r.t.Context(), "DELETE", r.trustID(), "2026-11-01", nil, nil)) }, want: "issuer", words: "nobody is known to vouch", fix: "lanyard cluster attach"},
 		{name: "old-keys", first: func(r *row) {
 			r.trust([]byte(`{"keys":[{"kty":"EC","crv":"P-256","kid":"old","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`))
-		}, want: "issuer", words: "signed this token", mend: "--jwks"},
+		}, want: "issuer", words: "signed this token", fix: "--jwks"},
 		{name: "unknown-identity", first: func(r *row) { r.notes["azure.workload.identity/client-id"] = nobody }, want: "identity", words: nobody},
 		{name: "principal-id-for-client-id", first: func(r *row) { r.notes["azure.workload.identity/client-id"] = r.identity.PrincipalID }, want: "identity", words: "is the principal id of identity"},
-		{name: "slash", first: func(r *row) { r.credentialWith("issuer", r.issuer+"/") }, want: "federated-credential", words: "slash at its end", mend: "az identity federated-credential create"},
+		{name: "slash", first: func(r *row) { r.credentialWith("issuer", r.issuer+"/") }, want: "federated-credential", words: "slash at its end", fix: "az identity federated-credential create"},
 		{name: "subject-of-another-case", first: func(r *row) { r.credentialWith("subject", "system:serviceaccount:"+r.ns+":Orders") }, want: "federated-credential", words: "upper and lower case"},
 		{name: "subject-of-another-namespace", first: func(r *row) { r.credentialWith("subject", "system:serviceaccount:default:orders") }, want: "federated-credential", words: "names the namespace default"},
 		{name: "subject-of-another-account", first: func(r *row) { r.credentialWith("subject", "system:serviceaccount:"+r.ns+":other") }, want: "federated-credential", words: "names the service account other"},
@@ -114,10 +114,10 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 		{name: "expression-that-misses", first: func(r *row) {
 			r.credentialWith("claimsMatchingExpression", map[string]any{"value": "claims['sub'] eq 'other'", "languageVersion": 1})
 		}, want: "exchange", words: "AADSTS"},
-		{name: "no-policy", first: func(r *row) { r.env["KEYVAULT_URL"] = r.own.VaultURL("kv-empty") }, want: "vault", words: "goes by access policies", mend: "az keyvault set-policy --name kv-empty"},
+		{name: "no-policy", first: func(r *row) { r.env["KEYVAULT_URL"] = r.own.VaultURL("kv-empty") }, want: "vault", words: "goes by access policies", fix: "az keyvault set-policy --name kv-empty"},
 		{name: "no-vault", first: func(r *row) { r.env["KEYVAULT_URL"] = r.own.VaultURL("kv-nowhere") }, want: "vault", words: "kv-nowhere"},
 		{name: "vault-of-others", first: func(r *row) { r.env["KEYVAULT_URL"] = "https://kv.vault.example.test/" }, want: "vault", words: "is no vault of"},
-		{name: "no-secret", first: func(r *row) { r.env["SECRET_NAME"] = "other" }, want: "vault", words: "has no secret other", mend: "az keyvault secret set"},
+		{name: "no-secret", first: func(r *row) { r.env["SECRET_NAME"] = "other" }, want: "vault", words: "has no secret other", fix: "az keyvault secret set"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,8 +139,8 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 				if l.Status == doctor.Problem && l.Name != tt.want {
 					t.Errorf("%s is a problem too: %s", l.Name, l.Detail)
 				}
-				if l.Name == tt.want && (!strings.Contains(l.Detail, tt.words) || !strings.Contains(l.Mend, tt.mend) || l.Mend == "") {
-					t.Errorf("got %+v, want words %q and mend %q", l, tt.words, tt.mend)
+				if l.Name == tt.want && (!strings.Contains(l.Detail, tt.words) || !strings.Contains(l.Fix, tt.fix) || l.Fix == "") {
+					t.Errorf("got %+v, want words %q and fix %q", l, tt.words, tt.fix)
 				}
 			}
 			if strings.Contains(string(b), "eyJ") {

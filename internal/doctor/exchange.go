@@ -41,18 +41,18 @@ func (w *walk) checkAuthority(context.Context) {
 	}
 	want := w.Server.LoginURL() + "/"
 	public, _ := client.CloudByName("AzureCloud")
-	mend := "tell the webhook the authority " + want + ", and re-create the pod"
+	fix := "tell the webhook the authority " + want + ", and re-create the pod"
 	switch {
 	case got == want:
 		w.ok(linkAuthority, "%s", got)
 	case w.AzureNames && got == public.Login+"/":
 		w.ok(linkAuthority, "%s, for which this server answers too", got)
 	case got+"/" == want:
-		w.warn(linkAuthority, mend, "%s has no slash at its end: some clients join it with the tenant as it is", got)
+		w.warn(linkAuthority, fix, "%s has no slash at its end: some clients join it with the tenant as it is", got)
 	case strings.HasPrefix(got, public.Login):
-		w.problem(linkAuthority, mend, "the pod asks Azure (%s), not this server; to look at Azure give --azure-env", got)
+		w.problem(linkAuthority, fix, "the pod asks Azure (%s), not this server; to look at Azure give --azure-env", got)
 	default:
-		w.problem(linkAuthority, mend, "the pod asks %s, and this server is %s", got, want)
+		w.problem(linkAuthority, fix, "the pod asks %s, and this server is %s", got, want)
 	}
 	if w.report.Links[len(w.report.Links)-1].Status != OK {
 		return
@@ -61,7 +61,7 @@ func (w *walk) checkAuthority(context.Context) {
 	if w.TenantID != "" && tenant != "" && !strings.EqualFold(tenant, w.TenantID) && tenant != "adfs" {
 		w.report.Links[len(w.report.Links)-1] = Link{linkAuthority, Problem,
 			fmt.Sprintf("the pod's tenant is %s, and this server's is %s", tenant, w.TenantID),
-			"mend the annotation " + tenantAnnotation + " of the service account, or the webhook's tenant, and re-create the pod"}
+			"fix the annotation " + tenantAnnotation + " of the service account, or the webhook's tenant, and re-create the pod"}
 	}
 }
 
@@ -156,7 +156,7 @@ func (w *walk) exchange(ctx context.Context) {
 	}
 	token, err := w.present(ctx, at, resource)
 	if refused, ok := errors.AsType[*refusal](err); ok {
-		w.problem(linkExchange, refused.mend(), "%s", refused.Error())
+		w.problem(linkExchange, refused.fix(), "%s", refused.Error())
 		return
 	}
 	if err != nil {
@@ -191,9 +191,9 @@ func (r *refusal) Error() string { return r.description }
 
 var aadsts = regexp.MustCompile(`^AADSTS[0-9]+`)
 
-// mends of the refusals that the links before this one cannot foresee.
+// fixes of the refusals that the links before this one cannot foresee.
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes
-var mends = map[string]string{
+var fixes = map[string]string{
 	"AADSTS700016":  "annotate the service account with the client id of an identity in this tenant",
 	"AADSTS70021":   "make a federated credential with exactly this issuer, subject and audience",
 	"AADSTS700211":  "make a federated credential with exactly the token's issuer, a slash at its end included",
@@ -203,13 +203,13 @@ var mends = map[string]string{
 	"AADSTS700027":  "publish the cluster's present keys: the one that signed is not known",
 	"AADSTS7000272": "publish the cluster's present keys: the one that signed is not known",
 	"AADSTS50027":   "the token is damaged: look at kube-apiserver's signing key",
-	"AADSTS90002":   "mend the tenant: the annotation azure.workload.identity/tenant-id, or the webhook's",
+	"AADSTS90002":   "fix the tenant: the annotation azure.workload.identity/tenant-id, or the webhook's",
 	"AADSTS50166":   "the issuer's address must be public and its certificate trusted: lanyard issuer publish",
 	"AADSTS501661":  "the issuer's address must be public and its certificate trusted: lanyard issuer publish",
 }
 
-func (r *refusal) mend() string {
-	return cmp.Or(mends[aadsts.FindString(r.description)], "see https://learn.microsoft.com/entra/identity-platform/reference-error-codes")
+func (r *refusal) fix() string {
+	return cmp.Or(fixes[aadsts.FindString(r.description)], "see https://learn.microsoft.com/entra/identity-platform/reference-error-codes")
 }
 
 // present asks for an access token with the service account's token in hand. No

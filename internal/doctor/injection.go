@@ -18,8 +18,8 @@ func (w *walk) checkInjection(context.Context) {
 			continue
 		}
 		checked++
-		if mend, fault := w.containerFault(&c, again); fault != "" {
-			w.problem(linkInjection, mend, "container %s %s", c.Name, fault)
+		if fix, fault := w.containerFault(&c, again); fault != "" {
+			w.problem(linkInjection, fix, "container %s %s", c.Name, fault)
 			return
 		}
 	}
@@ -31,7 +31,7 @@ func (w *walk) checkInjection(context.Context) {
 }
 
 // containerFault compares a container with what one that is created now would have.
-func (w *walk) containerFault(c *container, again string) (mend, fault string) {
+func (w *walk) containerFault(c *container, again string) (fix, fault string) {
 	for _, name := range injectedNames {
 		want := ""
 		switch {

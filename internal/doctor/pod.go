@@ -158,16 +158,16 @@ func (w *walk) findPod(ctx context.Context) {
 
 func (w *walk) checkLabel(context.Context) {
 	value, ok := w.pod.Metadata.Labels[useLabel]
-	mend := `add the label ` + useLabel + `: "true" to the pod's template (not to the service account), and re-create the pod`
+	fix := `add the label ` + useLabel + `: "true" to the pod's template (not to the service account), and re-create the pod`
 	switch {
 	case value == "true":
 		w.ok(linkLabel, "%s=true", useLabel)
 	case ok:
-		w.problem(linkLabel, mend, "the label %s is %q: only \"true\" counts", useLabel, value)
+		w.problem(linkLabel, fix, "the label %s is %q: only \"true\" counts", useLabel, value)
 	case w.pod.Metadata.Annotations[useLabel] != "":
-		w.problem(linkLabel, mend, "%s is an annotation of the pod: it must be a label", useLabel)
+		w.problem(linkLabel, fix, "%s is an annotation of the pod: it must be a label", useLabel)
 	default:
-		w.problem(linkLabel, mend, "the pod lacks the label %s", useLabel)
+		w.problem(linkLabel, fix, "the pod lacks the label %s", useLabel)
 	}
 }
 
@@ -198,7 +198,7 @@ func firstGUID(none string, texts ...string) string {
 func (w *walk) checkClientID(context.Context) {
 	value, ok := w.account.Metadata.Annotations[clientIDAnnotation]
 	own := w.pod.value("AZURE_CLIENT_ID")
-	mend := fmt.Sprintf("kubectl annotate serviceaccount %s -n %s --overwrite %s=%s, and re-create the pod",
+	fix := fmt.Sprintf("kubectl annotate serviceaccount %s -n %s --overwrite %s=%s, and re-create the pod",
 		w.pod.Spec.Account, w.report.Namespace, clientIDAnnotation, firstGUID("CLIENT-ID",
 			value, w.account.Metadata.Labels[clientIDAnnotation], w.pod.Metadata.Annotations[clientIDAnnotation], own))
 	switch {
@@ -207,20 +207,20 @@ func (w *walk) checkClientID(context.Context) {
 		w.ok(linkClientID, "%s", value)
 	case value == "" && validGUID(own):
 		w.clientID = own
-		w.warn(linkClientID, mend, "the service account names none; the pod sets AZURE_CLIENT_ID itself: %s", own)
+		w.warn(linkClientID, fix, "the service account names none; the pod sets AZURE_CLIENT_ID itself: %s", own)
 	case ok && strings.TrimSpace(value) != value:
-		w.problem(linkClientID, mend, "the service account's client id %q has blanks around it", value)
+		w.problem(linkClientID, fix, "the service account's client id %q has blanks around it", value)
 	case ok:
-		w.problem(linkClientID, mend, "the service account's client id %q is not a GUID", value)
+		w.problem(linkClientID, fix, "the service account's client id %q is not a GUID", value)
 	case w.account.Metadata.Labels[clientIDAnnotation] != "":
-		w.problem(linkClientID, mend, "%s is a label of the service account: it must be an annotation", clientIDAnnotation)
+		w.problem(linkClientID, fix, "%s is a label of the service account: it must be an annotation", clientIDAnnotation)
 	case w.pod.Metadata.Annotations[clientIDAnnotation] != "":
-		w.problem(linkClientID, mend, "%s is an annotation of the pod: it must be one of the service account", clientIDAnnotation)
+		w.problem(linkClientID, fix, "%s is an annotation of the pod: it must be one of the service account", clientIDAnnotation)
 	case w.pod.Spec.Account == "default":
 		w.problem(linkClientID, "set serviceAccountName in the pod's template to the annotated service account, and re-create the pod",
 			"the pod runs as the service account \"default\", which has no %s", clientIDAnnotation)
 	default:
-		w.problem(linkClientID, mend, "the service account lacks the annotation %s", clientIDAnnotation)
+		w.problem(linkClientID, fix, "the service account lacks the annotation %s", clientIDAnnotation)
 	}
 }
 

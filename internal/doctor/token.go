@@ -216,10 +216,10 @@ func (w *walk) checkIssuer(ctx context.Context) {
 
 // checkPublished looks for the key where any verifier would: in the documents at
 // the issuer's address.
-func (w *walk) checkPublished(ctx context.Context, mend string) {
+func (w *walk) checkPublished(ctx context.Context, fix string) {
 	iss := w.claims.Issuer
 	if !strings.HasPrefix(iss, "https://") {
-		w.problem(linkIssuer, mend, "nobody can ask the issuer %s: it is not https", iss)
+		w.problem(linkIssuer, fix, "nobody can ask the issuer %s: it is not https", iss)
 		return
 	}
 	var d struct {
@@ -227,24 +227,24 @@ func (w *walk) checkPublished(ctx context.Context, mend string) {
 		Keys   string `json:"jwks_uri"`
 	}
 	if err := w.fetch(ctx, strings.TrimSuffix(iss, "/")+"/.well-known/openid-configuration", &d); err != nil {
-		w.problem(linkIssuer, mend, "nobody is known to vouch for issuer %s: %v", iss, err)
+		w.problem(linkIssuer, fix, "nobody is known to vouch for issuer %s: %v", iss, err)
 		return
 	}
 	if d.Issuer != iss {
-		w.problem(linkIssuer, mend, "the document at %s names the issuer %s", iss, d.Issuer)
+		w.problem(linkIssuer, fix, "the document at %s names the issuer %s", iss, d.Issuer)
 		return
 	}
 	if !strings.HasPrefix(d.Keys, "https://") {
-		w.problem(linkIssuer, mend, "the issuer's keys are not at an https address: %s", d.Keys)
+		w.problem(linkIssuer, fix, "the issuer's keys are not at an https address: %s", d.Keys)
 		return
 	}
 	var keys json.RawMessage
 	if err := w.fetch(ctx, d.Keys, &keys); err != nil {
-		w.problem(linkIssuer, mend, "the issuer's keys cannot be read: %v", err)
+		w.problem(linkIssuer, fix, "the issuer's keys cannot be read: %v", err)
 		return
 	}
 	if !hasKey(keys, w.claims.keyID) {
-		w.problem(linkIssuer, mend, "the published keys of %s lack %s, which signed this token", iss, w.claims.keyID)
+		w.problem(linkIssuer, fix, "the published keys of %s lack %s, which signed this token", iss, w.claims.keyID)
 		return
 	}
 	w.ok(linkIssuer, "%s publishes the key of this token", iss)

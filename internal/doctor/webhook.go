@@ -290,7 +290,7 @@ func (w *walk) askWebhook(ctx context.Context) {
 			return
 		}
 		if len(warnings) > 0 {
-			w.warn(linkAnswer, "mend what it says", "a pod that is created now gets an identity, with the words: %s", strings.Join(warnings, "; "))
+			w.warn(linkAnswer, "fix what it says", "a pod that is created now gets an identity, with the words: %s", strings.Join(warnings, "; "))
 			return
 		}
 		w.ok(linkAnswer, "a pod that is created now gets an identity")
@@ -299,7 +299,7 @@ func (w *walk) askWebhook(ctx context.Context) {
 	case strings.Contains(err.Error(), "failed calling webhook"):
 		w.problem(linkAnswer, "kubectl logs of the webhook; does the API server reach and trust it?", "%v", err)
 	case strings.Contains(err.Error(), "admission webhook"):
-		w.problem(linkAnswer, "mend what it says", "%v", err)
+		w.problem(linkAnswer, "fix what it says", "%v", err)
 	default:
 		w.skip(linkAnswer, "a trial pod is refused for another reason: %v", err)
 	}
