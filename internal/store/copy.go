@@ -22,6 +22,10 @@ const (
 // meanwhile. No server takes the copy for a store before it is complete.
 func (s *Store) Copy(ctx context.Context, to *Client, prefix string, progress func(keys int)) error {
 	prefix = Config{Prefix: prefix}.withDefaults().Prefix
+	return grantError(prefix, s.copyTo(ctx, to, prefix, progress))
+}
+
+func (s *Store) copyTo(ctx context.Context, to *Client, prefix string, progress func(keys int)) error {
 	begin, err := to.Get(ctx, prefix+"/", clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly())
 	if err != nil {
 		return readError(err)

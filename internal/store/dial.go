@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/status"
 )
 
 // DialConfig says how to reach an external etcd.
@@ -49,62 +52,154 @@ func Dial(c DialConfig) (*Client, error) {
 	if c.Timeout == 0 {
 		c.Timeout = defaultDialTimeout
 	}
-	cfg := clientv3.Config{
+	cfg, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	client, err := c.connect(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to etcd at %s: %s", strings.Join(c.Endpoints, ", "), c.dialError(err))
+	}
+	return client, nil
+}
+
+// client is what etcd's own client is made of.
+func (c DialConfig) client() (cfg clientv3.Config, err error) {
+	cfg = clientv3.Config{
 		Endpoints: c.Endpoints, DialTimeout: c.Timeout, Username: c.Username, Logger: zap.NewNop(),
 		DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 5 * time.Second,
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(connectParams())},
 	}
-	if c.PasswordFile != "" {
-		b, err := os.ReadFile(c.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("reading the etcd password: %w", err)
-		}
-		cfg.Password = strings.TrimRight(string(b), "\r\n")
+	if cfg.Password, err = c.password(); err != nil {
+		return cfg, err
 	}
-	var err error
 	if cfg.TLS, err = clientTLS(c); err != nil {
-		return nil, err
+		return cfg, err
 	}
 	if cfg.TLS != nil && secured(c.Endpoints[0]) {
 		files := &fileCredentials{c: c, last: cfg.TLS}
 		cfg.DialOptions = append(cfg.DialOptions, grpc.WithTransportCredentials(files))
 	}
-	client, err := clientv3.New(cfg)
-	if err == nil {
-		if err = probe(client, c.Timeout); err == nil {
-			return client, nil
-		}
-		err = errors.Join(err, client.Close())
-	}
-	return nil, fmt.Errorf("connecting to etcd at %s: %s", strings.Join(c.Endpoints, ", "), c.dialError(err))
+	return cfg, nil
 }
 
-// probe asks all members for anything: whether this user may read it does not
-// matter, and one answer is enough.
-func probe(client *Client, timeout time.Duration) (err error) {
+// password is the user's. Without one, etcd's client would not sign in at all.
+func (c DialConfig) password() (string, error) {
+	if c.Username == "" && c.PasswordFile == "" {
+		return "", nil
+	}
+	if c.Username == "" || c.PasswordFile == "" {
+		return "", errors.New("--etcd-user and --etcd-password-file are set both or not at all")
+	}
+	b, err := os.ReadFile(c.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("reading the etcd password: %w", err)
+	}
+	password := strings.TrimRight(string(b), "\r\n")
+	if password == "" {
+		return "", fmt.Errorf("reading the etcd password: %s is empty", c.PasswordFile)
+	}
+	return password, nil
+}
+
+// connect signs in last: etcd's client tries that until the time is up, and then
+// does not say what is wrong with the connection.
+func (c DialConfig) connect(cfg clientv3.Config) (*Client, error) {
+	stranger := cfg
+	stranger.Username, stranger.Password = "", ""
+	client, err := clientv3.New(stranger)
+	if err != nil {
+		return nil, err
+	}
+	err = probe(client, c.Timeout, isEtcd)
+	if err == nil && cfg.Username != "" {
+		stranger := client
+		client, err = clientv3.New(cfg)
+		err = errors.Join(err, stranger.Close())
+	}
+	if err == nil {
+		err = probe(client, c.Timeout, isNewEnough)
+	}
+	if err != nil && client != nil {
+		err = errors.Join(err, client.Close())
+	}
+	return client, err
+}
+
+// probe puts a question to all members. One that cannot be reached may come later,
+// and one yes is enough, but nobody may say no.
+func probe(client *Client, timeout time.Duration, question func(context.Context, *grpc.ClientConn) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	endpoints := client.Endpoints()
 	answers := make(chan error, len(endpoints))
 	for _, endpoint := range endpoints {
-		go func() { answers <- probeOne(ctx, client, endpoint) }()
+		go func() {
+			conn, err := client.Dial(endpoint)
+			if err == nil {
+				err = errors.Join(question(ctx, conn), conn.Close())
+			}
+			if err != nil && !passing(err) && len(endpoints) > 1 {
+				err = fmt.Errorf("%s: %w", endpoint, err)
+			}
+			answers <- err
+		}()
 	}
+	var enough <-chan time.Time
 	for range endpoints {
-		if err = <-answers; !passing(err) {
+		select {
+		case answer := <-answers:
+			switch {
+			case answer == nil && enough == nil:
+				enough = time.After(hedge)
+			case answer != nil && !passing(answer):
+				return answer
+			case answer != nil:
+				err = answer
+			}
+		case <-enough:
 			return nil
 		}
+	}
+	if enough != nil {
+		return nil
 	}
 	return err
 }
 
-// probeOne goes round etcd's client, which tries again until the time is up and
-// then does not say why.
-func probeOne(ctx context.Context, client *Client, endpoint string) error {
-	conn, err := client.Dial(endpoint)
-	if err != nil {
+// isEtcd asks for anything: whether it may be read does not matter. It goes round
+// etcd's client, which tries again until the time is up and then does not say why.
+func isEtcd(ctx context.Context, conn *grpc.ClientConn) error {
+	_, err := etcdserverpb.NewKVClient(conn).Range(ctx, &etcdserverpb.RangeRequest{Key: []byte(DefaultPrefix), CountOnly: true})
+	return etcdAnswer(err)
+}
+
+// etcdAnswer is nil for an answer that only etcd gives.
+func etcdAnswer(err error) error {
+	if err == nil || passing(err) {
 		return err
 	}
-	defer conn.Close()
-	_, err = etcdserverpb.NewKVClient(conn).Range(ctx, &etcdserverpb.RangeRequest{Key: []byte(DefaultPrefix), CountOnly: true})
-	return err
+	if _, ok := rpctypes.Error(err).(rpctypes.EtcdError); ok {
+		return nil
+	}
+	says, _, _ := strings.Cut(status.Convert(err).Message(), "\n")
+	return fmt.Errorf("%w: it says %.200q", errNotEtcd, says)
+}
+
+// oldest is the first etcd that tells of no progress before the events which it
+// is about: of an older one, a server would miss changes, and believe that it has
+// all. https://github.com/etcd-io/etcd/blob/main/CHANGELOG/CHANGELOG-3.5.md
+var oldest = [3]int{3, 5, 13}
+
+// isNewEnough asks for the member's version.
+func isNewEnough(ctx context.Context, conn *grpc.ClientConn) error {
+	is, err := etcdserverpb.NewMaintenanceClient(conn).Status(ctx, &etcdserverpb.StatusRequest{})
+	if err != nil {
+		return etcdAnswer(err) // to a stranger, etcd does not tell it; then the store cannot be opened either
+	}
+	var v [3]int
+	if _, err := fmt.Sscanf(is.Version, "%d.%d.%d", &v[0], &v[1], &v[2]); err != nil || slices.Compare(v[:], oldest[:]) < 0 {
+		return fmt.Errorf("%w %s", errOld, is.Version)
+	}
+	return nil
 }

@@ -49,7 +49,7 @@ func TestDialSaysWhatIsWrong(t *testing.T) {
 	}{
 		{"no-endpoint", store.DialConfig{}, "no etcd endpoints"},
 		{"refused", store.DialConfig{Endpoints: []string{"http://" + closed.Addr().String()}}, "connection refused"},
-		{"no-answer", store.DialConfig{Endpoints: []string{"http://" + silent.Addr().String()}, Timeout: 100 * time.Millisecond}, "deadline exceeded"},
+		{"no-answer", store.DialConfig{Endpoints: []string{"http://" + silent.Addr().String()}, Timeout: 100 * time.Millisecond}, "did not answer within 100ms"},
 		{"no-socket", store.DialConfig{Endpoints: []string{"unix:///none"}}, "no such file"},
 		{"unknown-ca", store.DialConfig{Endpoints: []string{tls.URL}}, "certificate signed by unknown authority"},
 		{"ca-without-pem", store.DialConfig{Endpoints: []string{tls.URL}, CAFile: text}, "no PEM certificate in " + text},

@@ -91,15 +91,22 @@ func (a *authority) pair(name string) {
 // secureEtcd is an etcd that wants client certificates, all of the authority in dir.
 func secureEtcd(t *testing.T, dir, address string) *embed.Etcd {
 	t.Helper()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	return etcdOn(t, url.URL{Scheme: "https", Host: address},
+		transport.TLSInfo{CertFile: in("server.pem"), KeyFile: in("server.key"), TrustedCAFile: in("ca.pem"), ClientCertAuth: true})
+}
+
+// etcdOn is an etcd behind a network, as an external one is.
+func etcdOn(t *testing.T, at url.URL, tls transport.TLSInfo) *embed.Etcd {
+	t.Helper()
 	c := embed.NewConfig()
 	c.Dir, c.LogLevel, c.LogOutputs = filepath.Join(t.TempDir(), "etcd"), "panic", []string{"/dev/null"}
-	c.ListenClientUrls = []url.URL{{Scheme: "https", Host: address}}
+	c.ListenClientUrls = []url.URL{at}
 	c.AdvertiseClientUrls = c.ListenClientUrls
 	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}, []url.URL{{Scheme: "http", Host: "lanyard.invalid:2380"}}
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
 	c.TickMs, c.ElectionMs, c.UnsafeNoFsync = 10, 50, true
-	in := func(name string) string { return filepath.Join(dir, name) }
-	c.ClientTLSInfo = transport.TLSInfo{CertFile: in("server.pem"), KeyFile: in("server.key"), TrustedCAFile: in("ca.pem"), ClientCertAuth: true}
+	c.ClientTLSInfo = tls
 	etcd, err := embed.StartEtcd(c)
 	if err != nil {
 		t.Fatal(err)

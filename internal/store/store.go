@@ -109,11 +109,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, err
 	}
 	if err := s.checkFormat(ctx); err != nil {
-		return nil, s.openError(err)
+		return nil, grantError(c.Prefix, err)
 	}
 	s.view.Store(newView())
 	if err := s.reload(ctx); err != nil {
-		return nil, fmt.Errorf("loading the store: %w", err)
+		return nil, grantError(c.Prefix, fmt.Errorf("loading the store: %w", err))
 	}
 	if err := s.freshen(ctx); err != nil {
 		return nil, fmt.Errorf("catching up with the store: %w", err)

@@ -44,7 +44,7 @@ func (s *Store) checkFormat(ctx context.Context) error {
 			return writeError(err)
 		}
 		if txn.Succeeded {
-			return nil
+			return s.checkWritable(ctx)
 		}
 		return s.checkFormat(ctx) // another replica was first
 	}
@@ -57,6 +57,21 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	}
 	if v > format {
 		return fmt.Errorf("the store has format %d, this program knows %d: start a newer lanyard: %w", v, format, model.ErrNewer)
+	}
+	return s.checkWritable(ctx)
+}
+
+// checkWritable deletes what never is, so that a user of etcd who may read only is
+// told at the start, not at the first write. A full etcd takes deletions.
+func (s *Store) checkWritable(ctx context.Context) error {
+	if s.c.Sole {
+		return nil
+	}
+	_, err := ask(ctx, s.members, hedge, func(ctx context.Context, c *Client) (*clientv3.TxnResponse, error) {
+		return c.Txn(ctx).Then(clientv3.OpDelete(s.objects+"/"), clientv3.OpDelete(s.blobs+"/")).Commit()
+	})
+	if err != nil {
+		return writeError(err)
 	}
 	return nil
 }
