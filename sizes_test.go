@@ -26,7 +26,6 @@ var longFunctions = map[string]string{
 	"cmd/lanyard.newIssuerCmd":              aCommand,
 	"cmd/lanyard.newPolicyCmd":              aCommand,
 	"cmd/lanyard.newUpCmd":                  aCommand,
-	"cmd/lanyard.env":                       "a table of variables",
 	"internal/server.Run":                   "the order of starting and stopping is seen at once",
 	"internal/server.ensureAdmin":           "to be cut",
 	"internal/server.openSurfaces":          "the parts are put together in one place",

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/azcli"
+	"github.com/lanyard-io/lanyard/internal/sdkenv"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
 
@@ -84,12 +85,12 @@ func (a *app) az(c *azcli.Config) (*azcli.CLI, error) {
 		if err != nil {
 			return nil, err
 		}
-		vars, err := a.env(false, false)
+		vars, err := a.env(sdkenv.Config{}, false)
 		if err != nil {
 			return nil, err
 		}
 		for _, v := range vars {
-			c.Env = append(c.Env, v.name+"="+v.value)
+			c.Env = append(c.Env, v.Name+"="+v.Value)
 		}
 		c.Address, c.AzureNames, c.SecretDir = state.Address, state.AzureNames, a.dataDir
 	}

@@ -118,7 +118,7 @@ func (a *app) serveIMDS(ctx context.Context, l *laptop, p *imdsFlags, ln net.Lis
 		return err
 	}
 	for _, v := range p.variables("http://"+ln.Addr().String(), secret) {
-		fmt.Fprintln(a.Out, line(v.name, v.value))
+		fmt.Fprintln(a.Out, line(v.Name, v.Value))
 	}
 	a.say("this machine is %s, client id %s, until ctrl-c", l.identity.Name, l.identity.Properties.ClientID)
 	return serveAll(ctx, []net.Listener{ln}, handler, log)
@@ -127,14 +127,14 @@ func (a *app) serveIMDS(ctx context.Context, l *laptop, p *imdsFlags, ln net.Lis
 // variables name the endpoint to clients. Each of them looks at another one: az
 // and the SDKs for Python, JavaScript and Java at the first, where it is alone,
 // all SDKs at the next two, and what is older at none.
-func (p *imdsFlags) variables(base, secret string) []variable {
-	var vars []variable
+func (p *imdsFlags) variables(base, secret string) []shell.Variable {
+	var vars []shell.Variable
 	if !p.secretOnly {
-		vars = append(vars, variable{"AZURE_POD_IDENTITY_AUTHORITY_HOST", base})
+		vars = append(vars, shell.Variable{Name: "AZURE_POD_IDENTITY_AUTHORITY_HOST", Value: base})
 	}
-	vars = append(vars, variable{"IDENTITY_ENDPOINT", base + imds.AppServicePath}, variable{"IDENTITY_HEADER", secret})
+	vars = append(vars, shell.Variable{Name: "IDENTITY_ENDPOINT", Value: base + imds.AppServicePath}, shell.Variable{Name: "IDENTITY_HEADER", Value: secret})
 	if p.oldClients {
-		vars = append(vars, variable{"HTTP_PROXY", base}, variable{"http_proxy", base})
+		vars = append(vars, shell.Variable{Name: "HTTP_PROXY", Value: base}, shell.Variable{Name: "http_proxy", Value: base})
 	}
 	return vars
 }

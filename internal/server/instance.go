@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
@@ -218,4 +219,9 @@ type State struct {
 	SubscriptionID string    `json:"subscriptionId"`
 	OwnCA          bool      `json:"ownCA"`
 	Started        time.Time `json:"started"`
+}
+
+// Names are what the server answers to.
+func (s *State) Names() (*names.Names, error) {
+	return names.New(names.Config{Address: s.Address, Azure: s.AzureNames, Aliases: s.Aliases})
 }

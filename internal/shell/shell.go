@@ -12,6 +12,9 @@ type Syntax struct {
 	Remember, Restore func(name string) string
 }
 
+// Variable is one of the environment.
+type Variable struct{ Name, Value string }
+
 // Was goes before the name of a variable that is kept.
 const Was = "LANYARD_WAS_"
 
