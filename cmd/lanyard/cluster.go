@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/kube"
 )
 
 const clusterVersion = "2026-07-01"
@@ -203,7 +206,7 @@ identity could not start in it any more; --force does it nevertheless.`,
 }
 
 func newAttachCmd(a *app, t *target) *cobra.Command {
-	var path, context string
+	var from kubeFlags
 	var want attachment
 	cmd := &cobra.Command{
 		Use: "attach NAME", Short: "Make a cluster known, or give the server new credentials for it",
@@ -233,10 +236,7 @@ has a webhook listener, deployment if it was started with --webhook-image.`,
   lanyard cluster attach akscluster -g lab --enable-oidc-issuer --take-over-issuer   # it was made anew`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if path == "" {
-				path = a.kubeconfigPath()
-			}
-			kubeconfig, err := readKubeconfig(path, context)
+			kubeconfig, err := kube.ReadKubeconfig(a.kubeconfigPath(from), from.context)
 			if err != nil {
 				return err
 			}
@@ -250,9 +250,8 @@ has a webhook listener, deployment if it was started with --webhook-image.`,
 			return a.attach(cmd, c, t, args[0], kubeconfig, want)
 		},
 	}
+	from.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&path, "kubeconfig", "", "`file` (default $KUBECONFIG or ~/.kube/config)")
-	f.StringVar(&context, "context", "", "`name` of the context (default the current one)")
 	f.BoolVar(&want.issuer, "enable-oidc-issuer", false, "accept the tokens of its service accounts, as az aks update does")
 	f.BoolVar(&want.takeOver, "take-over-issuer", false, "its keys decide even where credentials trust what its issuer publishes")
 	f.BoolVar(&want.identity, "enable-workload-identity", false, "put the webhook into the cluster; needs --enable-oidc-issuer")
@@ -289,10 +288,14 @@ func (w attachment) webhook(changed func(flag string) bool) map[string]string {
 
 // attach makes the cluster, or changes the credentials of one that is attached:
 // its location, tags and all that is not named stay.
-func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name string, kubeconfig []byte, want attachment) error {
+func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name string, kubeconfig *kube.Kubeconfig, want attachment) error {
+	text, err := json.Marshal(kubeconfig)
+	if err != nil {
+		return err
+	}
 	id := t.clusterID(c, name)
 	properties := map[string]any{"attachment": map[string]any{
-		"kubeconfig": kubeconfig, "takeOverIssuer": want.takeOver, "webhook": want.webhook(cmd.Flags().Changed),
+		"kubeconfig": text, "takeOverIssuer": want.takeOver, "webhook": want.webhook(cmd.Flags().Changed),
 	}}
 	if want.issuer {
 		properties["oidcIssuerProfile"] = map[string]any{"enabled": true}
@@ -301,13 +304,13 @@ func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name strin
 		properties["securityProfile"] = map[string]any{"workloadIdentity": map[string]any{"enabled": true}}
 	}
 	var k whole[cluster]
-	err := client.Again(func() error {
+	err = client.Again(func() error {
 		var old cluster
 		etag, err := c.Read(cmd.Context(), id, clusterVersion, &old)
 		if err != nil && !client.IsNotFound(err) {
 			return err
 		}
-		if was, is := old.Properties.Attachment.Server, serverOf(kubeconfig); was != "" && !sameServer(was, is) && !want.replace {
+		if was, is := old.Properties.Attachment.Server, kubeconfig.Server(); was != "" && !sameServer(was, is) && !want.replace {
 			return differs("cluster", name, "the API server "+was+", not "+is,
 				"choose another name; or, when the same cluster has moved, add --replace-server")
 		}
@@ -324,6 +327,11 @@ func (a *app) attach(cmd *cobra.Command, c *client.Client, t *target, name strin
 		return err
 	}
 	return a.attached(cmd, c, t, name, k)
+}
+
+// sameServer compares two addresses of API servers.
+func sameServer(a, b string) bool {
+	return strings.EqualFold(strings.TrimRight(a, "/"), strings.TrimRight(b, "/"))
 }
 
 // newLocation is a new cluster's: its group's, unless the user named one.

@@ -19,26 +19,6 @@ import (
 	"github.com/lanyard-io/lanyard/internal/publish"
 )
 
-// kubeFlags say which cluster to ask, as kubectl's do.
-type kubeFlags struct{ path, context string }
-
-func (k *kubeFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&k.path, "kubeconfig", "", "`file` (default $KUBECONFIG or ~/.kube/config)")
-	cmd.Flags().StringVar(&k.context, "context", "", "`name` of the kubeconfig's context (default the current one)")
-}
-
-// cluster connects to the cluster that kubectl would ask.
-func (a *app) cluster(k kubeFlags) (*kube.Cluster, error) {
-	if k.path == "" {
-		k.path = a.Getenv("KUBECONFIG")
-	}
-	if k.path == "" {
-		k.path = a.kubeconfigPath()
-	}
-	c, err := kube.Connect(kube.Config{Path: k.path, Context: k.context})
-	return c, fault.WithHint(err, "name a kubeconfig with --kubeconfig and one of its contexts with --context")
-}
-
 // publication is what `issuer publish` was asked for.
 type publication struct {
 	cluster    kubeFlags

@@ -18,6 +18,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/arm"
 	"github.com/lanyard-io/lanyard/internal/audit"
+	"github.com/lanyard-io/lanyard/internal/cluster"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
@@ -48,6 +49,8 @@ type lab struct {
 	arm    *arm.Server
 	client *http.Client
 	now    time.Time
+
+	clusters *cluster.Attached // nil without withClusters
 }
 
 func newLab(t *testing.T, change ...func(*arm.Config)) *lab {
@@ -70,6 +73,7 @@ func newLab(t *testing.T, change ...func(*arm.Config)) *lab {
 	for _, f := range change {
 		f(&c)
 	}
+	l.clusters, _ = c.Clusters.(*cluster.Attached)
 	l.arm, err = arm.New(c)
 	l.check(err)
 	edge, err := httpx.New(httpx.Config{

@@ -22,7 +22,7 @@ func TestClusterWhoseKeysCannotBeReadSaysSo(t *testing.T) {
 	read := a["keysRead"]
 	k.set(func(k *kube) { k.status = http.StatusUnauthorized })
 	l.now = l.now.Add(10 * time.Minute)
-	l.arm.RefreshClusters(t.Context())
+	l.clusters.Refresh(t.Context())
 	state, a := l.attachmentOf("aks")
 	if state != "Failed" || a["keysRead"] != read {
 		t.Errorf("state %s, keys read %v, want Failed and %v", state, a["keysRead"], read)
@@ -33,11 +33,11 @@ func TestClusterWhoseKeysCannotBeReadSaysSo(t *testing.T) {
 	if words := fmt.Sprint(a["attention"]); !strings.Contains(words, "lanyard cluster attach aks -g ") {
 		t.Errorf("attention %s, want what to do", words)
 	}
-	if h := l.arm.ClusterHealth(); h.Refused != 1 || h.Accepted != 0 || !h.OldestRead.Equal(l.now.Add(-10*time.Minute)) {
+	if h := l.clusters.Health(); h.Refused != 1 || h.Accepted != 0 || !h.OldestRead.Equal(l.now.Add(-10*time.Minute)) {
 		t.Errorf("health %+v, want one refused, last read ten minutes ago", h)
 	}
 	k.set(func(k *kube) { k.status = 0 })
-	l.arm.RefreshClusters(t.Context())
+	l.clusters.Refresh(t.Context())
 	if state, a := l.attachmentOf("aks"); state != "Succeeded" || a["keysError"] != nil || a["attention"] != nil {
 		t.Errorf("a cluster that is back: state %s, %v", state, a)
 	}

@@ -14,8 +14,8 @@ import (
 func (c *call) publishIssuer(ch *change, next *model.Cluster, keys []byte) error {
 	if keys == nil {
 		var err error
-		if keys, err = c.s.clusterKeys(c.r.Context(), next); err != nil {
-			return unreachable(next.Server, err)
+		if keys, err = c.s.c.Clusters.Keys(c.r.Context(), next); err != nil {
+			return unusable(err)
 		}
 	}
 	for e := range c.view.Lookup(model.ClusterIssuerIndex(next.Issuer)) {

@@ -123,7 +123,7 @@ func TestDetachedClusterLeavesNoKeys(t *testing.T) {
 			}
 		}
 	})
-	l.arm.RefreshClusters(t.Context())
+	l.clusters.Refresh(t.Context())
 	if !detached || l.view().Get(model.IssuerKey(k.issuer.URL)) != nil {
 		t.Errorf("detached %v; the keys are there", detached)
 	}

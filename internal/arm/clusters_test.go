@@ -73,7 +73,7 @@ func TestClusterKeysFollowTheCluster(t *testing.T) {
 	if l.trusts(k) {
 		t.Fatal("a new key is trusted before it was read")
 	}
-	l.arm.RefreshClusters(t.Context())
+	l.clusters.Refresh(t.Context())
 	if !l.trusts(k) {
 		t.Error("a rotated key is not trusted after a refresh")
 	}
@@ -81,23 +81,23 @@ func TestClusterKeysFollowTheCluster(t *testing.T) {
 	// Out of reach: the keys are used for a while, and no longer.
 	k.set(func(k *kube) { k.status = http.StatusServiceUnavailable })
 	l.now = l.now.Add(9 * time.Minute)
-	l.arm.RefreshClusters(t.Context())
+	l.clusters.Refresh(t.Context())
 	if !l.trusts(k) {
 		t.Error("keys are dropped as soon as the cluster is out of reach")
 	}
 	l.now = l.now.Add(time.Minute)
-	l.arm.RefreshClusters(t.Context())
+	l.clusters.Refresh(t.Context())
 	if l.trusts(k) {
 		t.Error("keys are trusted ten minutes after they were last read")
 	}
 	rev := l.rev()
-	l.arm.RefreshClusters(t.Context())
+	l.clusters.Refresh(t.Context())
 	if got := l.rev(); got != rev {
 		t.Error("keys that were dropped are written again")
 	}
 
 	k.set(func(k *kube) { k.status = 0 })
-	l.arm.RefreshClusters(t.Context())
+	l.clusters.Refresh(t.Context())
 	if !l.trusts(k) {
 		t.Error("keys are not trusted again once the cluster is back")
 	}
@@ -119,7 +119,7 @@ func TestSlowClusterDelaysNoOther(t *testing.T) {
 			}
 		}
 	})
-	l.arm.RefreshClusters(t.Context())
+	l.clusters.Refresh(t.Context())
 }
 
 func TestClusterThatNamesAnotherIssuerIsNotBelieved(t *testing.T) {

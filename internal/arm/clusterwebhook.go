@@ -1,9 +1,6 @@
 package arm
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -87,62 +84,35 @@ const settle = 2 * time.Second
 // askForWork has the cluster follow a change, once that is written. A mode that
 // cannot be served is refused before anything is.
 func (c *call) askForWork(ch *change, next *model.Cluster) error {
-	if c.s.c.Webhooks == nil {
-		return nil
-	}
-	if _, _, err := c.s.plan(next, ""); err != nil {
+	if _, err := c.s.c.Clusters.Mode(next); err != nil {
 		return fail(badRequest, "Workload identity cannot be enabled: %s.", err)
 	}
 	ch.after = func() {
-		operation, err := c.beginWork(next)
+		operation, done, err := c.s.c.Clusters.Work(c.r.Context(), next)
 		if err != nil { // the next tick begins it
 			c.s.c.Log.WarnContext(c.r.Context(), "could not begin the work in a cluster", "cluster", next.ID, "error", err)
 		}
 		if operation != "" {
-			c.awaitWork(next.Key(), operation)
+			c.awaitWork(next.Key(), operation, done)
 		}
 	}
 	return nil
 }
 
-// beginWork writes down that there is work in a cluster. Whoever writes the state
-// at the same time, after work that is done, is no reason to refuse the request.
-func (c *call) beginWork(next *model.Cluster) (operation string, err error) {
-	for range maxRounds {
-		if c.view, err = c.s.c.Store.Fresh(c.r.Context()); err != nil {
-			return "", err
-		}
-		state, rev := c.s.clusterState(c.view, next.Key())
-		_, digest, err := c.s.plan(next, state.Endpoint)
-		if err != nil || digest == state.Installed && (digest != "" || len(state.Modes) == 0) && state.Error == "" {
-			return "", err
-		}
-		working := *state
-		if working.Status != model.ClusterUpdating {
-			working.Operation = model.NewUUID()
-		}
-		working.Status, working.Started, working.Ended, working.Error = model.ClusterUpdating, c.s.c.Now().UTC(), time.Time{}, ""
-		if _, err = c.s.c.Store.Put(c.r.Context(), &working, rev); !errors.Is(err, store.ErrConflict) {
-			return working.Operation, err
-		}
-	}
-	return "", store.ErrConflict
-}
-
 // awaitWork waits for a while, then tells the client where to ask.
 // https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
-func (c *call) awaitWork(key, operation string) {
+func (c *call) awaitWork(key, operation string, done <-chan struct{}) {
 	wait := time.NewTimer(settle)
 	defer wait.Stop()
 	select {
-	case <-c.s.works.kick(key):
+	case <-done:
 	case <-wait.C:
 	case <-c.r.Context().Done():
 	}
 	if v, err := c.s.c.Store.Fresh(c.r.Context()); err == nil {
 		c.view = v
 	}
-	state, _ := c.s.clusterState(c.view, key)
+	state := c.clusterState(key)
 	if state.Operation == operation && state.Status == model.ClusterSucceeded {
 		return
 	}
@@ -154,6 +124,14 @@ func (c *call) awaitWork(key, operation string) {
 	}
 	c.w.Header().Set("Azure-AsyncOperation", c.url(c.s.sub+"/providers/Microsoft.ContainerService/locations/"+location+"/operations/"+operation, nil))
 	c.w.Header().Set("Retry-After", "1")
+}
+
+// clusterState is the state of a cluster as it is stored.
+func (c *call) clusterState(key string) *model.ClusterState {
+	if state, _, ok := store.Get[*model.ClusterState](c.view, model.ClusterStateKey(key)); ok {
+		return state
+	}
+	return model.NewClusterState(key, c.s.c.Now())
 }
 
 // operationOutput is https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations.
@@ -200,91 +178,6 @@ func (c *call) getClusterOperation() error {
 	return httpx.WriteJSON(c.w, http.StatusOK, out)
 }
 
-// clearCluster takes the webhook out of a cluster that is about to be detached:
-// afterwards nobody has its credentials. force goes on when that fails.
-func (s *Server) clearCluster(ctx context.Context, cluster *model.Cluster, force bool) error {
-	going, rev, err := s.beginLeaving(ctx, cluster.Key())
-	if err != nil || going == nil {
-		return err
-	}
-	work, cancel := context.WithTimeout(ctx, removalTimeout)
-	defer cancel()
-	err = s.works.alone(work, cluster.Key(), func() error {
-		kubeconfig, err := s.rawKubeconfig(cluster)
-		if err != nil {
-			return err
-		}
-		was := *going
-		if err := s.uninstall(work, kubeconfig, going, model.WebhookNone); err != nil {
-			return err
-		}
-		select { // until another replica has heard of it, and what it asked for has come
-		case <-time.After(leavingPoll + lastRequest):
-		case <-work.Done():
-			return work.Err()
-		}
-		return s.uninstall(work, kubeconfig, &was, model.WebhookNone)
-	})
-	switch {
-	case err == nil:
-		return nil
-	case force:
-		s.c.Log.WarnContext(ctx, "detached a cluster with the webhook still in it", "cluster", cluster.ID, "error", err)
-		return nil
-	case errors.Is(err, context.DeadlineExceeded):
-		err = errors.New("the cluster did not answer in time")
-	}
-	going.Status, going.Ended, going.Error = model.ClusterFailed, s.c.Now().UTC(), brief(err.Error())
-	if _, putErr := s.c.Store.Put(ctx, going, rev); putErr != nil {
-		s.c.Log.WarnContext(ctx, "could not write down that a cluster stays", "cluster", cluster.ID, "error", putErr)
-	}
-	return fail(conflict, "The webhook could not be removed from the cluster '%s': %s. Pods that ask for it could not start any more. "+
-		"Repeat this when the cluster is in reach, or leave it there with 'lanyard cluster detach %s --force'.", cluster.Name, going.Error, cluster.Name)
-}
-
-// beginLeaving keeps every replica from working in a cluster that is about to be
-// detached; nil when there is nothing of ours in it.
-func (s *Server) beginLeaving(ctx context.Context, key string) (*model.ClusterState, int64, error) {
-	for range maxRounds {
-		view, err := s.c.Store.Fresh(ctx)
-		if err != nil {
-			return nil, 0, err
-		}
-		state, rev := s.clusterState(view, key)
-		if len(state.Modes) == 0 || s.c.Webhooks == nil {
-			return nil, 0, nil
-		}
-		going := *state
-		going.Status, going.Started, going.Ended = model.ClusterDeleting, s.c.Now().UTC(), time.Time{}
-		if rev, err = s.c.Store.Put(ctx, &going, rev); !errors.Is(err, store.ErrConflict) {
-			return &going, rev, err
-		}
-	}
-	return nil, 0, store.ErrConflict
-}
-
-// clearGroup is clearCluster for all clusters of a group that is about to go.
-func (s *Server) clearGroup(ctx context.Context, v *store.View, group *store.Entry) error {
-	for e := range v.Lookup(model.AllClusters) {
-		cluster, ok := e.Value.(*model.Cluster)
-		if !ok || !strings.HasPrefix(e.Key, group.Key+"/") {
-			continue
-		}
-		if err := s.clearCluster(ctx, cluster, false); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Server) rawKubeconfig(cluster *model.Cluster) ([]byte, error) {
-	k, err := s.openKubeconfig(cluster)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(k)
-}
-
 // clusterWebhook is ours: the settings of the webhook and how it is.
 type clusterWebhook struct {
 	Mode       model.WebhookMode `json:"mode,omitempty"`
@@ -309,7 +202,7 @@ func (c *call) showWebhook(k *model.Cluster, state *model.ClusterState) clusterW
 		State: webhookState{Installed: state.Installed != "", Answered: wireTime(state.Answered), Error: state.Error, Note: state.Note},
 	}
 	var err error
-	if out.State.Mode, _, err = c.s.plan(k, state.Endpoint); err != nil && out.State.Error == "" {
+	if out.State.Mode, err = c.s.c.Clusters.Mode(k); err != nil && out.State.Error == "" {
 		out.State.Error = err.Error()
 	}
 	return out

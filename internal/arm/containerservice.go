@@ -20,7 +20,7 @@ var clusterVersions = []string{"2026-07-01", "2026-05-01", "2025-02-01", "2024-0
 // containerServiceRows is Microsoft.ContainerService: clusters that exist
 // already and were attached. None is made or changed in its own machines here.
 func (s *Server) containerServiceRows() []*row {
-	if s.c.Sealer == nil {
+	if s.c.Clusters == nil {
 		return nil
 	}
 	return []*row{clusterRow(), poolRow(), bindingRow(), {
@@ -229,7 +229,7 @@ func (c *call) deleteCluster() error {
 		return nil
 	}
 	if cluster, ok := e.Value.(*model.Cluster); ok {
-		if err := c.s.clearCluster(c.r.Context(), cluster, parameter(c.query, "force") == "true"); err != nil {
+		if err := c.s.c.Clusters.Detach(c.r.Context(), cluster, parameter(c.query, "force") == "true"); err != nil {
 			return err
 		}
 	}
@@ -262,11 +262,7 @@ func (c *call) clusterCredential(user string) error {
 	if !ok {
 		return c.notFound(c.op.scope)
 	}
-	k, err := c.s.openKubeconfig(cluster)
-	if err != nil {
-		return err
-	}
-	b, err := k.named(cluster.Name, user+"_"+c.groupOf(cluster)+"_"+cluster.Name)
+	b, err := c.s.c.Clusters.Kubeconfig(cluster, user+"_"+c.groupOf(cluster)+"_"+cluster.Name)
 	if err != nil {
 		return err
 	}
@@ -332,7 +328,7 @@ func shapeCluster(c *call, o model.Object, out *resource) {
 		return
 	}
 	running := map[string]string{"code": "Running"}
-	state, _ := c.s.clusterState(c.view, k.Key())
+	state := c.clusterState(k.Key())
 	nodeGroup := "MC_" + c.groupOf(k) + "_" + k.Name + "_" + k.Location
 	kubelet := c.s.sub + "/resourceGroups/" + nodeGroup + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/" + k.Name + "-agentpool"
 	p := clusterOutput{

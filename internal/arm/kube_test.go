@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/lanyard-io/lanyard/internal/arm"
+	"github.com/lanyard-io/lanyard/internal/cluster"
 	"github.com/lanyard-io/lanyard/internal/devissuer"
 	"github.com/lanyard-io/lanyard/internal/seal"
 )
@@ -136,7 +138,7 @@ func attachment(config []byte, more map[string]any) string {
 	return string(b)
 }
 
-// withClusters gives the lab a sealer, without which there are no clusters and no secrets.
+// withClusters gives the lab a sealer, and what attached clusters need.
 func withClusters(t *testing.T) func(*arm.Config) {
 	t.Helper()
 	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
@@ -147,5 +149,11 @@ func withClusters(t *testing.T) func(*arm.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(c *arm.Config) { c.Sealer = sealer }
+	return func(c *arm.Config) {
+		attached, err := cluster.New(cluster.Config{Store: c.Store, Sealer: sealer, Log: slog.New(slog.DiscardHandler), Now: c.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Sealer, c.Clusters = sealer, attached
+	}
 }

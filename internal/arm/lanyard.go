@@ -173,11 +173,8 @@ func (c *call) putIssuer() error {
 	return httpx.WriteJSON(c.w, status, showIssuer(i))
 }
 
-// Limits of an issuer's settings.
-const (
-	maxIssuerKeys  = 100
-	maxIssuerBytes = 256 << 10
-)
+// maxIssuerBytes bounds each of an issuer's settings.
+const maxIssuerBytes = 256 << 10
 
 func (p *issuerProperties) check() error {
 	if err := model.CheckIssuer(p.URL); err != nil {
@@ -193,7 +190,7 @@ func (p *issuerProperties) check() error {
 		return fail(badRequest, "An issuer's keys and roots may each have at most %d bytes.", maxIssuerBytes)
 	}
 	if len(p.Keys) > 0 {
-		if n, err := trust.ParseKeys(p.Keys, maxIssuerKeys); err != nil {
+		if n, err := trust.ParseKeys(p.Keys, model.MaxIssuerKeys); err != nil {
 			return fail(badRequest, "The issuer's keys are invalid: %s.", err)
 		} else if n == 0 {
 			return fail(badRequest, "The issuer's keys are invalid: none of them can verify a token.")

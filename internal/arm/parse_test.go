@@ -83,25 +83,3 @@ func FuzzVersion(f *testing.F) {
 		}
 	})
 }
-
-func FuzzKubeconfig(f *testing.F) {
-	f.Add([]byte(`{"current-context":"a","clusters":[{"name":"c","cluster":{"server":"https://h"}}],"users":[{"name":"u","user":{"token":"t"}}],"contexts":[{"name":"a","context":{"cluster":"c","user":"u"}}]}`))
-	f.Add([]byte(`{"current-context":"a"}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		k, err := readKubeconfig(b)
-		if err != nil {
-			return
-		}
-		server, err := k.dial()
-		if err != nil {
-			t.Fatalf("a kubeconfig that was accepted cannot be used: %v", err)
-		}
-		if !strings.HasPrefix(server.url, "https://") && !strings.HasPrefix(server.url, "HTTPS://") {
-			t.Errorf("server %q is not https", server.url)
-		}
-		named, err := k.named("n", "u")
-		if err != nil || len(named) == 0 {
-			t.Errorf("naming it: %v", err)
-		}
-	})
-}

@@ -42,12 +42,12 @@ type Config struct {
 	// Lanyard.Trust. A type whose field is nil does not exist.
 	Decisions func(ctx context.Context, q audit.Query, token string) (audit.Answer, error)
 	Keys      *signing.Keys
-	// Sealer keeps the credentials of attached clusters. Without one the type
-	// managedClusters does not exist.
+	// Sealer seals secrets that are set here. Without one the type vaults/secrets
+	// does not exist.
 	Sealer *seal.Sealer
-	// Webhooks puts the admission webhook into attached clusters. Without one,
-	// that a cluster is to have it is only remembered.
-	Webhooks Webhooks
+	// Clusters are the attached ones. Without them the type managedClusters does
+	// not exist.
+	Clusters Clusters
 	Now      func() time.Time // default time.Now
 	Log      *slog.Logger     // default: discard
 }
@@ -59,9 +59,6 @@ type Server struct {
 	rows  []*row          // in the order of the table, for lists of types
 	sub   string          // the subscription's id: /subscriptions/…
 	wheel func() ([]byte, error)
-	works *works
-
-	warned sync.Map // key of a cluster: the end of its credential that the log knows of
 }
 
 // New checks the configuration and builds the type table.
@@ -85,7 +82,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{c: c, sub: "/subscriptions/" + c.SubscriptionID, wheel: sync.OnceValues(buildWheel), works: newWorks()}
+	s := &Server{c: c, sub: "/subscriptions/" + c.SubscriptionID, wheel: sync.OnceValues(buildWheel)}
 	return s, s.fillTable()
 }
 

@@ -19,9 +19,9 @@ import (
 
 const endpoint = "AAAABBBBCCCCDDDDEEEEFFFFGG"
 
-func installer(t testing.TB, change func(*cluster.Config)) *cluster.Installer {
+func installer(t testing.TB, change func(*cluster.InstallerConfig)) *cluster.Installer {
 	t.Helper()
-	c := cluster.Config{
+	c := cluster.InstallerConfig{
 		Server: "https://login.lanyard.test/tenant", Authority: "https://login.lanyard.test/", TenantID: "11111111-1111-4111-8111-111111111111",
 		CA: bundle(t), Names: func() []string { return []string{"login.lanyard.test"} },
 		Mode: model.WebhookURL, URL: "https://192.0.2.1:7444", Bundle: []byte("-----BEGIN CERTIFICATE-----\n"), Image: "localhost/lanyard:dev",
@@ -30,7 +30,7 @@ func installer(t testing.TB, change func(*cluster.Config)) *cluster.Installer {
 	if change != nil {
 		change(&c)
 	}
-	i, err := cluster.New(c)
+	i, err := cluster.NewInstaller(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +53,9 @@ func with(w model.Webhook) *model.Cluster {
 
 func TestPlanFollowsWhatIsInstalled(t *testing.T) {
 	ca := bundle(t)
-	plan := func(change func(*cluster.Config), w model.Webhook) string {
+	plan := func(change func(*cluster.InstallerConfig), w model.Webhook) string {
 		t.Helper()
-		_, digest, err := installer(t, func(c *cluster.Config) {
+		_, digest, err := installer(t, func(c *cluster.InstallerConfig) {
 			c.CA = ca
 			if change != nil {
 				change(c)
@@ -72,9 +72,9 @@ func TestPlanFollowsWhatIsInstalled(t *testing.T) {
 		t.Error("the same plan has two digests")
 	}
 	for name, now := range map[string]string{
-		"tenant":    plan(func(c *cluster.Config) { c.TenantID = "adfs" }, model.Webhook{}),
-		"authority": plan(func(c *cluster.Config) { c.Authority = "https://login.other.test/" }, model.Webhook{}),
-		"bundle":    plan(func(c *cluster.Config) { c.Bundle = []byte("another") }, model.Webhook{}),
+		"tenant":    plan(func(c *cluster.InstallerConfig) { c.TenantID = "adfs" }, model.Webhook{}),
+		"authority": plan(func(c *cluster.InstallerConfig) { c.Authority = "https://login.other.test/" }, model.Webhook{}),
+		"bundle":    plan(func(c *cluster.InstallerConfig) { c.Bundle = []byte("another") }, model.Webhook{}),
 		"url":       plan(nil, model.Webhook{URL: "https://192.0.2.2:7444"}),
 		"mode":      plan(nil, model.Webhook{Mode: model.WebhookDeployment}),
 	} {
@@ -83,8 +83,10 @@ func TestPlanFollowsWhatIsInstalled(t *testing.T) {
 		}
 	}
 	for name, now := range map[string]string{
-		"CA":    plan(func(c *cluster.Config) { c.CA = bundle(t) }, alias),
-		"vault": plan(func(c *cluster.Config) { c.Names = func() []string { return []string{"v.vault.lanyard.test"} } }, alias),
+		"CA": plan(func(c *cluster.InstallerConfig) { c.CA = bundle(t) }, alias),
+		"vault": plan(func(c *cluster.InstallerConfig) {
+			c.Names = func() []string { return []string{"v.vault.lanyard.test"} }
+		}, alias),
 		"image": plan(nil, model.Webhook{Mode: model.WebhookDeployment, HostAlias: alias.HostAlias, Image: "localhost/other"}),
 	} {
 		if now == wasDeployed {
@@ -98,14 +100,14 @@ func TestPlanFollowsWhatIsInstalled(t *testing.T) {
 
 func TestPlanSaysWhatIsMissing(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(*cluster.Config)
+		change func(*cluster.InstallerConfig)
 		w      model.Webhook
 		want   string
 	}{
-		"no-listener":    {func(c *cluster.Config) { c.Bundle = nil }, model.Webhook{}, "start it with --webhook "},
-		"no-url":         {func(c *cluster.Config) { c.URL = "" }, model.Webhook{}, "--webhook-url"},
-		"no-image":       {func(c *cluster.Config) { c.Image = "" }, model.Webhook{Mode: model.WebhookDeployment}, "--webhook-image"},
-		"no-image-at-up": {func(c *cluster.Config) { c.Image, c.Mode = "", model.WebhookDeployment }, model.Webhook{}, "--webhook-image"},
+		"no-listener":    {func(c *cluster.InstallerConfig) { c.Bundle = nil }, model.Webhook{}, "start it with --webhook "},
+		"no-url":         {func(c *cluster.InstallerConfig) { c.URL = "" }, model.Webhook{}, "--webhook-url"},
+		"no-image":       {func(c *cluster.InstallerConfig) { c.Image = "" }, model.Webhook{Mode: model.WebhookDeployment}, "--webhook-image"},
+		"no-image-at-up": {func(c *cluster.InstallerConfig) { c.Image, c.Mode = "", model.WebhookDeployment }, model.Webhook{}, "--webhook-image"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := installer(t, c.change).Plan(with(c.w), endpoint)
@@ -203,7 +205,7 @@ func TestDocumentedRightsSuffice(t *testing.T) {
 	} {
 		t.Run(string(test.mode), func(t *testing.T) {
 			kubeconfig := holder(t, s, admin, "lanyard-"+string(test.mode), test.rights...)
-			i := installer(t, func(c *cluster.Config) { c.URL, c.Bundle = "https://127.0.0.1:1", bundle(t) })
+			i := installer(t, func(c *cluster.InstallerConfig) { c.URL, c.Bundle = "https://127.0.0.1:1", bundle(t) })
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			_, err := i.Install(ctx, kubeconfig, with(model.Webhook{Mode: test.mode}), endpoint)
@@ -238,7 +240,7 @@ func TestModesFollowEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	i := installer(t, func(c *cluster.Config) { c.URL, c.Bundle = "https://127.0.0.1:1", bundle(t) })
+	i := installer(t, func(c *cluster.InstallerConfig) { c.URL, c.Bundle = "https://127.0.0.1:1", bundle(t) })
 	configuration := kube.Ref{APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration", Name: deploy.WebhookConfiguration}
 	// Without controllers a namespace that is deleted never goes: this one stays.
 	apply(t, admin, "{apiVersion: v1, kind: Namespace, metadata: {name: "+deploy.WebhookNamespace+"}}")

@@ -1,81 +1,72 @@
-package server
+package cluster
 
 import (
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/model"
-	"github.com/lanyard-io/lanyard/internal/seal"
-	"github.com/lanyard-io/lanyard/internal/sts"
 )
 
-// clusters asks attached clusters about the tokens of their service accounts,
-// with the credentials that they were attached with.
-type clusters struct {
-	sealer *seal.Sealer
-	log    *slog.Logger
-
+// connections are kept, for the questions about service accounts that come with
+// every exchange.
+type connections struct {
 	mu   sync.Mutex
 	open map[string]connection // by cluster key; guarded by mu
 }
 
 // connection is kept until its cluster gets new credentials.
 type connection struct {
-	sum     [sha256.Size]byte // of the sealed kubeconfig
-	cluster *kube.Cluster
+	sum [sha256.Size]byte // of the sealed kubeconfig
+	api *kube.Cluster
 }
 
-func newClusters(sealer *seal.Sealer, log *slog.Logger) *clusters {
-	return &clusters{sealer: sealer, log: log, open: map[string]connection{}}
-}
-
-// Review implements sts.Clusters.
-func (c *clusters) Review(ctx context.Context, k *model.Cluster, token, audience string) (sts.ClusterUser, error) {
-	conn, err := c.connect(k)
+// Review says whose token it is, if the cluster accepts it for the audience now;
+// model.ErrClusterToken if it does not.
+func (a *Attached) Review(ctx context.Context, c *model.Cluster, token, audience string) (model.ClusterUser, error) {
+	api, err := a.connect(c)
 	if err != nil {
-		return sts.ClusterUser{}, err
+		return model.ClusterUser{}, err
 	}
-	user, err := conn.ReviewToken(ctx, token, []string{audience})
+	user, err := api.ReviewToken(ctx, token, []string{audience})
 	if errors.Is(err, kube.ErrToken) {
-		err = errors.Join(sts.ErrClusterToken, err)
+		err = errors.Join(model.ErrClusterToken, err)
 	}
-	return sts.ClusterUser{Name: user.Name, UID: user.UID, Groups: user.Groups, Extra: user.Extra}, err
+	return model.ClusterUser(user), err
 }
 
-// MayUse implements sts.Clusters.
-func (c *clusters) MayUse(ctx context.Context, k *model.Cluster, user sts.ClusterUser, clientID string) (bool, error) {
-	conn, err := c.connect(k)
+// MayUse says whether the cluster's roles let a user use a client id: the verb
+// use-managed-identity, on the resource of that name.
+func (a *Attached) MayUse(ctx context.Context, c *model.Cluster, user model.ClusterUser, clientID string) (bool, error) {
+	api, err := a.connect(c)
 	if err != nil {
 		return false, err
 	}
-	return conn.Allowed(ctx, kube.User{Name: user.Name, UID: user.UID, Groups: user.Groups, Extra: user.Extra},
-		kube.Attributes{Verb: sts.BindingVerb, Group: sts.BindingGroup, Resource: clientID})
+	return api.Allowed(ctx, kube.User(user), kube.Attributes{Verb: model.BindingVerb, Group: model.BindingGroup, Resource: clientID})
 }
 
-func (c *clusters) connect(k *model.Cluster) (*kube.Cluster, error) {
-	sum := sha256.Sum256(k.Kubeconfig)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if conn, ok := c.open[k.Key()]; ok {
+func (a *Attached) connect(c *model.Cluster) (*kube.Cluster, error) {
+	sum := sha256.Sum256(c.Kubeconfig)
+	a.connections.mu.Lock()
+	defer a.connections.mu.Unlock()
+	if conn, ok := a.connections.open[c.Key()]; ok {
 		if conn.sum == sum {
-			return conn.cluster, nil
+			return conn.api, nil
 		}
-		conn.cluster.Close()
-		delete(c.open, k.Key())
+		conn.api.Close()
+		delete(a.connections.open, c.Key())
 	}
-	kubeconfig, err := c.sealer.Open(k.Kubeconfig, k.Key())
+	kubeconfig, err := openKubeconfig(a.c.Sealer, c)
 	if err != nil {
-		return nil, fmt.Errorf("opening the kubeconfig of %s: %w", k.Key(), err)
+		return nil, err
 	}
-	conn, err := kube.Connect(kube.Config{Kubeconfig: kubeconfig, Log: c.log})
+	api, err := kube.Connect(kube.Config{Kubeconfig: kubeconfig, Log: a.c.Log})
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", k.Key(), err)
+		return nil, fmt.Errorf("connecting to %s: %w", c.Key(), err)
 	}
-	c.open[k.Key()] = connection{sum, conn}
-	return conn, nil
+	a.connections.open[c.Key()] = connection{sum, api}
+	return api, nil
 }

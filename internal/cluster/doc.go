@@ -1,7 +1,8 @@
-// Package cluster puts the admission webhook into attached clusters and takes it
-// out again, asks it in dry runs whether it answers, and serves it to those
-// clusters that call the running server.
+// Package cluster owns what happens between this server and attached clusters. It keeps
+// their kubeconfigs sealed and their keys current, puts the admission webhook into them
+// and takes it out again, serves the webhook to those that call the running server, and
+// asks them about their service accounts.
 //
-// It decides neither which cluster is to have it nor when to look again (package
-// arm does), and not what a pod gets (package admission does).
+// It decides neither who may attach a cluster or change it (package arm does), nor what
+// a pod gets (package admission does), nor who gets a token (package sts does).
 package cluster

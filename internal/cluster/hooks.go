@@ -20,15 +20,15 @@ import (
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/pki"
+	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
 // HooksConfig for NewHooks. All of it is needed unless it says otherwise.
 type HooksConfig struct {
 	Store     *store.Store
+	Sealer    *seal.Sealer
 	Installer *Installer
-	// Kubeconfig opens an attached cluster's.
-	Kubeconfig func(*model.Cluster) ([]byte, error)
 	// CA signs the listener's certificate, for the names by which clusters reach
 	// it. Names are those that the server's own settings give; they may be none.
 	CA    *pki.CA
@@ -76,8 +76,8 @@ const (
 
 // NewHooks prepares to serve. Run follows the clusters.
 func NewHooks(c HooksConfig) (*Hooks, error) {
-	if c.Store == nil || c.Installer == nil || c.Kubeconfig == nil || c.CA == nil || c.Log == nil || c.Now == nil {
-		return nil, errors.New("cluster: Store, Installer, Kubeconfig, CA, Log and Now are needed")
+	if c.Store == nil || c.Installer == nil || c.Sealer == nil || c.CA == nil || c.Log == nil || c.Now == nil {
+		return nil, errors.New("cluster: Store, Sealer, Installer, CA, Log and Now are needed")
 	}
 	h := &Hooks{
 		c: c, mux: http.NewServeMux(), open: map[string]*hook{},
@@ -165,7 +165,7 @@ func (h *Hooks) hook(cluster *model.Cluster, endpoint string) (*hook, error) {
 	if k := h.open[endpoint]; k != nil && k.print == print {
 		return k, nil
 	}
-	kubeconfig, err := h.c.Kubeconfig(cluster)
+	kubeconfig, err := openKubeconfig(h.c.Sealer, cluster)
 	if err != nil {
 		return nil, err
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
-// Config for New.
-type Config struct {
+// InstallerConfig for NewInstaller.
+type InstallerConfig struct {
 	// Server tells this server's installations from another's: its authority and
 	// tenant, as a URL.
 	Server string
@@ -44,11 +44,12 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Installer installs the webhook. It is what package arm knows as Webhooks.
-type Installer struct{ c Config }
+// Installer puts the admission webhook into clusters. Its errors are for who may
+// read the cluster: no credential is in them.
+type Installer struct{ c InstallerConfig }
 
-// New checks the configuration.
-func New(c Config) (*Installer, error) {
+// NewInstaller checks the configuration.
+func NewInstaller(c InstallerConfig) (*Installer, error) {
 	switch {
 	case c.Server == "" || c.Authority == "" || c.TenantID == "" || c.Names == nil || c.Log == nil || c.Now == nil:
 		return nil, errors.New("cluster: Server, Authority, TenantID, Names, Log and Now are needed")
@@ -82,7 +83,9 @@ func (i *Installer) mode(k *model.Cluster) model.WebhookMode {
 	return i.c.Mode
 }
 
-// Plan implements arm.Webhooks.
+// Plan is the mode that the cluster's settings come to, and a digest of all that
+// Install would put there: when it changes, Install is due. It is empty when nothing
+// would be. An error says which setting is missing.
 func (i *Installer) Plan(k *model.Cluster, endpoint string) (model.WebhookMode, string, error) {
 	mode := i.mode(k)
 	if mode == model.WebhookNone {
@@ -104,7 +107,8 @@ func (i *Installer) Plan(k *model.Cluster, endpoint string) (model.WebhookMode, 
 	return mode, hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
-// Install implements arm.Webhooks.
+// Install puts the webhook into the cluster, and waits until it has changed a pod in a
+// dry run. The note says what a person should know besides.
 func (i *Installer) Install(ctx context.Context, kubeconfig []byte, k *model.Cluster, endpoint string) (note string, err error) {
 	objects, err := i.manifests(k, endpoint)
 	if err != nil {
@@ -280,7 +284,8 @@ func (i *Installer) vacate(ctx context.Context, api *kube.Cluster, ref kube.Ref)
 	}
 }
 
-// Remove implements arm.Webhooks. What does not bear our mark stays.
+// Remove takes away what Install put there in a mode, and leaves what the mode keep
+// needs. What does not bear our mark stays.
 func (i *Installer) Remove(ctx context.Context, kubeconfig []byte, mode, keep model.WebhookMode) error {
 	api, err := i.connect(kubeconfig)
 	if err != nil {

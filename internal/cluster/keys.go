@@ -1,4 +1,4 @@
-package arm
+package cluster
 
 import (
 	"bytes"
@@ -6,125 +6,129 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lanyard-io/lanyard/internal/egress"
+	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/strictjson"
+	"github.com/lanyard-io/lanyard/internal/trust"
 )
 
-// writeIssuers is what one must be allowed in the tenant to attach a cluster: its
-// API server's word decides from then on which keys its issuer has.
-const writeIssuers = "Lanyard.Trust/issuers/write"
+const (
+	// stamp is how often unchanged keys are written again, as a sign that they are
+	// current.
+	stamp = 5 * time.Minute
+	// stale is how long keys are used while no replica reaches the cluster: the time
+	// within which a withdrawn key stops working.
+	stale = 10 * time.Minute
+)
 
-// attachCluster fills in a cluster from a kubeconfig, after asking its API
-// server. It returns the keys of the cluster's issuer.
-func (c *call) attachCluster(next, old *model.Cluster, raw []byte) (keys []byte, err error) {
-	if err := c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, writeIssuers, "/"); err != nil {
-		return nil, err
-	}
-	k, err := readKubeconfig(raw)
+// Keys reads the keys of the cluster's issuer. Its errors are as those of Attach.
+func (a *Attached) Keys(ctx context.Context, c *model.Cluster) ([]byte, error) {
+	keys, err := a.keys(ctx, c)
 	if err != nil {
-		return nil, fail(badRequest, "The kubeconfig cannot be used: %s.", err)
-	}
-	server, err := k.dial()
-	if err != nil {
-		return nil, fail(badRequest, "The kubeconfig cannot be used: %s.", err)
-	}
-	defer server.close()
-	version, err := server.version(c.r.Context())
-	if err != nil {
-		return nil, unreachable(server.url, err)
-	}
-	issuer, keys, err := server.issuer(c.r.Context())
-	if err != nil {
-		return nil, unreachable(server.url, err)
-	}
-	if c.s.c.Names.Issues(issuer) {
-		return nil, fail(badRequest, "The cluster names the issuer '%s', which is this server's own.", issuer)
-	}
-	if old != nil && old.Published && old.Issuer != issuer {
-		return nil, fail(conflict, "The cluster's issuer is now '%s', and was '%s' when it was enabled. Detach the cluster, and attach it again.", issuer, old.Issuer)
-	}
-	next.Server, next.Version, next.Issuer = server.url, version, issuer
-	next.Kubeconfig, err = c.s.sealKubeconfig(next, k)
-	return keys, err
-}
-
-func unreachable(server string, err error) error {
-	return fail(badRequest, "The cluster's API server %s did not give what is needed: %s.", server, err)
-}
-
-func (s *Server) sealKubeconfig(cluster *model.Cluster, k *kubeconfig) ([]byte, error) {
-	b, err := json.Marshal(k)
-	if err != nil {
-		return nil, fmt.Errorf("writing the kubeconfig: %w", err)
-	}
-	return s.c.Sealer.Seal(b, cluster.Key())
-}
-
-func (s *Server) openKubeconfig(cluster *model.Cluster) (*kubeconfig, error) {
-	b, err := s.c.Sealer.Open(cluster.Kubeconfig, cluster.Key())
-	if err != nil {
-		return nil, fmt.Errorf("opening the kubeconfig of %s: %w", cluster.Key(), err)
-	}
-	return readKubeconfig(b)
-}
-
-// clusterKeys reads the keys of the cluster's issuer. An API server that names
-// another issuer than when it was attached is not believed.
-func (s *Server) clusterKeys(ctx context.Context, cluster *model.Cluster) ([]byte, error) {
-	k, err := s.openKubeconfig(cluster)
-	if err != nil {
-		return nil, err
-	}
-	server, err := k.dial()
-	if err != nil {
-		return nil, err
-	}
-	defer server.close()
-	issuer, keys, err := server.issuer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if issuer != cluster.Issuer {
-		return nil, fmt.Errorf("it names the issuer %q, and named %q when it was attached: attach it again", issuer, cluster.Issuer)
+		return nil, unreachable(c, err)
 	}
 	return keys, nil
 }
 
-const (
-	// clusterPoll is how soon a rotated key of an attached cluster is known.
-	clusterPoll = time.Minute
-	// clusterStamp is how often unchanged keys are written again, as a sign that
-	// they are current.
-	clusterStamp = 5 * time.Minute
-	// clusterStale is how long keys are used while no replica reaches the
-	// cluster: the time within which a withdrawn key stops working.
-	clusterStale = 10 * time.Minute
-)
-
-// Run keeps the keys of attached clusters fresh, and what is in them as it is
-// wanted, until ctx ends. Every replica may run it.
-func (s *Server) Run(ctx context.Context) error {
-	if s.c.Sealer == nil {
-		<-ctx.Done()
-		return nil
+// keys is Keys for the log. An API server that names another issuer than when it was
+// attached is not believed.
+func (a *Attached) keys(ctx context.Context, c *model.Cluster) ([]byte, error) {
+	kubeconfig, err := openKubeconfig(a.c.Sealer, c)
+	if err != nil {
+		return nil, err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.followKeys(ctx) })
-	if s.c.Webhooks != nil {
-		g.Go(func() error { return s.runWorks(ctx) })
+	api, err := a.dial(kubeconfig)
+	if err != nil {
+		return nil, err
 	}
-	return g.Wait()
+	defer api.Close()
+	issuer, keys, err := askIssuer(ctx, api)
+	if err != nil {
+		return nil, err
+	}
+	if issuer != c.Issuer {
+		return nil, fmt.Errorf("it names the issuer %q, and named %q when it was attached: attach it again", issuer, c.Issuer)
+	}
+	return keys, nil
 }
 
-func (s *Server) followKeys(ctx context.Context) error {
-	tick := time.NewTicker(clusterPoll)
+// dial prepares to ask for documents. The API server says whether a credential has
+// ended: its keys are wanted for as long as it gives them.
+func (a *Attached) dial(kubeconfig []byte) (*kube.Cluster, error) {
+	return kube.Connect(kube.Config{Kubeconfig: kubeconfig, Log: a.c.Log, Now: a.c.Now, TryExpired: true})
+}
+
+// ask asks an API server for all that is kept of it.
+func (a *Attached) ask(ctx context.Context, kubeconfig []byte) (version, issuer string, keys []byte, err error) {
+	api, err := a.dial(kubeconfig)
+	if err != nil {
+		return "", "", nil, err
+	}
+	defer api.Close()
+	if version, err = askVersion(ctx, api); err != nil {
+		return "", "", nil, err
+	}
+	issuer, keys, err = askIssuer(ctx, api)
+	return version, issuer, keys, err
+}
+
+// askVersion gives Kubernetes' version, such as 1.37.2.
+func askVersion(ctx context.Context, api *kube.Cluster) (string, error) {
+	b, err := api.Document(ctx, "/version")
+	if err != nil {
+		return "", err
+	}
+	var doc kube.Version
+	if err := errors.Join(strictjson.Check(b), json.Unmarshal(b, &doc)); err != nil || !kube.IsVersion(doc.GitVersion) {
+		return "", errors.New("/version does not answer like Kubernetes")
+	}
+	version, _, _ := strings.Cut(strings.TrimPrefix(doc.GitVersion, "v"), "+")
+	return version, nil
+}
+
+// askIssuer gives who signs the service accounts' tokens, and the keys to check them
+// with. The keys come from the API server itself, whatever jwks_uri says: that is how
+// a cluster works whose issuer nobody else can reach.
+// https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#service-account-issuer-discovery
+func askIssuer(ctx context.Context, api *kube.Cluster) (issuer string, keys []byte, err error) {
+	b, err := api.Document(ctx, "/.well-known/openid-configuration")
+	if err != nil {
+		return "", nil, err
+	}
+	var doc struct {
+		Issuer string `json:"issuer"`
+	}
+	if err := errors.Join(strictjson.Check(b), json.Unmarshal(b, &doc)); err != nil {
+		return "", nil, errors.New("/.well-known/openid-configuration is not JSON, or has a member twice")
+	}
+	if err := model.CheckIssuer(doc.Issuer); err != nil {
+		return "", nil, fmt.Errorf("the cluster's issuer is of no use: %w (kube-apiserver's --service-account-issuer)", err)
+	}
+	if keys, err = api.Document(ctx, "/openid/v1/jwks"); err != nil {
+		return "", nil, err
+	}
+	n, err := trust.ParseKeys(keys, model.MaxIssuerKeys)
+	if err != nil {
+		return "", nil, fmt.Errorf("/openid/v1/jwks: %s", egress.Printable(err.Error(), 200))
+	}
+	if n == 0 {
+		return "", nil, errors.New("/openid/v1/jwks has no key that can verify a token")
+	}
+	return doc.Issuer, keys, nil
+}
+
+func (a *Attached) followKeys(ctx context.Context) error {
+	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
-		s.RefreshClusters(ctx)
+		a.Refresh(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -133,17 +137,17 @@ func (s *Server) followKeys(ctx context.Context) error {
 	}
 }
 
-// RefreshClusters reads every published cluster's keys once, of several at a
+// Refresh reads every published cluster's keys once, of several at a
 // time: one that is slow keeps no other's withdrawn key alive. What fails is
 // logged, and tried again at the next call.
-func (s *Server) RefreshClusters(ctx context.Context) {
-	view, err := s.c.Store.View()
+func (a *Attached) Refresh(ctx context.Context) {
+	view, err := a.c.Store.View()
 	if err != nil {
 		return // nothing can be written either
 	}
-	s.warnOfEnds(ctx, view)
+	a.warnOfEnds(ctx, view)
 	var g errgroup.Group
-	g.SetLimit(maxWorks)
+	g.SetLimit(atATime)
 	defer g.Wait()
 	for e := range view.Lookup(model.PublishedClusters) {
 		cluster, ok := e.Value.(*model.Cluster)
@@ -151,29 +155,29 @@ func (s *Server) RefreshClusters(ctx context.Context) {
 			continue
 		}
 		g.Go(func() error {
-			if err := s.refreshCluster(ctx, view, cluster, e.Rev); err != nil && ctx.Err() == nil {
-				s.c.Log.WarnContext(ctx, "could not refresh a cluster's keys", "cluster", cluster.ID, "error", err)
+			if err := a.refresh(ctx, view, cluster, e.Rev); err != nil && ctx.Err() == nil {
+				a.c.Log.WarnContext(ctx, "could not refresh a cluster's keys", "cluster", cluster.ID, "error", err)
 			}
 			return nil
 		})
 	}
 }
 
-func (s *Server) refreshCluster(ctx context.Context, view *store.View, cluster *model.Cluster, clusterRev int64) error {
+func (a *Attached) refresh(ctx context.Context, view *store.View, cluster *model.Cluster, clusterRev int64) error {
 	held, rev, _ := store.Get[*model.Issuer](view, model.IssuerKey(cluster.Issuer))
-	now := s.c.Now().UTC()
-	keys, err := s.clusterKeys(ctx, cluster)
+	now := a.c.Now().UTC()
+	keys, err := a.keys(ctx, cluster)
 	fault := ""
 	switch {
-	case err != nil && (held == nil || bytes.Equal(held.Keys, noKeys) || now.Sub(held.Updated) < clusterStale):
+	case err != nil && (held == nil || held.KeysGone() || now.Sub(held.Updated) < stale):
 		return err
 	case err != nil:
-		keys, now, fault = noKeys, held.Updated, brief(err.Error())
-		s.c.Log.WarnContext(ctx, "stopped trusting a cluster's keys, which are too old", "cluster", cluster.ID)
-	case held != nil && bytes.Equal(held.Keys, keys) && now.Sub(held.Updated) < clusterStamp:
+		keys, now, fault = []byte(model.NoKeys), held.Updated, brief(err.Error())
+		a.c.Log.WarnContext(ctx, "stopped trusting a cluster's keys, which are too old", "cluster", cluster.ID)
+	case held != nil && bytes.Equal(held.Keys, keys) && now.Sub(held.Updated) < stamp:
 		return nil
 	}
-	_, putErr := s.c.Store.Commit(ctx,
+	_, putErr := a.c.Store.Commit(ctx,
 		store.Op{Value: &model.Issuer{URL: cluster.Issuer, Keys: keys, Updated: now, Fault: fault}, Rev: rev},
 		store.Op{Key: cluster.Key(), Rev: clusterRev, Check: true}) // a detached cluster leaves no keys
 	if !errors.Is(putErr, store.ErrConflict) {
@@ -181,7 +185,3 @@ func (s *Server) refreshCluster(ctx context.Context, view *store.View, cluster *
 	}
 	return err // another replica was first, or the cluster was changed
 }
-
-// noKeys verifies nothing, and is not an absence of keys, which would mean to
-// discover them.
-var noKeys = []byte(`{"keys":[]}`)

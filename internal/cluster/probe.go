@@ -8,11 +8,10 @@ import (
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/kube"
-	"github.com/lanyard-io/lanyard/internal/model"
 )
 
-// Check implements arm.Webhooks.
-func (i *Installer) Check(ctx context.Context, kubeconfig []byte, _ *model.Cluster, _ string) error {
+// Check has the webhook change a pod in a dry run.
+func (i *Installer) Check(ctx context.Context, kubeconfig []byte) error {
 	api, err := i.connect(kubeconfig)
 	if err != nil {
 		return err

@@ -1,8 +1,7 @@
-package arm
+package cluster
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,27 +10,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/lanyard-io/lanyard/internal/egress"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
-
-// Webhooks puts the admission webhook into attached clusters. Its errors are
-// for who may read the cluster: no credential is in them.
-type Webhooks interface {
-	// Plan is the mode that the cluster's settings come to, and a digest of all
-	// that Install would put there: when it changes, Install is due. It is empty
-	// when nothing would be. An error says which setting is missing.
-	Plan(c *model.Cluster, endpoint string) (mode model.WebhookMode, digest string, err error)
-	// Install puts it there, and waits until the webhook has changed a pod in a
-	// dry run. The note says what a person should know besides.
-	Install(ctx context.Context, kubeconfig []byte, c *model.Cluster, endpoint string) (note string, err error)
-	// Check has the webhook change a pod in a dry run.
-	Check(ctx context.Context, kubeconfig []byte, c *model.Cluster, endpoint string) error
-	// Remove takes away what Install put there in a mode, and leaves what the
-	// mode keep needs and what others own.
-	Remove(ctx context.Context, kubeconfig []byte, mode, keep model.WebhookMode) error
-}
 
 const (
 	// workTimeout bounds one try to bring a cluster to its wanted state.
@@ -46,8 +27,6 @@ const (
 	// cluster for until then may take.
 	leavingPoll = 200 * time.Millisecond
 	lastRequest = time.Second
-	// maxWorks is in how many clusters work is done at a time.
-	maxWorks = 8
 )
 
 // works is the work that this process does in clusters, one at a time in each.
@@ -134,46 +113,80 @@ func (w *works) alone(ctx context.Context, key string, f func() error) error {
 	return f()
 }
 
+// Work has the cluster follow its settings, which are stored. done is closed when that
+// is over. There is no operation when there is nothing to do.
+func (a *Attached) Work(ctx context.Context, cluster *model.Cluster) (operation string, done <-chan struct{}, err error) {
+	if operation, err = a.beginWork(ctx, cluster); operation == "" {
+		return "", nil, err
+	}
+	return operation, a.works.kick(cluster.Key()), err
+}
+
+// beginWork writes down that there is work in a cluster. Whoever writes the state
+// at the same time, after work that is done, is no reason to refuse the request.
+func (a *Attached) beginWork(ctx context.Context, cluster *model.Cluster) (operation string, err error) {
+	for range maxRounds {
+		view, err := a.c.Store.Fresh(ctx)
+		if err != nil {
+			return "", err
+		}
+		state, rev := a.state(view, cluster.Key())
+		_, digest, err := a.plan(cluster, state.Endpoint)
+		if err != nil || digest == state.Installed && (digest != "" || len(state.Modes) == 0) && state.Error == "" {
+			return "", err
+		}
+		working := *state
+		if working.Status != model.ClusterUpdating {
+			working.Operation = model.NewUUID()
+		}
+		working.Status, working.Started, working.Ended, working.Error = model.ClusterUpdating, a.c.Now().UTC(), time.Time{}, ""
+		if _, err = a.c.Store.Put(ctx, &working, rev); !errors.Is(err, store.ErrConflict) {
+			return working.Operation, err
+		}
+	}
+	return "", store.ErrConflict
+}
+
 // runWorks does what is asked for until ctx ends, and looks at every cluster
 // each minute.
-func (s *Server) runWorks(ctx context.Context) error {
+func (a *Attached) runWorks(ctx context.Context) error {
 	var g errgroup.Group
-	g.SetLimit(maxWorks)
+	g.SetLimit(atATime)
 	defer g.Wait()
-	tick := time.NewTicker(clusterPoll)
+	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	s.kickAll()
+	a.kickAll()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			s.kickAll()
-		case key := <-s.works.queue:
-			g.Go(func() error { s.work(ctx, key); return nil })
+			a.kickAll()
+		case key := <-a.works.queue:
+			g.Go(func() error { a.work(ctx, key); return nil })
 		}
 	}
 }
 
-func (s *Server) kickAll() {
-	view, err := s.c.Store.View()
+func (a *Attached) kickAll() {
+	view, err := a.c.Store.View()
 	if err != nil {
 		return // nothing can be written either
 	}
 	for e := range view.Lookup(model.AllClusters) {
-		s.works.kick(e.Key)
+		a.works.kick(e.Key)
 	}
 }
 
-func (s *Server) work(ctx context.Context, key string) {
+func (a *Attached) work(ctx context.Context, key string) {
 	for first := true; ; first = false {
 		ctx, stop := context.WithTimeout(ctx, workTimeout)
-		if !s.works.begin(key, stop, first) {
+		if !a.works.begin(key, stop, first) {
 			stop()
 			return
 		}
-		if err := s.reconcile(ctx, key); err != nil && !errors.Is(err, context.Canceled) {
-			s.c.Log.WarnContext(ctx, "could not bring a cluster to its wanted state", "cluster", key, "error", err)
+		if err := a.reconcile(ctx, key); err != nil && !errors.Is(err, context.Canceled) {
+			a.c.Log.WarnContext(ctx, "could not bring a cluster to its wanted state", "cluster", key, "error", err)
 		}
 		stop()
 	}
@@ -184,9 +197,9 @@ const maxRounds = 5
 
 // reconcile brings what is in a cluster to what is wanted, and writes down how
 // that went.
-func (s *Server) reconcile(ctx context.Context, key string) error {
+func (a *Attached) reconcile(ctx context.Context, key string) error {
 	for range maxRounds {
-		err := s.reconcileOnce(ctx, key)
+		err := a.reconcileOnce(ctx, key)
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
@@ -194,8 +207,8 @@ func (s *Server) reconcile(ctx context.Context, key string) error {
 	return nil // somebody else is at it
 }
 
-func (s *Server) reconcileOnce(ctx context.Context, key string) error {
-	view, err := s.c.Store.Fresh(ctx)
+func (a *Attached) reconcileOnce(ctx context.Context, key string) error {
+	view, err := a.c.Store.Fresh(ctx)
 	if err != nil {
 		return err
 	}
@@ -203,12 +216,12 @@ func (s *Server) reconcileOnce(ctx context.Context, key string) error {
 	if !ok {
 		return nil
 	}
-	state, rev := s.clusterState(view, key)
-	if rev == 0 && !cluster.WorkloadIdentity || s.leaving(state) {
+	state, rev := a.state(view, key)
+	if rev == 0 && !cluster.WorkloadIdentity || a.leaving(state) {
 		return nil
 	}
 	next := *state
-	workErr := s.install(ctx, cluster, &next, &rev)
+	workErr := a.install(ctx, cluster, &next, &rev)
 	if errors.Is(workErr, store.ErrConflict) || errors.Is(ctx.Err(), context.Canceled) {
 		return workErr
 	}
@@ -217,7 +230,7 @@ func (s *Server) reconcileOnce(ctx context.Context, key string) error {
 		next.Error = brief(workErr.Error())
 	}
 	if next.Ended.IsZero() || workErr == nil && next.Status == model.ClusterFailed {
-		next.Ended, next.Status = s.c.Now().UTC(), model.ClusterSucceeded
+		next.Ended, next.Status = a.c.Now().UTC(), model.ClusterSucceeded
 		if workErr != nil {
 			next.Status = model.ClusterFailed
 		}
@@ -225,16 +238,9 @@ func (s *Server) reconcileOnce(ctx context.Context, key string) error {
 	if rev == 0 && len(next.Modes) == 0 && next.Error == "" || sameState(state, &next) {
 		return workErr
 	}
-	_, err = s.c.Store.Put(context.WithoutCancel(ctx), &next, rev) // how it went is written when its time is over, too
+	_, err = a.c.Store.Put(context.WithoutCancel(ctx), &next, rev) // how it went is written when its time is over, too
 	return errors.Join(workErr, err)
 }
-
-// maxWords is how many bytes of a cluster's words are kept.
-const maxWords = 2048
-
-// brief makes words of a cluster fit to keep and to show: its API server may say
-// whatever it likes.
-func brief(s string) string { return egress.Printable(s, maxWords) }
 
 // sameState says whether writing b in a's place would tell nobody anything.
 func sameState(a, b *model.ClusterState) bool {
@@ -244,8 +250,8 @@ func sameState(a, b *model.ClusterState) bool {
 
 // install does what is to be done in the cluster. next becomes what is true
 // then, rev the revision of what is stored of it.
-func (s *Server) install(ctx context.Context, cluster *model.Cluster, next *model.ClusterState, rev *int64) error {
-	mode, digest, err := s.plan(cluster, next.Endpoint)
+func (a *Attached) install(ctx context.Context, cluster *model.Cluster, next *model.ClusterState, rev *int64) error {
+	mode, digest, err := a.plan(cluster, next.Endpoint)
 	if err != nil {
 		return err
 	}
@@ -253,26 +259,26 @@ func (s *Server) install(ctx context.Context, cluster *model.Cluster, next *mode
 		next.Note = ""
 		return nil
 	}
-	kubeconfig, err := s.rawKubeconfig(cluster)
+	kubeconfig, err := openKubeconfig(a.c.Sealer, cluster)
 	if err != nil {
 		return err
 	}
 	if digest == "" {
-		return s.uninstall(ctx, kubeconfig, next, model.WebhookNone)
+		return a.uninstall(ctx, kubeconfig, next, model.WebhookNone)
 	}
-	if next.Installed == digest && s.c.Webhooks.Check(ctx, kubeconfig, cluster, next.Endpoint) == nil {
-		next.Answered = s.c.Now().UTC()
+	if next.Installed == digest && a.c.Installer.Check(ctx, kubeconfig) == nil {
+		next.Answered = a.c.Now().UTC()
 		return nil
 	}
 	if len(next.Modes) == 0 || next.Modes[0] != mode { // what may be there is known before it is
 		next.Modes = append([]model.WebhookMode{mode}, slices.DeleteFunc(slices.Clone(next.Modes), func(m model.WebhookMode) bool { return m == mode })...)
 		next.Installed = ""
-		if *rev, err = s.c.Store.Put(ctx, next, *rev); err != nil {
+		if *rev, err = a.c.Store.Put(ctx, next, *rev); err != nil {
 			return err
 		}
 	}
-	note, err := s.whileAttached(ctx, cluster.Key(), func(ctx context.Context) (string, error) {
-		return s.c.Webhooks.Install(ctx, kubeconfig, cluster, next.Endpoint)
+	note, err := a.whileAttached(ctx, cluster.Key(), func(ctx context.Context) (string, error) {
+		return a.c.Installer.Install(ctx, kubeconfig, cluster, next.Endpoint)
 	})
 	if note != "" {
 		next.Note = brief(note)
@@ -280,14 +286,14 @@ func (s *Server) install(ctx context.Context, cluster *model.Cluster, next *mode
 	if err != nil {
 		return err
 	}
-	next.Installed, next.Answered = digest, s.c.Now().UTC()
-	return s.uninstall(ctx, kubeconfig, next, mode)
+	next.Installed, next.Answered = digest, a.c.Now().UTC()
+	return a.uninstall(ctx, kubeconfig, next, mode)
 }
 
 // whileAttached runs f, and ends its context when some replica begins to detach
 // the cluster, or when that cannot be known: what is put into the cluster then
 // would stay there, and nobody could take it out. It is ErrConflict then.
-func (s *Server) whileAttached(ctx context.Context, key string, f func(context.Context) (string, error)) (note string, err error) {
+func (a *Attached) whileAttached(ctx context.Context, key string, f func(context.Context) (string, error)) (note string, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() {
@@ -299,9 +305,9 @@ func (s *Server) whileAttached(ctx context.Context, key string, f func(context.C
 				return
 			case <-tick.C:
 			}
-			if view, err := s.c.Store.Fresh(ctx); err != nil {
+			if view, err := a.c.Store.Fresh(ctx); err != nil {
 				stop(fmt.Errorf("asking whether the cluster is being detached: %w", err))
-			} else if state, _ := s.clusterState(view, key); s.leaving(state) || view.Get(key) == nil {
+			} else if state, _ := a.state(view, key); a.leaving(state) || view.Get(key) == nil {
 				stop(store.ErrConflict)
 			}
 		}
@@ -314,12 +320,12 @@ func (s *Server) whileAttached(ctx context.Context, key string, f func(context.C
 }
 
 // uninstall takes out of the cluster what modes other than keep put there.
-func (s *Server) uninstall(ctx context.Context, kubeconfig []byte, next *model.ClusterState, keep model.WebhookMode) error {
+func (a *Attached) uninstall(ctx context.Context, kubeconfig []byte, next *model.ClusterState, keep model.WebhookMode) error {
 	for i := len(next.Modes) - 1; i >= 0; i-- {
 		if next.Modes[i] == keep {
 			continue
 		}
-		if err := s.c.Webhooks.Remove(ctx, kubeconfig, next.Modes[i], keep); err != nil {
+		if err := a.c.Installer.Remove(ctx, kubeconfig, next.Modes[i], keep); err != nil {
 			return err
 		}
 		next.Modes = slices.Delete(slices.Clone(next.Modes), i, i+1)
@@ -330,25 +336,32 @@ func (s *Server) uninstall(ctx context.Context, kubeconfig []byte, next *model.C
 	return nil
 }
 
-// plan is Webhooks.Plan for a cluster that may not want any.
-func (s *Server) plan(cluster *model.Cluster, endpoint string) (model.WebhookMode, string, error) {
-	if s.c.Webhooks == nil || !cluster.WorkloadIdentity {
+// plan is Installer.Plan for a cluster that may not want any.
+func (a *Attached) plan(cluster *model.Cluster, endpoint string) (model.WebhookMode, string, error) {
+	if a.c.Installer == nil || !cluster.WorkloadIdentity {
 		return model.WebhookNone, "", nil
 	}
-	return s.c.Webhooks.Plan(cluster, endpoint)
+	return a.c.Installer.Plan(cluster, endpoint)
 }
 
-// clusterState is the state of a cluster; one that was never stored is new, and
-// its revision is 0.
-func (s *Server) clusterState(v *store.View, key string) (*model.ClusterState, int64) {
+// Mode is how a cluster with these settings would get the webhook. An error says
+// which setting is missing.
+func (a *Attached) Mode(cluster *model.Cluster) (model.WebhookMode, error) {
+	mode, _, err := a.plan(cluster, "")
+	return mode, err
+}
+
+// state is the state of a cluster; one that was never stored is new, and its
+// revision is 0.
+func (a *Attached) state(v *store.View, key string) (*model.ClusterState, int64) {
 	if state, rev, ok := store.Get[*model.ClusterState](v, model.ClusterStateKey(key)); ok {
 		return state, rev
 	}
-	return &model.ClusterState{Cluster: key, Endpoint: rand.Text(), Status: model.ClusterSucceeded, Ended: s.c.Now().UTC()}, 0
+	return model.NewClusterState(key, a.c.Now()), 0
 }
 
 // leaving says whether some replica is detaching the cluster. One that stopped
 // half way does so no longer.
-func (s *Server) leaving(state *model.ClusterState) bool {
-	return state.Status == model.ClusterDeleting && s.c.Now().Sub(state.Started) < workTimeout
+func (a *Attached) leaving(state *model.ClusterState) bool {
+	return state.Status == model.ClusterDeleting && a.c.Now().Sub(state.Started) < workTimeout
 }

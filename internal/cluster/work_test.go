@@ -1,107 +1,180 @@
-package arm_test
+package cluster_test
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"time"
 	"unicode"
 
-	"github.com/lanyard-io/lanyard/internal/arm"
+	"github.com/lanyard-io/lanyard/internal/cluster"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// talkative is work in a cluster whose API server says what it likes.
-type talkative struct{ arm.Webhooks }
-
-func (talkative) Plan(*model.Cluster, string) (model.WebhookMode, string, error) {
-	return model.WebhookURL, "digest", nil
+// replica is a server that has not begun to work.
+func (f *fixture) replica() *cluster.Attached {
+	f.t.Helper()
+	a, err := cluster.New(cluster.Config{Store: f.st, Sealer: f.sealer, Installer: installer(f.t, nil), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	f.check(err)
+	return a
 }
 
-func (talkative) Install(context.Context, []byte, *model.Cluster, string) (string, error) {
-	words := strings.Repeat("\x1b[2J\nnobody is ", 1<<18)
-	return words, errors.New(words)
+// run starts a replica, which works until the test ends.
+func (f *fixture) run() *cluster.Attached {
+	f.t.Helper()
+	a := f.replica()
+	ctx, stop := context.WithCancel(f.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	f.t.Cleanup(func() {
+		stop()
+		f.check(<-done)
+	})
+	return a
+}
+
+func wanted(k *model.Cluster) { k.WorkloadIdentity = true }
+
+// work has a replica do what a cluster needs, and gives the state that it is in then.
+func (f *fixture) work(a *cluster.Attached, k *model.Cluster) *model.ClusterState {
+	f.t.Helper()
+	_, done, err := a.Work(f.t.Context(), k)
+	f.check(err)
+	<-done
+	v, err := f.st.Fresh(f.t.Context())
+	f.check(err)
+	state, _, ok := store.Get[*model.ClusterState](v, model.ClusterStateKey(k.Key()))
+	if !ok {
+		f.t.Fatal("how it went is not written down")
+	}
+	return state
+}
+
+const kinds = `{"resources":[{"name":"mutatingwebhookconfigurations","kind":"MutatingWebhookConfiguration"},{"name":"pods","kind":"Pod","namespaced":true}]}`
+
+// kindsOr answers which kinds there are, and leaves the rest to others.
+func kindsOr(answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1" || r.URL.Path == "/apis/admissionregistration.k8s.io/v1" {
+			io.WriteString(w, kinds)
+			return
+		}
+		answer(w, r)
+	}
+}
+
+func status(w http.ResponseWriter, code int, message string) {
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]any{"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "message": message})
 }
 
 func TestWordsOfAClusterAreKeptShort(t *testing.T) {
-	l, k := newLab(t, withClusters(t), func(c *arm.Config) { c.Webhooks = talkative{} }).withGroup(), newKube(t)
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- l.arm.Run(ctx) }()
-	defer func() {
-		stop()
-		l.check(<-done)
-	}()
-	l.must(201, "PUT", clusters+"/aks", attachment(k.config(nil), map[string]any{
-		"oidcIssuerProfile": map[string]any{"enabled": true}, "securityProfile": map[string]any{"workloadIdentity": map[string]any{"enabled": true}},
-	}))
-	state, _, _ := store.Get[*model.ClusterState](l.view(), model.ClusterStateKey(strings.ToLower(clusters+"/aks")))
-	if state == nil || state.Status != model.ClusterFailed {
-		t.Fatalf("how it went is not written down: %+v", state)
-	}
-	for _, words := range []string{state.Error, state.Note} {
-		if len(words) > 4096 || strings.ContainsFunc(words, unicode.IsControl) || !strings.Contains(words, "nobody is") {
-			t.Errorf("%d bytes: %.60q", len(words), words)
+	words := strings.Repeat("\x1b[2J\nnobody is ", 1<<14)
+	short := func(t *testing.T, s string) {
+		t.Helper()
+		if len(s) > 4096 || strings.ContainsFunc(s, unicode.IsControl) || !strings.Contains(s, "nobody is") {
+			t.Errorf("%d bytes: %.60q", len(s), s)
 		}
 	}
+	t.Run("error", func(t *testing.T) {
+		f := newFixture(t)
+		k := f.attached(apiServer(t, kindsOr(func(w http.ResponseWriter, r *http.Request) { status(w, http.StatusForbidden, words) })), wanted)
+		state := f.work(f.run(), k)
+		if state.Status != model.ClusterFailed {
+			t.Errorf("status %s", state.Status)
+		}
+		short(t, state.Error)
+	})
+	t.Run("note", func(t *testing.T) {
+		f := newFixture(t)
+		there, err := json.Marshal(map[string]any{"metadata": map[string]any{"managedFields": []any{map[string]string{"manager": words}}}})
+		f.check(err)
+		k := f.attached(apiServer(t, kindsOr(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodPost {
+				_, _ = w.Write(there)
+				return
+			}
+			io.WriteString(w, `{"spec":{"containers":[{"name":"probe","env":[{"name":"AZURE_FEDERATED_TOKEN_FILE"},`+
+				`{"name":"AZURE_AUTHORITY_HOST","value":"https://login.lanyard.test/"},{"name":"AZURE_TENANT_ID","value":"11111111-1111-4111-8111-111111111111"}]}]}}`)
+		})), wanted)
+		state := f.work(f.run(), k)
+		if state.Status != model.ClusterSucceeded || state.Error != "" {
+			t.Errorf("status %s, %s", state.Status, state.Error)
+		}
+		short(t, state.Note)
+	})
 }
 
-// clumsy installs for as long as it may, and what it asked for last is done only
-// when another has removed all.
-type clumsy struct {
-	talkative
-	began, removed chan struct{}
-	once           *sync.Once
-	there          *atomic.Bool
-	ended          <-chan struct{}
+// slowCluster applies a webhook configuration only when who asked for it has gone, and
+// another has looked for it.
+type slowCluster struct {
+	began, looked chan struct{}
+	ended         <-chan struct{}
+
+	mu     sync.Mutex
+	there  bool // guarded by mu: the configuration
+	asked  bool // guarded by mu: somebody asked for it
+	seenBy int  // guarded by mu: how often it was looked for after that
 }
 
-func (c clumsy) Install(ctx context.Context, _ []byte, _ *model.Cluster, _ string) (string, error) {
-	c.there.Store(true)
-	close(c.began)
-	<-ctx.Done()
-	select {
-	case <-c.removed:
-	case <-c.ended: // the test failed
+func (c *slowCluster) answer(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch r.Method {
+	case http.MethodPatch:
+		c.asked = true
+		c.mu.Unlock()
+		close(c.began)
+		for _, until := range []<-chan struct{}{r.Context().Done(), c.looked} {
+			select {
+			case <-until:
+			case <-c.ended: // the test failed
+			}
+		}
+		c.mu.Lock()
+		c.there = true
+		_, _ = w.Write(body)
+	case http.MethodDelete:
+		c.there = false
+		io.WriteString(w, `{}`)
+	default:
+		if c.asked {
+			if c.seenBy++; c.seenBy == 1 {
+				defer close(c.looked)
+			}
+		}
+		if !c.there {
+			status(w, http.StatusNotFound, "not there")
+			return
+		}
+		io.WriteString(w, `{"metadata":{"annotations":{"lanyard.io/server":"https://login.lanyard.test/tenant"}}}`)
 	}
-	c.there.Store(true)
-	return "", ctx.Err()
-}
-
-func (c clumsy) Remove(context.Context, []byte, model.WebhookMode, model.WebhookMode) error {
-	c.there.Store(false)
-	c.once.Do(func() { close(c.removed) })
-	return nil
 }
 
 func TestDetachingWhileAnotherReplicaInstalls(t *testing.T) {
-	c := clumsy{began: make(chan struct{}), removed: make(chan struct{}), once: new(sync.Once), there: new(atomic.Bool)}
+	f := newFixture(t)
 	ended, end := context.WithCancel(t.Context())
-	defer end()
-	c.ended = ended.Done()
-	same := withClusters(t)
-	a, k := newLab(t, same, func(config *arm.Config) { config.Webhooks = c }).withGroup(), newKube(t)
-	b := newLab(t, same, func(config *arm.Config) { config.Webhooks, config.Store = c, a.st })
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- a.arm.Run(ctx) }()
-	defer func() {
-		end()
-		stop()
-		a.check(<-done)
-	}()
-	a.must(201, "PUT", clusters+"/aks", attachment(k.config(nil), map[string]any{
-		"oidcIssuerProfile": map[string]any{"enabled": true}, "securityProfile": map[string]any{"workloadIdentity": map[string]any{"enabled": true}},
-	}))
+	c := &slowCluster{began: make(chan struct{}), looked: make(chan struct{}), ended: ended.Done()}
+	k := f.attached(apiServer(t, kindsOr(c.answer)), wanted)
+	t.Cleanup(end)
+	a, b := f.run(), f.replica()
+	_, done, err := a.Work(t.Context(), k)
+	f.check(err)
 	<-c.began
-	b.must(202, "DELETE", clusters+"/aks", "")
-	if c.there.Load() {
-		t.Error("the webhook stays in a cluster that nobody has the credentials of")
+	if err := b.Detach(t.Context(), k, false); err != nil {
+		t.Fatal(err)
 	}
-	if state, _, ok := store.Get[*model.ClusterState](a.view(), model.ClusterStateKey(strings.ToLower(clusters+"/aks"))); ok {
-		t.Errorf("the state stays: %+v", state)
+	<-done
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.there || c.seenBy < 2 {
+		t.Errorf("the webhook stays in a cluster that nobody has the credentials of; it was looked for %d times", c.seenBy)
 	}
 }

@@ -1,15 +1,16 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -21,7 +22,6 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/lanyard-io/lanyard/internal/egress"
 )
@@ -29,15 +29,18 @@ import (
 // Config says which cluster, and as whom. At most one of Kubeconfig and Path is
 // set; with neither, the cluster is the one that the process runs in.
 type Config struct {
-	// Kubeconfig is YAML or JSON that somebody else gave us: it must hold all
-	// that it needs. A program to run, a file or an unchecked certificate in it
-	// is refused.
+	// Kubeconfig is JSON that somebody else gave us, for ParseKubeconfig: it must
+	// hold all that it needs. A program to run, a file or an unchecked certificate
+	// in it is refused.
 	Kubeconfig []byte
-	// Path is a person's own kubeconfig, or several as in $KUBECONFIG. It may
-	// name files and programs.
+	// Path is a person's own kubeconfig, or several as in $KUBECONFIG. It may name
+	// files and programs.
 	Path string
-	// Context of the kubeconfig; default its current one.
+	// Context of the kubeconfig at Path; default its current one.
 	Context string
+	// TryExpired leaves it to the API server whether a credential has expired: our
+	// clock may be wrong.
+	TryExpired bool
 
 	Log *slog.Logger     // default: none
 	Now func() time.Time // default time.Now
@@ -50,7 +53,6 @@ const (
 	// Calls per second and at once. The API server's own fairness is what
 	// protects it; these bound a mistake of ours.
 	callsPerSecond, callsAtOnce = 100, 200
-	maxKubeconfig               = 1 << 20
 )
 
 // Cluster is a connection to an API server. It is safe for concurrent use.
@@ -69,7 +71,7 @@ type Cluster struct {
 }
 
 // Connect prepares for questions; nothing is sent yet. Credentials that can be
-// seen to have expired are refused. No error quotes a credential.
+// seen to have expired are refused, unless TryExpired is set. No error quotes a credential.
 func Connect(c Config) (*Cluster, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -81,7 +83,7 @@ func Connect(c Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkExpiry(rc, c.Now()); err != nil {
+	if err := checkExpiry(rc, c.Now()); err != nil && !c.TryExpired {
 		return nil, err
 	}
 	rc.UserAgent = "lanyard"
@@ -126,7 +128,12 @@ func (c Config) load() (*rest.Config, string, error) {
 	case c.Kubeconfig != nil && c.Path != "":
 		return nil, "", errors.New("a kubeconfig and a path to one: want one of them")
 	case c.Kubeconfig != nil:
-		return c.loadStored()
+		k, err := ParseKubeconfig(c.Kubeconfig)
+		if err != nil {
+			return nil, "", fmt.Errorf("the kubeconfig cannot be used: %w", err)
+		}
+		rc, err := k.rest()
+		return rc, cmp.Or(k.Contexts[0].Context.Namespace, metav1.NamespaceDefault), err
 	case c.Path != "":
 		return c.loadFile()
 	}
@@ -140,35 +147,15 @@ func (c Config) load() (*rest.Config, string, error) {
 	return rc, "", nil
 }
 
-func (c Config) loadStored() (*rest.Config, string, error) {
-	if len(c.Kubeconfig) > maxKubeconfig {
-		return nil, "", fmt.Errorf("the kubeconfig is larger than %d KiB", maxKubeconfig>>10)
-	}
-	k, err := clientcmd.Load(c.Kubeconfig)
-	if err != nil {
-		return nil, "", errors.New("it is not a kubeconfig") // the parser's own words may quote a credential
-	}
-	if err := checkStored(k, c.Context); err != nil {
-		return nil, "", fmt.Errorf("the kubeconfig: %w", err)
-	}
-	rc, namespace, err := resolve(clientcmd.NewNonInteractiveClientConfig(*k, c.Context, &clientcmd.ConfigOverrides{}, nil))
-	if err != nil {
-		return nil, "", err
-	}
-	rc.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } // not the environment's
-	return rc, namespace, nil
-}
-
 func (c Config) loadFile() (*rest.Config, string, error) {
-	rules := &clientcmd.ClientConfigLoadingRules{Precedence: filepath.SplitList(c.Path), WarnIfAllMissing: false}
-	k, err := rules.Load()
-	if err != nil {
+	k, err := readFiles(c.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && len(k.Clusters) == 0:
+		return nil, "", fmt.Errorf("%s: no kubeconfig there, or no cluster in it", c.Path)
+	case err != nil:
 		return nil, "", fmt.Errorf("%s is not a kubeconfig that can be read", c.Path)
 	}
-	if len(k.Clusters) == 0 {
-		return nil, "", fmt.Errorf("%s: no kubeconfig there, or no cluster in it", c.Path)
-	}
-	return resolve(clientcmd.NewNonInteractiveClientConfig(*k, c.Context, &clientcmd.ConfigOverrides{}, rules))
+	return resolve(clientcmd.NewNonInteractiveClientConfig(*k, c.Context, &clientcmd.ConfigOverrides{}, nil))
 }
 
 func resolve(k clientcmd.ClientConfig) (*rest.Config, string, error) {
@@ -181,41 +168,6 @@ func resolve(k clientcmd.ClientConfig) (*rest.Config, string, error) {
 		return nil, "", fmt.Errorf("the kubeconfig: %w", sanitize(err))
 	}
 	return rc, namespace, nil
-}
-
-// checkStored refuses what would make this machine run a program, read a file
-// or believe a server that it did not check.
-func checkStored(k *api.Config, context string) error {
-	if context == "" {
-		context = k.CurrentContext
-	}
-	one, ok := k.Contexts[context]
-	if !ok {
-		return errors.New("it has no current context, or not the one that was named")
-	}
-	cluster, user := k.Clusters[one.Cluster], k.AuthInfos[one.AuthInfo]
-	if cluster == nil || user == nil {
-		return errors.New("its context names a cluster or a user that it does not have")
-	}
-	switch u, err := url.Parse(cluster.Server); {
-	case err != nil || u.Host == "" || u.User != nil:
-		return errors.New("its server is not a URL")
-	case u.Scheme != "https":
-		return errors.New("its server is not https")
-	case cluster.InsecureSkipTLSVerify:
-		return errors.New("it skips the check of the server's certificate (insecure-skip-tls-verify)")
-	case cluster.CertificateAuthority != "":
-		return errors.New("it names a file (certificate-authority); give its content")
-	case cluster.ProxyURL != "":
-		return errors.New("it names a proxy (proxy-url), which is not supported")
-	case user.Exec != nil || user.AuthProvider != nil:
-		return errors.New("its user signs in with a program (exec or auth-provider), which is not run here; give a client certificate or a token")
-	case user.ClientCertificate != "" || user.ClientKey != "" || user.TokenFile != "":
-		return errors.New("it names a file (client-certificate, client-key or tokenFile); give its content")
-	case user.Impersonate != "" || user.Username != "" || user.Password != "":
-		return errors.New("its user has a password or acts as another; give a client certificate or a token")
-	}
-	return nil
 }
 
 // Server is the URL of the API server.

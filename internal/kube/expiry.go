@@ -19,32 +19,44 @@ func checkExpiry(c *rest.Config, now time.Time) error {
 	if len(chain) == 0 && c.CertFile != "" {
 		chain, _ = os.ReadFile(c.CertFile) // client-go says why it cannot
 	}
-	if block, _ := pem.Decode(chain); block != nil {
-		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && now.After(cert.NotAfter) {
-			return fmt.Errorf("the kubeconfig's client certificate expired on %s", cert.NotAfter.UTC().Format(time.RFC3339))
-		}
+	if end := certificateEnd(chain); !end.IsZero() && now.After(end) {
+		return fmt.Errorf("the kubeconfig's client certificate expired on %s", end.UTC().Format(time.RFC3339))
 	}
-	if exp, ok := tokenExpiry(c.BearerToken); ok && now.After(exp) && c.BearerTokenFile == "" {
-		return fmt.Errorf("the kubeconfig's token expired on %s", exp.UTC().Format(time.RFC3339))
+	if end := tokenEnd(c.BearerToken); !end.IsZero() && now.After(end) && c.BearerTokenFile == "" {
+		return fmt.Errorf("the kubeconfig's token expired on %s", end.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
 
-// tokenExpiry reads a JWT's exp without checking anything. Not every token is one.
-func tokenExpiry(token string) (time.Time, bool) {
+// certificateEnd is when the first certificate of PEM ends; zero when there is none.
+func certificateEnd(chain []byte) time.Time {
+	block, _ := pem.Decode(chain)
+	if block == nil {
+		return time.Time{}
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return time.Time{}
+	}
+	return cert.NotAfter
+}
+
+// tokenEnd reads a JWT's exp without checking anything. Not every token is one: then
+// it is zero.
+func tokenEnd(token string) time.Time {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return time.Time{}, false
+		return time.Time{}
 	}
 	body, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return time.Time{}, false
+		return time.Time{}
 	}
 	var claims struct {
 		Exp float64 `json:"exp"`
 	}
 	if json.Unmarshal(body, &claims) != nil || claims.Exp <= 0 {
-		return time.Time{}, false
+		return time.Time{}
 	}
-	return time.Unix(int64(claims.Exp), 0), true
+	return time.Unix(int64(claims.Exp), 0)
 }

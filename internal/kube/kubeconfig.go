@@ -1,4 +1,4 @@
-package arm
+package kube
 
 import (
 	"crypto/tls"
@@ -7,17 +7,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/client-go/rest"
 
 	"github.com/lanyard-io/lanyard/internal/strictjson"
 )
 
-// kubeconfig is a kubeconfig with one cluster, one user and one context, all in
+// Kubeconfig is a kubeconfig with one cluster, one user and one context, all in
 // itself: no file of another machine, no program to run.
 // https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
-type kubeconfig struct {
+type Kubeconfig struct {
 	APIVersion  string         `json:"apiVersion" yaml:"apiVersion"`
 	Kind        string         `json:"kind" yaml:"kind"`
 	Clusters    []namedCluster `json:"clusters" yaml:"clusters"`
@@ -70,18 +74,19 @@ type kubeContext struct {
 	Namespace string `json:"namespace,omitempty" yaml:"namespace,omitempty"`
 }
 
+// maxKubeconfig bounds a kubeconfig that somebody else gave us.
 const maxKubeconfig = 256 << 10
 
-// readKubeconfig reads JSON and leaves the current context alone. The errors
-// are for the caller, and never quote a credential.
-func readKubeconfig(b []byte) (*kubeconfig, error) {
+// ParseKubeconfig reads JSON, and keeps of it what the current context needs. Its
+// errors begin with "it", the kubeconfig, and never quote a credential.
+func ParseKubeconfig(b []byte) (*Kubeconfig, error) {
 	if len(b) > maxKubeconfig {
 		return nil, fmt.Errorf("it is larger than %d KiB", maxKubeconfig>>10)
 	}
 	if strictjson.Check(b) != nil {
 		return nil, errors.New("it has a member twice, in whatever letter case, or is not UTF-8")
 	}
-	var k kubeconfig
+	var k Kubeconfig
 	if err := json.Unmarshal(b, &k); err != nil {
 		return nil, errors.New("it is not a kubeconfig in JSON")
 	}
@@ -96,8 +101,8 @@ func readKubeconfig(b []byte) (*kubeconfig, error) {
 }
 
 // current is a kubeconfig of the current context only.
-func (k *kubeconfig) current() (*kubeconfig, error) {
-	one := &kubeconfig{APIVersion: "v1", Kind: "Config", Current: k.Current}
+func (k *Kubeconfig) current() (*Kubeconfig, error) {
+	one := &Kubeconfig{APIVersion: "v1", Kind: "Config", Current: k.Current}
 	for _, c := range k.Contexts {
 		if c.Name == k.Current {
 			one.Contexts = []namedContext{c}
@@ -126,7 +131,7 @@ func (k *kubeconfig) current() (*kubeconfig, error) {
 }
 
 // check refuses what cannot be used from here, or not safely.
-func (k *kubeconfig) check() error {
+func (k *Kubeconfig) check() error {
 	c, u := &k.Clusters[0].Cluster, &k.Users[0].User
 	server, err := url.Parse(c.Server)
 	switch {
@@ -149,19 +154,19 @@ func (k *kubeconfig) check() error {
 	return err
 }
 
-// tls is the client's side of TLS with the API server.
-func (k *kubeconfig) tls() (*tls.Config, error) {
+// tls is what client-go needs for TLS with the API server.
+func (k *Kubeconfig) tls() (rest.TLSClientConfig, error) {
 	c, u := &k.Clusters[0].Cluster, &k.Users[0].User
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
+	config := rest.TLSClientConfig{ServerName: c.ServerName}
 	if c.CA != "" {
 		pem, err := base64.StdEncoding.DecodeString(c.CA)
 		if err != nil {
-			return nil, errors.New("its certificate-authority-data is not base64")
+			return config, errors.New("its certificate-authority-data is not base64")
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("its certificate-authority-data has no PEM certificate")
+		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			return config, errors.New("its certificate-authority-data has no PEM certificate")
 		}
+		config.CAData = pem
 	}
 	if u.Certificate == "" {
 		return config, nil
@@ -169,20 +174,48 @@ func (k *kubeconfig) tls() (*tls.Config, error) {
 	certificate, errC := base64.StdEncoding.DecodeString(u.Certificate)
 	key, errK := base64.StdEncoding.DecodeString(u.Key)
 	if errC != nil || errK != nil {
-		return nil, errors.New("its client-certificate-data or client-key-data is not base64")
+		return config, errors.New("its client-certificate-data or client-key-data is not base64")
 	}
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
-		return nil, errors.New("its client certificate and key cannot be read, or do not belong together")
+	if _, err := tls.X509KeyPair(certificate, key); err != nil {
+		return config, errors.New("its client certificate and key cannot be read, or do not belong together")
 	}
-	config.Certificates = []tls.Certificate{pair}
+	config.CertData, config.KeyData = certificate, key
 	return config, nil
 }
 
-// named gives everything the names that the managed service gives: clients
-// build on the context being the cluster's name.
-func (k *kubeconfig) named(cluster, user string) ([]byte, error) {
-	out := kubeconfig{
+// rest is the kubeconfig for client-go.
+func (k *Kubeconfig) rest() (*rest.Config, error) {
+	config, err := k.tls()
+	if err != nil {
+		return nil, err
+	}
+	return &rest.Config{
+		Host: k.Server(), BearerToken: k.Users[0].User.Token, TLSClientConfig: config,
+		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil }, // the environment's would see the credentials
+	}, nil
+}
+
+// Server is the URL of the API server.
+func (k *Kubeconfig) Server() string { return strings.TrimRight(k.Clusters[0].Cluster.Server, "/") }
+
+// Ends is when the credential ends that ends first; zero when none says.
+func (k *Kubeconfig) Ends() time.Time {
+	u := &k.Users[0].User
+	certificate, err := base64.StdEncoding.DecodeString(u.Certificate)
+	if err != nil {
+		certificate = nil
+	}
+	first, token := certificateEnd(certificate), tokenEnd(u.Token)
+	if first.IsZero() || !token.IsZero() && token.Before(first) {
+		return token
+	}
+	return first
+}
+
+// Named is YAML with a cluster, a context and a user of these names; the context has
+// the cluster's.
+func (k *Kubeconfig) Named(cluster, user string) ([]byte, error) {
+	out := Kubeconfig{
 		APIVersion: "v1", Kind: "Config", Current: cluster,
 		Clusters: []namedCluster{{cluster, k.Clusters[0].Cluster}},
 		Users:    []namedUser{{user, k.Users[0].User}},

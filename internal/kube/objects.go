@@ -46,10 +46,18 @@ func (k *Cluster) Version(ctx context.Context) (v Version, err error) {
 	if err != nil {
 		return v, err
 	}
-	if json.Unmarshal(b, &v) != nil || v.GitVersion == "" || len(v.GitVersion) > 64 {
+	if json.Unmarshal(b, &v) != nil || !IsVersion(v.GitVersion) {
 		return v, &Error{Message: fmt.Sprintf("%s answers, but not like Kubernetes", k.server.Host), kind: ErrUnreachable}
 	}
 	return v, nil
+}
+
+// IsVersion says whether a server calls itself Kubernetes, with a version such as
+// v1.37.2+k3s1.
+func IsVersion(s string) bool {
+	number, _, _ := strings.Cut(s, ".")
+	return len(s) <= 64 && len(number) > 1 && strings.Trim(number[1:], "0123456789") == "" && number[0] == 'v' &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+-_~") == ""
 }
 
 // Raw reads a path of the API server, such as /openid/v1/jwks.

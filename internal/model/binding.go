@@ -3,6 +3,7 @@ package model
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"errors"
 	"strings"
 )
 
@@ -21,6 +22,23 @@ type IdentityBinding struct {
 // BindingCredential is the name of the one federated credential that all
 // bindings of an identity share, whatever the number of clusters.
 const BindingCredential = "aks-identity-binding"
+
+// What a cluster's roles must allow, for a service account to be an identity.
+// https://learn.microsoft.com/azure/aks/identity-bindings
+const (
+	BindingGroup = "cid.wi.aks.azure.com"
+	BindingVerb  = "use-managed-identity"
+)
+
+// ClusterUser is a service account as its cluster knows it.
+type ClusterUser struct {
+	Name, UID string
+	Groups    []string
+	Extra     map[string][]string
+}
+
+// ErrClusterToken says that a cluster does not accept a token.
+var ErrClusterToken = errors.New("the cluster does not accept the token")
 
 // BindingAudience is the audience of the tokens that a cluster's identity
 // binding endpoint takes. No other exchange takes them.

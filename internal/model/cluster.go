@@ -1,6 +1,7 @@
 package model
 
 import (
+	"crypto/rand"
 	"strings"
 	"time"
 )
@@ -42,6 +43,9 @@ func (c *Cluster) Index() []string {
 	}
 	return all
 }
+
+// CredentialEndsSoon is how long before a cluster's credential ends it is warned of.
+const CredentialEndsSoon = 14 * 24 * time.Hour
 
 // ServiceAccountSubject begins the subjects of all tokens that a cluster signs.
 // https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#service-account-token-volume-projection
@@ -112,6 +116,11 @@ type ClusterState struct {
 	Installed string `json:"installed,omitempty"`
 	// Answered is when the webhook last changed a pod as it should.
 	Answered time.Time `json:"answered"`
+}
+
+// NewClusterState is the state of a cluster in which nothing was ever done.
+func NewClusterState(cluster string, now time.Time) *ClusterState {
+	return &ClusterState{Cluster: cluster, Endpoint: rand.Text(), Status: ClusterSucceeded, Ended: now.UTC()}
 }
 
 // ClusterStateKey is where the state of the cluster with the given key lives.

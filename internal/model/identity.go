@@ -144,6 +144,17 @@ type Issuer struct {
 	Fault string `json:"fault,omitempty"`
 }
 
+// MaxIssuerKeys is how many keys are kept of an issuer.
+const MaxIssuerKeys = 100
+
+// NoKeys is a JWKS that verifies nothing. It is not an absence of keys, which would
+// mean to discover them.
+const NoKeys = `{"keys":[]}`
+
+// KeysGone says that the keys of a cluster's issuer could not be read for so long
+// that its tokens are refused.
+func (i *Issuer) KeysGone() bool { return string(i.Keys) == NoKeys }
+
 // IssuerKey is where an issuer's settings live: its URL may hold anything, so
 // the key is its hash.
 func IssuerKey(url string) string {

@@ -58,6 +58,7 @@ type Server struct {
 	podCA        []byte // PEM that pods need to trust us; nil with the operator's certificate
 
 	installer *cluster.Installer
+	clusters  *cluster.Attached
 	hooks     *cluster.Hooks // nil without a webhook listener
 
 	dns *clusterdns.Controller // nil outside a cluster
@@ -130,11 +131,15 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	if err := s.openPeers(); err != nil {
 		return err
 	}
+	s.clusters, err = cluster.New(cluster.Config{Store: st, Sealer: s.backend.Sealer, Installer: s.installer, Log: c.Log, Now: c.Now})
+	if err != nil {
+		return err
+	}
 	authenticator := &access.Authenticator{Verify: s.keys.Verify, Names: s.names, TenantID: s.instance.TenantID, Now: c.Now, Gate: s.gate}
 
 	tokens, err := sts.New(sts.Config{
 		Store: st, Keys: s.keys, Trust: s.trust, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID,
-		Sealer: s.backend.Sealer, NoPasswordGrant: c.NoPasswordGrant, Clusters: newClusters(s.backend.Sealer, c.Log),
+		Sealer: s.backend.Sealer, NoPasswordGrant: c.NoPasswordGrant, Clusters: s.clusters,
 		Limits: sts.Limits{Refusals: c.LimitRefusals, DeviceCodes: c.LimitDeviceCodes, SignIns: c.LimitSignIns},
 		RS256:  c.RS256, AppLifetime: c.AppLifetime, IdentityLifetime: c.IdentityLifetime, Audiences: c.Audiences,
 		Now: c.Now, Log: c.Log,
@@ -145,7 +150,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	s.arm, err = arm.New(arm.Config{
 		Store: st, Gate: s.gate, Names: s.names, TenantID: s.instance.TenantID, SubscriptionID: s.instance.SubscriptionID,
 		Authenticate: authenticator.Authenticate, MaxCredentials: c.MaxCredentials, Decisions: s.decisions,
-		Keys: s.keys, Sealer: s.backend.Sealer, Webhooks: s.installer, Now: c.Now, Log: c.Log,
+		Keys: s.keys, Sealer: s.backend.Sealer, Clusters: s.clusters, Now: c.Now, Log: c.Log,
 	})
 	if err != nil {
 		return err
@@ -186,7 +191,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 	s.registerLimits(tokens.Limited())
 	s.metrics.MustRegister(s.backend.Store.Collectors()...)
 	s.metrics.MustRegister(s.gauges()...)
-	s.metrics.MustRegister(newClusterGauges(s.arm.ClusterHealth))
+	s.metrics.MustRegister(newClusterGauges(s.clusters.Health))
 	return nil
 }
 
@@ -272,7 +277,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.peers != nil {
 		back.Go(func() error { return s.peers.Run(backCtx) })
 	}
-	back.Go(func() error { return s.arm.Run(backCtx) })
+	back.Go(func() error { return s.clusters.Run(backCtx) })
 
 	if s.dns != nil {
 		back.Go(func() error { return s.dns.Run(backCtx) })

@@ -5,12 +5,8 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lanyard-io/lanyard/internal/admission"
-	"github.com/lanyard-io/lanyard/internal/arm"
 	"github.com/lanyard-io/lanyard/internal/cluster"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/pki"
@@ -21,7 +17,7 @@ import (
 // it to those that call us.
 func (s *Server) openWebhooks(ctx context.Context) (err error) {
 	own := s.names.Own()
-	c := cluster.Config{
+	c := cluster.InstallerConfig{
 		Server:    own.LoginURL() + "/" + s.instance.TenantID,
 		Authority: own.LoginURL() + "/", TenantID: s.instance.TenantID, CA: s.podCA, Names: s.hostNames,
 		Image: s.c.WebhookImage, Log: s.c.Log, Now: s.c.Now,
@@ -33,7 +29,7 @@ func (s *Server) openWebhooks(ctx context.Context) (err error) {
 		c.Mode = model.WebhookDeployment
 	}
 	if s.webhook == nil {
-		s.installer, err = cluster.New(c)
+		s.installer, err = cluster.NewInstaller(c)
 		return err
 	}
 	ca, previous, err := s.webhookAuthority(ctx)
@@ -51,14 +47,13 @@ func (s *Server) openWebhooks(ctx context.Context) (err error) {
 			c.URL = "https://" + net.JoinHostPort(host, port)
 		}
 	}
-	if s.installer, err = cluster.New(c); err != nil {
+	if s.installer, err = cluster.NewInstaller(c); err != nil {
 		return err
 	}
 	metrics := admission.NewMetrics()
 	s.metrics.MustRegister(metrics.Collectors()...)
 	s.hooks, err = cluster.NewHooks(cluster.HooksConfig{
-		Store: s.backend.Store, Installer: s.installer, CA: ca, Names: names, Metrics: metrics, Log: s.c.Log, Now: s.c.Now,
-		Kubeconfig: func(k *model.Cluster) ([]byte, error) { return s.backend.Sealer.Open(k.Kubeconfig, k.Key()) },
+		Store: s.backend.Store, Sealer: s.backend.Sealer, Installer: s.installer, CA: ca, Names: names, Metrics: metrics, Log: s.c.Log, Now: s.c.Now,
 	})
 	return err
 }
@@ -110,46 +105,4 @@ func (s *Server) webhookAuthority(ctx context.Context) (*pki.CA, [][]byte, error
 			return ca, previous, err
 		}
 	}
-}
-
-// clusterGauges tell how attached clusters are. One look serves a whole scrape: it
-// opens every cluster's kubeconfig.
-type clusterGauges struct {
-	look                func() arm.ClusterHealth
-	clusters, read, end *prometheus.Desc
-}
-
-func newClusterGauges(look func() arm.ClusterHealth) *clusterGauges {
-	return &clusterGauges{
-		look:     look,
-		clusters: prometheus.NewDesc("lanyard_clusters", "Attached clusters, by whether their tokens are accepted.", []string{"state"}, nil),
-		read:     prometheus.NewDesc("lanyard_cluster_keys_oldest_read_timestamp_seconds", "When the keys of the cluster that was not read for longest were read.", nil, nil),
-		end:      prometheus.NewDesc("lanyard_cluster_credential_end_timestamp_seconds", "When the first credential of an attached cluster's kubeconfig ends.", nil, nil),
-	}
-}
-
-// Describe implements prometheus.Collector.
-func (g *clusterGauges) Describe(ch chan<- *prometheus.Desc) {
-	ch <- g.clusters
-	ch <- g.read
-	ch <- g.end
-}
-
-// Collect implements prometheus.Collector.
-func (g *clusterGauges) Collect(ch chan<- prometheus.Metric) {
-	h := g.look()
-	send := func(d *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
-	seconds := func(t time.Time) float64 {
-		if t.IsZero() {
-			return 0
-		}
-		return float64(t.Unix())
-	}
-	send(g.clusters, float64(h.NotEnabled), "not_enabled")
-	send(g.clusters, float64(h.Accepted), "accepted")
-	send(g.clusters, float64(h.Refused), "refused")
-	send(g.read, seconds(h.OldestRead))
-	send(g.end, seconds(h.FirstEnd))
 }

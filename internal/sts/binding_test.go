@@ -26,21 +26,21 @@ type answers struct {
 	during func() // what happens while it is asked
 }
 
-func (a *answers) Review(_ context.Context, _ *model.Cluster, token, audience string) (sts.ClusterUser, error) {
+func (a *answers) Review(_ context.Context, _ *model.Cluster, token, audience string) (model.ClusterUser, error) {
 	a.asked++
 	if a.during != nil {
 		a.during()
 	}
 	switch {
 	case a.broken:
-		return sts.ClusterUser{}, errors.New("dial tcp: refused")
+		return model.ClusterUser{}, errors.New("dial tcp: refused")
 	case a.user == "" || audience != model.BindingAudience || strings.Count(token, ".") != 2:
-		return sts.ClusterUser{}, sts.ErrClusterToken
+		return model.ClusterUser{}, model.ErrClusterToken
 	}
-	return sts.ClusterUser{Name: a.user}, nil
+	return model.ClusterUser{Name: a.user}, nil
 }
 
-func (a *answers) MayUse(_ context.Context, _ *model.Cluster, _ sts.ClusterUser, clientID string) (bool, error) {
+func (a *answers) MayUse(_ context.Context, _ *model.Cluster, _ model.ClusterUser, clientID string) (bool, error) {
 	a.client = clientID
 	return a.may, nil
 }

@@ -31,32 +31,16 @@ var bindingProof = proof{
 	find: (*Server).byBinding,
 }
 
-// Clusters asks attached clusters about their service accounts.
+// Clusters asks attached clusters about their service accounts. It is an interface only
+// for the import fence, which keeps Kubernetes out of the surfaces.
 type Clusters interface {
 	// Review says whose token it is, if the cluster accepts it for the audience
-	// now; ErrClusterToken if it does not.
-	Review(ctx context.Context, c *model.Cluster, token, audience string) (ClusterUser, error)
+	// now; model.ErrClusterToken if it does not.
+	Review(ctx context.Context, c *model.Cluster, token, audience string) (model.ClusterUser, error)
 	// MayUse says whether the cluster's roles let a user use a client id: the
 	// verb use-managed-identity, on the resource of that name.
-	MayUse(ctx context.Context, c *model.Cluster, user ClusterUser, clientID string) (bool, error)
+	MayUse(ctx context.Context, c *model.Cluster, user model.ClusterUser, clientID string) (bool, error)
 }
-
-// ClusterUser is a service account as its cluster knows it.
-type ClusterUser struct {
-	Name, UID string
-	Groups    []string
-	Extra     map[string][]string
-}
-
-// ErrClusterToken says that a cluster does not accept a token.
-var ErrClusterToken = errors.New("the cluster does not accept the token")
-
-// What the cluster's roles must allow.
-// https://learn.microsoft.com/azure/aks/identity-bindings
-const (
-	BindingGroup = "cid.wi.aks.azure.com"
-	BindingVerb  = "use-managed-identity"
-)
 
 // bindingsInFlight bounds the questions that strangers can have us ask clusters.
 const bindingsInFlight = 64
@@ -168,7 +152,7 @@ func (s *Server) boundCluster(q *request) (*model.Cluster, error) {
 func (s *Server) vouched(ctx context.Context, q *request, cluster *model.Cluster) error {
 	user, err := s.clusters.Review(ctx, cluster, strings.TrimSpace(q.form.Get(parameterAssertion)), model.BindingAudience)
 	switch {
-	case errors.Is(err, ErrClusterToken):
+	case errors.Is(err, model.ErrClusterToken):
 		q.record.Differed = []string{"signature"}
 		q.record.Hint = "The pod or the service account is gone, or the token is not one of this cluster's."
 		return refuse(codeSignature, "Client assertion failed signature validation. The cluster %s does not accept it.", quote(cluster.Name))
@@ -184,9 +168,9 @@ func (s *Server) vouched(ctx context.Context, q *request, cluster *model.Cluster
 	}
 	if !may {
 		q.record.Differed = []string{"subject"}
-		q.record.Hint = "Bind a ClusterRole with this rule to the service account: apiGroups [" + BindingGroup + "], resources [" + q.client.appID + "], verbs [" + BindingVerb + "]."
+		q.record.Hint = "Bind a ClusterRole with this rule to the service account: apiGroups [" + model.BindingGroup + "], resources [" + q.client.appID + "], verbs [" + model.BindingVerb + "]."
 		return refuse(codeFederatedSubject, "No matching federated identity record found for presented assertion subject %s. "+
-			"The cluster %s does not let it %s on %s.%s.", quote(user.Name), quote(cluster.Name), BindingVerb, q.client.appID, BindingGroup)
+			"The cluster %s does not let it %s on %s.%s.", quote(user.Name), quote(cluster.Name), model.BindingVerb, q.client.appID, model.BindingGroup)
 	}
 	return nil
 }

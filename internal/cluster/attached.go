@@ -1,0 +1,72 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lanyard-io/lanyard/internal/egress"
+	"github.com/lanyard-io/lanyard/internal/seal"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// Config for New. All of it is needed unless it says otherwise.
+type Config struct {
+	Store *store.Store
+	// Sealer seals the clusters' kubeconfigs.
+	Sealer *seal.Sealer
+	// Installer puts the admission webhook into clusters. Without one, that a
+	// cluster is to have it is only remembered.
+	Installer *Installer
+	Log       *slog.Logger
+	Now       func() time.Time
+}
+
+// Attached is the attached clusters. Package arm knows it as Clusters, and so does
+// package sts.
+type Attached struct {
+	c     Config
+	works *works
+
+	connections connections
+
+	warned sync.Map // key of a cluster: the end of its credential that the log knows of
+}
+
+// New checks the configuration.
+func New(c Config) (*Attached, error) {
+	if c.Store == nil || c.Sealer == nil || c.Log == nil || c.Now == nil {
+		return nil, errors.New("cluster: Store, Sealer, Log and Now are needed")
+	}
+	return &Attached{c: c, works: newWorks(), connections: connections{open: map[string]connection{}}}, nil
+}
+
+const (
+	// poll is how often every cluster is looked at: how soon a rotated key is known.
+	poll = time.Minute
+	// atATime is of how many clusters keys are read at a time, and in how many work
+	// is done.
+	atATime = 8
+)
+
+// Run keeps the keys of attached clusters fresh, and what is in them as it is
+// wanted, until ctx ends. Every replica may run it.
+func (a *Attached) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.followKeys(ctx) })
+	if a.c.Installer != nil {
+		g.Go(func() error { return a.runWorks(ctx) })
+	}
+	return g.Wait()
+}
+
+// maxWords is how many bytes of a cluster's words are kept.
+const maxWords = 2048
+
+// brief makes words of a cluster fit to keep and to show: its API server may say
+// whatever it likes.
+func brief(s string) string { return egress.Printable(s, maxWords) }

@@ -1,0 +1,72 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/seal"
+)
+
+// Attach gives a cluster a kubeconfig, and fills in what its API server says of
+// itself. It returns the keys of the cluster's issuer, and writes nothing. What the
+// caller can mend is an error of kind apierr.Invalid.
+func (a *Attached) Attach(ctx context.Context, c *model.Cluster, kubeconfig []byte) (keys []byte, err error) {
+	k, err := kube.ParseKubeconfig(kubeconfig)
+	if err != nil {
+		return nil, apierr.New(apierr.Invalid, "The kubeconfig cannot be used: %s.", err)
+	}
+	c.Server = k.Server()
+	b, err := json.Marshal(k)
+	if err != nil {
+		return nil, fmt.Errorf("writing the kubeconfig: %w", err)
+	}
+	if c.Version, c.Issuer, keys, err = a.ask(ctx, b); err != nil {
+		return nil, unreachable(c, err)
+	}
+	c.Kubeconfig, err = a.c.Sealer.Seal(b, c.Key())
+	return keys, err
+}
+
+func unreachable(c *model.Cluster, err error) error {
+	return apierr.New(apierr.Invalid, "The cluster's API server %s did not give what is needed: %s.", c.Server, err)
+}
+
+// Kubeconfig is the attached kubeconfig in YAML, with the names that the managed
+// service gives: clients build on the context being the cluster's name.
+func (a *Attached) Kubeconfig(c *model.Cluster, user string) ([]byte, error) {
+	k, err := a.kubeconfig(c)
+	if err != nil {
+		return nil, err
+	}
+	return k.Named(c.Name, user)
+}
+
+// CredentialEnds is when the cluster's credential ends; zero when it does not say.
+func (a *Attached) CredentialEnds(c *model.Cluster) time.Time {
+	k, err := a.kubeconfig(c)
+	if err != nil {
+		return time.Time{}
+	}
+	return k.Ends()
+}
+
+func (a *Attached) kubeconfig(c *model.Cluster) (*kube.Kubeconfig, error) {
+	b, err := openKubeconfig(a.c.Sealer, c)
+	if err != nil {
+		return nil, err
+	}
+	return kube.ParseKubeconfig(b)
+}
+
+func openKubeconfig(s *seal.Sealer, c *model.Cluster) ([]byte, error) {
+	b, err := s.Open(c.Kubeconfig, c.Key())
+	if err != nil {
+		return nil, fmt.Errorf("opening the kubeconfig of %s: %w", c.Key(), err)
+	}
+	return b, nil
+}

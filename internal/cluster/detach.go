@@ -1,0 +1,74 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
+)
+
+// Detach takes the webhook out of a cluster that is about to be forgotten: afterwards
+// nobody has its credentials. force goes on when that fails.
+func (a *Attached) Detach(ctx context.Context, cluster *model.Cluster, force bool) error {
+	going, rev, err := a.beginLeaving(ctx, cluster.Key())
+	if err != nil || going == nil {
+		return err
+	}
+	work, cancel := context.WithTimeout(ctx, removalTimeout)
+	defer cancel()
+	err = a.works.alone(work, cluster.Key(), func() error {
+		kubeconfig, err := openKubeconfig(a.c.Sealer, cluster)
+		if err != nil {
+			return err
+		}
+		was := *going
+		if err := a.uninstall(work, kubeconfig, going, model.WebhookNone); err != nil {
+			return err
+		}
+		select { // until another replica has heard of it, and what it asked for has come
+		case <-time.After(leavingPoll + lastRequest):
+		case <-work.Done():
+			return work.Err()
+		}
+		return a.uninstall(work, kubeconfig, &was, model.WebhookNone)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case force:
+		a.c.Log.WarnContext(ctx, "detached a cluster with the webhook still in it", "cluster", cluster.ID, "error", err)
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		err = errors.New("the cluster did not answer in time")
+	}
+	going.Status, going.Ended, going.Error = model.ClusterFailed, a.c.Now().UTC(), brief(err.Error())
+	if _, putErr := a.c.Store.Put(ctx, going, rev); putErr != nil {
+		a.c.Log.WarnContext(ctx, "could not write down that a cluster stays", "cluster", cluster.ID, "error", putErr)
+	}
+	return apierr.New(apierr.Conflict, "The webhook could not be removed from the cluster '%s': %s. Pods that ask for it could not start any more. "+
+		"Repeat this when the cluster is in reach, or leave it there with 'lanyard cluster detach %s --force'.", cluster.Name, going.Error, cluster.Name)
+}
+
+// beginLeaving keeps every replica from working in a cluster that is about to be
+// detached; nil when there is nothing of ours in it.
+func (a *Attached) beginLeaving(ctx context.Context, key string) (*model.ClusterState, int64, error) {
+	for range maxRounds {
+		view, err := a.c.Store.Fresh(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		state, rev := a.state(view, key)
+		if len(state.Modes) == 0 || a.c.Installer == nil {
+			return nil, 0, nil
+		}
+		going := *state
+		going.Status, going.Started, going.Ended = model.ClusterDeleting, a.c.Now().UTC(), time.Time{}
+		if rev, err = a.c.Store.Put(ctx, &going, rev); !errors.Is(err, store.ErrConflict) {
+			return &going, rev, err
+		}
+	}
+	return nil, 0, store.ErrConflict
+}

@@ -1,0 +1,81 @@
+package cluster_test
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/seal"
+	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/store/storetest"
+)
+
+// fixture is a store with clusters that were attached.
+type fixture struct {
+	t      testing.TB
+	st     *store.Store
+	sealer *seal.Sealer
+}
+
+func newFixture(t testing.TB) *fixture {
+	t.Helper()
+	f := &fixture{t: t, st: storetest.New(t)}
+	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
+	f.check(err)
+	f.sealer, err = seal.New(kek)
+	f.check(err)
+	return f
+}
+
+func (f *fixture) check(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// attached stores a cluster with a kubeconfig; change, if any, is made to it first.
+func (f *fixture) attached(kubeconfig []byte, change func(*model.Cluster)) *model.Cluster {
+	f.t.Helper()
+	k := &model.Cluster{Resource: model.Resource{ID: "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/c", Name: "c"}}
+	if change != nil {
+		change(k)
+	}
+	var err error
+	k.Kubeconfig, err = f.sealer.Seal(kubeconfig, k.Key())
+	f.check(err)
+	_, err = f.st.Put(f.t.Context(), k, store.Any)
+	f.check(err)
+	return k
+}
+
+// apiServer answers JSON as it is told, and gives a kubeconfig for itself.
+func apiServer(t testing.TB, answer http.HandlerFunc) (kubeconfig []byte) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		answer(w, r)
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	b, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Config", "current-context": "c",
+		"contexts": []any{map[string]any{"name": "c", "context": map[string]string{"cluster": "c", "user": "u"}}},
+		"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{
+			"server":                     s.URL,
+			"certificate-authority-data": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
+		}}},
+		"users": []any{map[string]any{"name": "u", "user": map[string]string{"token": "t"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
