@@ -57,7 +57,7 @@ func (h *webhook) ours() bool {
 	return strings.HasSuffix(h.Name, "azure-workload-identity.io") || strings.HasSuffix(path, "/mutate-v1-pod")
 }
 
-const installMend = "az aks update -g GROUP -n CLUSTER --enable-workload-identity, or install the webhook's chart"
+const installFix = "az aks update -g GROUP -n CLUSTER --enable-workload-identity, or install the webhook's chart"
 
 func (w *walk) findWebhook(ctx context.Context) {
 	items, err := w.Cluster.List(ctx, kube.Ref{APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingWebhookConfiguration"}, kube.ListOptions{})
@@ -79,7 +79,7 @@ func (w *walk) findWebhook(ctx context.Context) {
 		}
 	}
 	if len(all) == 0 {
-		w.problem(linkWebhook, installMend, "the cluster has no webhook for workload identity")
+		w.problem(linkWebhook, installFix, "the cluster has no webhook for workload identity")
 		w.skip(linkCertificate, "because of %s", linkWebhook)
 		return
 	}
@@ -141,7 +141,7 @@ func (w *walk) checkCertificate(ctx context.Context, h *webhook) {
 	ready, err := w.readyEndpoints(ctx, s)
 	switch {
 	case errors.Is(err, kube.ErrNotFound):
-		w.problem(linkCertificate, installMend, "%s names the service %s in namespace %s, which is not there", h.configuration, s.Name, s.Namespace)
+		w.problem(linkCertificate, installFix, "%s names the service %s in namespace %s, which is not there", h.configuration, s.Name, s.Namespace)
 		return
 	case err == nil && ready == 0:
 		w.problem(linkCertificate, fmt.Sprintf("kubectl get pods -n %s; kubectl describe service %s -n %s", s.Namespace, s.Name, s.Namespace),
@@ -190,7 +190,7 @@ func (w *walk) bundle(text []byte) (*x509.CertPool, error) {
 func (w *walk) checkURL(ctx context.Context, h *webhook, roots *x509.CertPool) {
 	u, err := url.Parse(h.Client.URL)
 	if err != nil || u.Host == "" {
-		w.problem(linkCertificate, installMend, "%s has a URL that is none", h.configuration)
+		w.problem(linkCertificate, installFix, "%s has a URL that is none", h.configuration)
 		return
 	}
 	port := u.Port()
