@@ -144,7 +144,7 @@ func TestDialOfWhatIsNoEtcd(t *testing.T) {
 		"hangs-up":      {store.DialConfig{Endpoints: []string{"http://" + serveConn(t, func(c net.Conn) { _, _ = bufio.NewReader(c).ReadByte() })}}, "it is no etcd, or wants TLS"},
 		"hangs-up-tls":  {store.DialConfig{Endpoints: []string{"https://" + serveConn(t, func(net.Conn) {})}}, "--etcd-endpoints"},
 		"silent":        {store.DialConfig{Endpoints: []string{"http://" + serveConn(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })}, Timeout: short}, "did not answer within 300ms"},
-		"silent-tls":    {store.DialConfig{Endpoints: []string{"https://" + serveConn(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })}, Timeout: short}, "did not answer within 300ms"},
+		"silent-tls":    {store.DialConfig{Endpoints: []string{"https://" + serveConn(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })}, Timeout: 2 * time.Second}, "did not answer within 2s"},
 		"never-answers": {store.DialConfig{Endpoints: []string{serveGRPC(t, &fakeEtcd{silent: true})}, Timeout: short}, "did not answer within 300ms"},
 		"no-such-host":  {store.DialConfig{Endpoints: []string{"http://etcd.invalid:2379"}, Timeout: short}, "--etcd-endpoints"},
 		"no-scheme":     {store.DialConfig{Endpoints: []string{"ftp://127.0.0.1:1"}, Timeout: short}, "--etcd-endpoints"},

@@ -45,8 +45,6 @@ func (c DialConfig) dialError(err error) string {
 		return "it is no etcd, or wants TLS: then write https:// in --etcd-endpoints"
 	case tls && has("EOF", "connection reset"):
 		return "it hangs up: it is no etcd, or does not speak TLS: then write http:// in --etcd-endpoints"
-	case has("error reading server preface"), code(err) == codes.DeadlineExceeded && has("deadline exceeded"):
-		return fmt.Sprintf("it did not answer within %s: is it an etcd, and up, with a leader?", c.Timeout)
 	case has("unknown authority"):
 		return text + ": name the file with its CA with --etcd-ca"
 	case has("certificate is valid for", "doesn't contain any IP SANs", "not valid for any names"):
@@ -55,6 +53,8 @@ func (c DialConfig) dialError(err error) string {
 		return text + ": renew etcd's certificate, or set this machine's clock"
 	case has("certificate required", "bad certificate", "remote error: tls"):
 		return text + ": it refuses the client certificate of --etcd-cert and --etcd-key"
+	case code(err) == codes.DeadlineExceeded, has("error reading server preface", "deadline exceeded"):
+		return fmt.Sprintf("it did not answer within %s: is it an etcd, and up, with a leader?", c.Timeout)
 	case errors.Is(err, rpctypes.ErrAuthFailed), has("invalid user ID or password"):
 		return fmt.Sprintf("it refuses user %q: correct --etcd-user or --etcd-password-file", c.Username)
 	}

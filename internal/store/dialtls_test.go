@@ -185,3 +185,15 @@ func TestEtcdCertificatesAreReadAgain(t *testing.T) {
 		t.Errorf("the log is %q", log.String())
 	}
 }
+
+// In TLS 1.3 a client learns after the handshake that its certificate is missing.
+func TestDialWithoutTheCertificateThatEtcdWants(t *testing.T) {
+	dir := t.TempDir()
+	newAuthority(t, dir).pair("server")
+	etcd := secureEtcd(t, dir, "127.0.0.1:0")
+	defer etcd.Close()
+	_, err := store.Dial(store.DialConfig{Endpoints: []string{"https://" + etcd.Clients[0].Addr().String()}, CAFile: filepath.Join(dir, "ca.pem")})
+	if want := "it refuses the client certificate of --etcd-cert and --etcd-key"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Dial = %v, want %q in it", err, want)
+	}
+}

@@ -114,6 +114,7 @@ func rows() []row {
 		{"first start cut, own etcd", true, "", firstStartCut(false)},
 		{"first start cut, external etcd", true, "", firstStartCut(true)},
 		{"few file handles at the start", true, "", fewHandles},
+		{"bad etcd at the start", true, "", badEtcd},
 		{"damaged database at the start", false, "", damaged},
 		{"seal rotate cut", true, "", sealCut("rotate")},
 		{"seal rekey cut", true, "", sealCut("rekey")},
