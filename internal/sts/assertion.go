@@ -3,7 +3,6 @@ package sts
 import (
 	"errors"
 
-	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
 
@@ -38,31 +37,9 @@ func (q *request) untrusted(err error) error {
 		q.record.Differed = []string{note.differed}
 	}
 	q.record.Hint = note.hint
-	return apierr.Wrap(errors.Join(&refusal{code: c}, err), catalogue[c].kind, "%s", q.explain(c, e))
-}
-
-// explain puts what clients know a code by before trust's own sentence.
-func (q *request) explain(c code, e *trust.Error) string {
-	if e.Reason == trust.UnusedKey {
-		return "The certificate used to sign the federated credential cannot be used. " + e.Detail
+	detail := e.Detail
+	if c == codeKey {
+		detail = "The certificate with identifier " + quote(q.assertion.KeyID) + " used to sign the federated credential could not be found in the metadata of identity provider " + quote(q.assertion.Issuer) + ". " + detail
 	}
-	switch c {
-	case codeKey:
-		return "The certificate with identifier " + quote(q.assertion.KeyID) + " used to sign the federated credential could not be found in the metadata of identity provider " + quote(q.assertion.Issuer) + ". " + e.Detail
-	case codeTime:
-		return "Client assertion is not within its valid time range. " + e.Detail
-	case codeSignature:
-		return "Client assertion failed signature validation. " + e.Detail
-	case codeUnreachable:
-		return "Request to External OIDC endpoint failed. " + e.Detail
-	case codeAssertionMalformed:
-		return "JWT token is invalid or malformed. " + e.Detail
-	case codeAlgorithm:
-		return "Invalid JWT token. Unsupported key for the signing algorithm. " + e.Detail
-	case codeAssertionAudience:
-		return "Client assertion audience claim does not match Realm issuer. " + e.Detail
-	case codeAssertionClient:
-		return "Client assertion application identifier doesn't match 'client_id' parameter. " + e.Detail
-	}
-	return e.Detail
+	return explain(c, err, detail)
 }

@@ -221,15 +221,14 @@ func (s *Server) issueCode(ctx context.Context, q *authRequest, user *model.User
 
 // sendError tells the client, when there is one to tell, or else the person.
 func (v *visit) sendError(q *authRequest, err error) error {
-	c, ok := refusalOf(err)
-	if q == nil || !ok {
+	c := codeOf(err)
+	if q == nil || c == nil {
 		return err
 	}
-	httpx.SetCode(v.r, c.String())
+	httpx.SetCode(v.r, c.Error())
 	id := obs.RequestFrom(v.r.Context())
-	_, m := wireError(err)
 	return v.send(q, url.Values{
-		"error": {m.oauth}, "error_description": {c.String() + ": " + sentence(apierr.Detail(err)) + " Trace ID: " + id.ID},
+		"error": {c.oauth}, "error_description": {c.Error() + ": " + sentence(apierr.Detail(err)) + " Trace ID: " + id.ID},
 	})
 }
 

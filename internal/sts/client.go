@@ -72,7 +72,7 @@ func (s *Server) findClient(ctx context.Context, q *request) error {
 		return err
 	}
 	refused := s.findIn(view, q)
-	if c, ok := refusalOf(refused); !ok || !catalogue[c].late || s.store.Sole() {
+	if c := codeOf(refused); c == nil || !c.recheck || s.store.Sole() {
 		return refused
 	}
 	fresh, err := s.checks.wait(ctx)

@@ -9,7 +9,7 @@ import (
 
 // difference is what an assertion and a client's credentials do not agree in.
 type difference struct {
-	code       code
+	code       *code
 	what       string // issuer, subject or audience
 	presented  string
 	registered []string // the values that were expected in its place

@@ -55,9 +55,9 @@ func (s *Server) openID(w http.ResponseWriter, r *http.Request, v2 bool) error {
 
 func (s *Server) openIDFor(w http.ResponseWriter, r *http.Request, set *names.Set, v2 bool) error {
 	form, err := s.tenant(r.PathValue("tenant"))
-	if c, _ := refusalOf(err); c == codeTenantUnknown {
+	if codeOf(err) == codeTenantUnknown {
 		// Here, unlike at the token endpoint, this has an error of its own.
-		return refuseWrap(&refusal{code: c, oauth: "invalid_tenant"}, "%s", apierr.Detail(err))
+		return refuse(codeTenantDocument, "%s", apierr.Detail(err))
 	}
 	if err != nil {
 		return err

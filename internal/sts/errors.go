@@ -1,6 +1,7 @@
 package sts
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"net/http"
@@ -13,171 +14,126 @@ import (
 	"github.com/lanyard-io/lanyard/internal/obs"
 )
 
-// code is an AADSTS error number.
+// code is a row of the catalogue. As an error it is the cause that refuse wraps, so that
+// writeError finds it again.
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes
-type code int
-
-// The codes that this server answers with.
-const (
-	codeTenantUnknown      code = 90002
-	codeTenantMalformed    code = 900023
-	codeTenantMissing      code = 50059 // a client alone does not tell the tenant
-	codeInstance           code = 50049
-	codeMalformed          code = 9002313
-	codeMethod             code = 900561
-	codeParameter          code = 900144
-	codeGrantType          code = 70003
-	codeScope              code = 70011
-	codeScopeDefault       code = 1002012
-	codeScopeResources     code = 28000 // a user's; a client alone gets codeScope
-	codeResource           code = 500011
-	codeClient             code = 700016
-	codeClientDisabled     code = 7000112
-	codeNoCredential       code = 7000216
-	codeSecret             code = 7000215
-	codeSecretExpired      code = 7000222
-	codeAssertionMalformed code = 50027
-	codeAlgorithm          code = 5002730 // not accepted, or not for the key that is named
-	codeAssertionClient    code = 700021
-	codeAssertionAudience  code = 700023
-	codeTime               code = 700024
-	codeSignature          code = 700027
-	codeKey                code = 7000272
-	codeFederatedIssuer    code = 700211
-	codeFederatedAudience  code = 700212
-	codeFederatedSubject   code = 700213
-	codeSubjectTemplated   code = 7002137
-	codeSubjectCase        code = 7002138
-	codeOwnToken           code = 700222 // an assertion that we issued ourselves
-	codeUnreachable        code = 50166
-	codeClientProof        code = 7000218
-	codeRedirect           code = 50011
-	codeResponseType       code = 700054
-	codeResponseMode       code = 9002322
-	codeChallenge          code = 9002325 // there must be one
-	codeVerifier           code = 501481  // it does not match the challenge
-	codeGrantUnknown       code = 70000   // or another client's
-	codeGrantUsed          code = 54005
-	codeGrantRevoked       code = 50173
-	codeGrantExpired       code = 700082
-	codeCodeExpired        code = 70008
-	codePassword           code = 50126
-	codePasswordExpired    code = 50055
-	codeUserDisabled       code = 50057
-	codeUserLocked         code = 50053
-	codeInteraction        code = 50058
-	codeCancelled          code = 65004
-	codeDevicePending      code = 70016
-	codeDeviceDeclined     code = 70018
-	codeDeviceExpired      code = 70020
-	codeForgery            code = 165000 // the form is not of our page
-	codeThrottled          code = 90025
-	codeUnavailable        code = 90033
-	codeInternal           code = 50000
-)
-
-// meaning is what goes with a code on the wire.
-type meaning struct {
+type code struct {
+	number int // of AADSTS
 	kind   apierr.Kind
 	oauth  string // https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 	status int
-	// late: another replica may have written meanwhile what was not found, so
-	// this refusal is checked against the store before it is given.
-	late bool
+	// recheck: another replica may have written meanwhile what was not found, so this
+	// refusal is checked against the store before it is given.
+	recheck bool
 }
 
-// catalogue holds every code. Federation mismatches are 401: MSAL for Python
-// replays a 400 from its cache for a minute.
-var catalogue = map[code]meaning{
-	codeTenantUnknown:      {apierr.Invalid, "invalid_request", 400, false},
-	codeTenantMalformed:    {apierr.Invalid, "invalid_request", 400, false},
-	codeTenantMissing:      {apierr.Invalid, "invalid_request", 400, false},
-	codeInstance:           {apierr.Invalid, "invalid_instance", 400, false},
-	codeMalformed:          {apierr.Invalid, "invalid_request", 400, false},
-	codeMethod:             {apierr.MethodNotAllowed, "invalid_request", 405, false},
-	codeParameter:          {apierr.Invalid, "invalid_request", 400, false},
-	codeGrantType:          {apierr.Invalid, "unsupported_grant_type", 400, false},
-	codeScope:              {apierr.Invalid, "invalid_scope", 400, false},
-	codeScopeDefault:       {apierr.Invalid, "invalid_scope", 400, false},
-	codeScopeResources:     {apierr.Invalid, "invalid_request", 400, false},
-	codeResource:           {apierr.Invalid, "invalid_resource", 400, false},
-	codeClient:             {apierr.Unauthenticated, "unauthorized_client", 400, true},
-	codeClientDisabled:     {apierr.Unauthenticated, "unauthorized_client", 400, true},
-	codeNoCredential:       {apierr.Unauthenticated, "invalid_client", 401, false},
-	codeSecret:             {apierr.Unauthenticated, "invalid_client", 401, true},
-	codeSecretExpired:      {apierr.Unauthenticated, "invalid_client", 401, false},
-	codeAssertionMalformed: {apierr.Unauthenticated, "invalid_request", 400, false},
-	codeAlgorithm:          {apierr.Unauthenticated, "invalid_request", 400, false},
-	codeAssertionClient:    {apierr.Unauthenticated, "invalid_client", 401, false},
-	codeAssertionAudience:  {apierr.Unauthenticated, "invalid_client", 401, false},
-	codeTime:               {apierr.Unauthenticated, "invalid_client", 401, false},
-	codeSignature:          {apierr.Unauthenticated, "invalid_client", 401, false},
-	codeKey:                {apierr.Unauthenticated, "invalid_client", 401, false},
-	codeFederatedIssuer:    {apierr.Unauthenticated, "invalid_client", 401, true},
-	codeFederatedAudience:  {apierr.Unauthenticated, "invalid_client", 401, true},
-	codeFederatedSubject:   {apierr.Unauthenticated, "invalid_client", 401, true},
-	codeSubjectTemplated:   {apierr.Unauthenticated, "invalid_client", 401, true},
-	codeSubjectCase:        {apierr.Unauthenticated, "invalid_client", 401, true},
-	codeOwnToken:           {apierr.Unauthenticated, "invalid_request", 400, false},
-	codeUnreachable:        {apierr.Invalid, "invalid_request", 400, false},
-	codeClientProof:        {apierr.Unauthenticated, "invalid_client", 401, true},
-	codeRedirect:           {apierr.Invalid, "invalid_request", 400, true},
-	codeResponseType:       {apierr.Invalid, "unsupported_response_type", 400, false},
-	codeResponseMode:       {apierr.Invalid, "invalid_request", 400, false},
-	codeChallenge:          {apierr.Invalid, "invalid_request", 400, false},
-	codeVerifier:           {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codeGrantUnknown:       {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codeGrantUsed:          {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codeGrantRevoked:       {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codeGrantExpired:       {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codeCodeExpired:        {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codePassword:           {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codePasswordExpired:    {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codeUserDisabled:       {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codeUserLocked:         {apierr.Unauthenticated, "invalid_grant", 400, false},
-	codeInteraction:        {apierr.Unauthenticated, "interaction_required", 400, false},
-	codeCancelled:          {apierr.Unauthenticated, "access_denied", 400, false},
-	codeDevicePending:      {apierr.Unauthenticated, "authorization_pending", 400, false},
-	codeDeviceDeclined:     {apierr.Unauthenticated, "authorization_declined", 400, false},
-	codeDeviceExpired:      {apierr.Unauthenticated, "expired_token", 400, false},
-	codeForgery:            {apierr.Invalid, "invalid_request", 400, false},
-	codeThrottled:          {apierr.Throttled, "temporarily_unavailable", 429, false},
-	codeUnavailable:        {apierr.Unavailable, "temporarily_unavailable", 503, false},
-	codeInternal:           {apierr.Internal, "server_error", 500, false},
-}
+// The catalogue. Federation mismatches are 401: MSAL for Python replays a 400 from its
+// cache for a minute.
+var (
+	codeTenantUnknown      = &code{90002, apierr.Invalid, "invalid_request", 400, false}
+	codeTenantDocument     = &code{90002, apierr.Invalid, "invalid_tenant", 400, false} // the same, in the discovery document
+	codeTenantMalformed    = &code{900023, apierr.Invalid, "invalid_request", 400, false}
+	codeTenantMissing      = &code{50059, apierr.Invalid, "invalid_request", 400, false} // a client alone does not tell the tenant
+	codeInstance           = &code{50049, apierr.Invalid, "invalid_instance", 400, false}
+	codeMalformed          = &code{9002313, apierr.Invalid, "invalid_request", 400, false}
+	codeMethod             = &code{900561, apierr.MethodNotAllowed, "invalid_request", 405, false}
+	codeParameter          = &code{900144, apierr.Invalid, "invalid_request", 400, false}
+	codeGrantType          = &code{70003, apierr.Invalid, "unsupported_grant_type", 400, false}
+	codeScope              = &code{70011, apierr.Invalid, "invalid_scope", 400, false}
+	codeScopeDefault       = &code{1002012, apierr.Invalid, "invalid_scope", 400, false}
+	codeScopeResources     = &code{28000, apierr.Invalid, "invalid_request", 400, false} // a user's; a client alone gets codeScope
+	codeResource           = &code{500011, apierr.Invalid, "invalid_resource", 400, false}
+	codeClient             = &code{700016, apierr.Unauthenticated, "unauthorized_client", 400, true}
+	codeClientDisabled     = &code{7000112, apierr.Unauthenticated, "unauthorized_client", 400, true}
+	codeNoCredential       = &code{7000216, apierr.Unauthenticated, "invalid_client", 401, false}
+	codeSecret             = &code{7000215, apierr.Unauthenticated, "invalid_client", 401, true}
+	codeSecretExpired      = &code{7000222, apierr.Unauthenticated, "invalid_client", 401, false}
+	codeAssertionMalformed = &code{50027, apierr.Unauthenticated, "invalid_request", 400, false}
+	codeAlgorithm          = &code{5002730, apierr.Unauthenticated, "invalid_request", 400, false} // not accepted, or not for the key that is named
+	codeAssertionClient    = &code{700021, apierr.Unauthenticated, "invalid_client", 401, false}
+	codeAssertionAudience  = &code{700023, apierr.Unauthenticated, "invalid_client", 401, false}
+	codeTime               = &code{700024, apierr.Unauthenticated, "invalid_client", 401, false}
+	codeSignature          = &code{700027, apierr.Unauthenticated, "invalid_client", 401, false}
+	codeKey                = &code{7000272, apierr.Unauthenticated, "invalid_client", 401, false}
+	codeKeyUnused          = &code{7000272, apierr.Unauthenticated, "invalid_client", 401, false} // the same, for a key that is published
+	codeFederatedIssuer    = &code{700211, apierr.Unauthenticated, "invalid_client", 401, true}
+	codeFederatedAudience  = &code{700212, apierr.Unauthenticated, "invalid_client", 401, true}
+	codeFederatedSubject   = &code{700213, apierr.Unauthenticated, "invalid_client", 401, true}
+	codeSubjectTemplated   = &code{7002137, apierr.Unauthenticated, "invalid_client", 401, true}
+	codeSubjectCase        = &code{7002138, apierr.Unauthenticated, "invalid_client", 401, true}
+	codeOwnToken           = &code{700222, apierr.Unauthenticated, "invalid_request", 400, false} // an assertion that we issued ourselves
+	codeUnreachable        = &code{50166, apierr.Invalid, "invalid_request", 400, false}
+	codeClientProof        = &code{7000218, apierr.Unauthenticated, "invalid_client", 401, true}
+	codeRedirect           = &code{50011, apierr.Invalid, "invalid_request", 400, true}
+	codeResponseType       = &code{700054, apierr.Invalid, "unsupported_response_type", 400, false}
+	codeResponseMode       = &code{9002322, apierr.Invalid, "invalid_request", 400, false}
+	codeChallenge          = &code{9002325, apierr.Invalid, "invalid_request", 400, false}      // there must be one
+	codeVerifier           = &code{501481, apierr.Unauthenticated, "invalid_grant", 400, false} // it does not match the challenge
+	codeGrantUnknown       = &code{70000, apierr.Unauthenticated, "invalid_grant", 400, false}  // or another client's
+	codeGrantUsed          = &code{54005, apierr.Unauthenticated, "invalid_grant", 400, false}
+	codeGrantRevoked       = &code{50173, apierr.Unauthenticated, "invalid_grant", 400, false}
+	codeGrantExpired       = &code{700082, apierr.Unauthenticated, "invalid_grant", 400, false}
+	codeCodeExpired        = &code{70008, apierr.Unauthenticated, "invalid_grant", 400, false}
+	codePassword           = &code{50126, apierr.Unauthenticated, "invalid_grant", 400, false}
+	codePasswordExpired    = &code{50055, apierr.Unauthenticated, "invalid_grant", 400, false}
+	codeUserDisabled       = &code{50057, apierr.Unauthenticated, "invalid_grant", 400, false}
+	codeUserLocked         = &code{50053, apierr.Unauthenticated, "invalid_grant", 400, false}
+	codeInteraction        = &code{50058, apierr.Unauthenticated, "interaction_required", 400, false}
+	codeCancelled          = &code{65004, apierr.Unauthenticated, "access_denied", 400, false}
+	codeDevicePending      = &code{70016, apierr.Unauthenticated, "authorization_pending", 400, false}
+	codeDeviceEarly        = &code{70016, apierr.Unauthenticated, "slow_down", 400, false} // the same, before the interval has passed
+	codeDeviceDeclined     = &code{70018, apierr.Unauthenticated, "authorization_declined", 400, false}
+	codeDeviceExpired      = &code{70020, apierr.Unauthenticated, "expired_token", 400, false}
+	codeForgery            = &code{165000, apierr.Invalid, "invalid_request", 400, false} // the form is not of our page
+	codeThrottled          = &code{90025, apierr.Throttled, "temporarily_unavailable", 429, false}
+	codeUnavailable        = &code{90033, apierr.Unavailable, "temporarily_unavailable", 503, false}
+	codeInternal           = &code{50000, apierr.Internal, "server_error", 500, false}
+)
 
-func (c code) String() string { return "AADSTS" + strconv.Itoa(int(c)) }
-
-// refusal is the code of an error; it is in the chain of what refuse returns.
-type refusal struct {
-	code  code
-	oauth string // in place of the catalogue's
-}
-
-func (e *refusal) Error() string { return e.code.String() }
+// Error is the code as clients know it.
+func (c *code) Error() string { return "AADSTS" + strconv.Itoa(c.number) }
 
 // refuse makes an error with a code and a sentence for the caller.
-func refuse(c code, format string, args ...any) error {
-	return refuseWrap(&refusal{code: c}, format, args...)
+func refuse(c *code, format string, args ...any) error {
+	return apierr.Wrap(c, c.kind, format, args...)
 }
 
-func refuseWrap(e *refusal, format string, args ...any) error {
-	return apierr.Wrap(e, catalogue[e.code].kind, format, args...)
+// words are what users know some codes by. A sentence of our own may follow.
+var words = map[*code]string{
+	codeAssertionMalformed: "JWT token is invalid or malformed.",
+	codeAlgorithm:          "Invalid JWT token. Unsupported key for the signing algorithm.",
+	codeAssertionClient:    "Client assertion application identifier doesn't match 'client_id' parameter.",
+	codeAssertionAudience:  "Client assertion audience claim does not match Realm issuer.",
+	codeTime:               "Client assertion is not within its valid time range.",
+	codeSignature:          "Client assertion failed signature validation.",
+	codeKeyUnused:          "The certificate used to sign the federated credential cannot be used.",
+	codeUnreachable:        "Request to External OIDC endpoint failed.",
+	codePassword:           "Error validating credentials due to invalid username or password, or to an account that is locked for a while after too many attempts.",
+	codePasswordExpired:    "The password is expired: it must be changed first. Sign in on the server's page.",
+	codeUserDisabled:       "The user account is disabled.",
+	codeUserLocked:         "The account is locked for a while after too many failed sign-ins.",
+	codeGrantRevoked:       "The provided grant has expired due to it being revoked, a fresh auth token is needed.",
+	codeGrantUnknown:       "The provided refresh token is malformed, was revoked, or belongs to another client.",
+	codeGrantExpired:       "The refresh token has expired due to inactivity.",
 }
 
-// refusalOf is the code of an error of refuse's; ok is false for other errors.
-func refusalOf(err error) (c code, ok bool) {
-	if e, ok := errors.AsType[*refusal](err); ok {
-		return e.code, true
-	}
-	return 0, false
+// explain makes an error of another package's: its code, the code's words, and then
+// that package's own sentence, if there is one.
+func explain(c *code, cause error, detail string) error {
+	return apierr.Wrap(errors.Join(c, cause), c.kind, "%s", strings.TrimSpace(words[c]+" "+detail))
+}
+
+// codeOf is the code of an error that refuse made; nil for others.
+func codeOf(err error) *code {
+	c, _ := errors.AsType[*code](err)
+	return c
 }
 
 // errorBody is Entra's error envelope. trace_id is the request's id.
 type errorBody struct {
 	Error         string `json:"error"`
 	Description   string `json:"error_description"`
-	Codes         []code `json:"error_codes"`
+	Codes         []int  `json:"error_codes"`
 	Timestamp     string `json:"timestamp"`
 	TraceID       string `json:"trace_id"`
 	CorrelationID string `json:"correlation_id"`
@@ -187,29 +143,29 @@ const timestampLayout = "2006-01-02 15:04:05Z"
 
 // writeError is the surface's: it words every error as Entra does.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	c, m := wireError(err)
+	c := wireError(err)
 	h := w.Header()
 	setNoStore(h)
-	if after := retryAfter(err, m.status); after > 0 {
+	if after := retryAfter(err, c.status); after > 0 {
 		h.Set("Retry-After", strconv.Itoa(after))
 	}
 	if isPage(r) {
-		s.writeErrorPage(w, r, c, m, err)
+		s.writeErrorPage(w, r, c, err)
 		return
 	}
-	if m.status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
+	if c.status == http.StatusUnauthorized && r.Header.Get("Authorization") != "" {
 		h.Set("WWW-Authenticate", `Basic realm="`+s.tenantID+`"`)
 	}
-	httpx.SetCode(r, c.String())
+	httpx.SetCode(r, c.Error())
 
 	q := obs.RequestFrom(r.Context())
 	now := s.now().UTC().Format(timestampLayout)
 	body := errorBody{
-		Error: m.oauth, Codes: []code{c}, Timestamp: now, TraceID: q.ID, CorrelationID: q.Correlation,
-		Description: c.String() + ": " + sentence(apierr.Detail(err)) +
+		Error: c.oauth, Codes: []int{c.number}, Timestamp: now, TraceID: q.ID, CorrelationID: q.Correlation,
+		Description: c.Error() + ": " + sentence(apierr.Detail(err)) +
 			" Trace ID: " + q.ID + " Correlation ID: " + q.Correlation + " Timestamp: " + now,
 	}
-	if err := httpx.WriteJSON(w, m.status, body); err != nil {
+	if err := httpx.WriteJSON(w, c.status, body); err != nil {
 		s.log.DebugContext(r.Context(), "did not send an error answer", "error", err)
 	}
 }
@@ -224,40 +180,25 @@ func (s *Server) writeDiscoveryError(w http.ResponseWriter, r *http.Request, err
 	s.writeError(w, r, err)
 }
 
-// wireError finds what an error looks like on the wire: its own code, or that of its kind.
-func wireError(err error) (code, meaning) {
-	if e, ok := errors.AsType[*refusal](err); ok {
-		m := catalogue[e.code]
-		if e.oauth != "" {
-			m.oauth = e.oauth
-		}
-		return e.code, m
-	}
-	c, status := codeInternal, 0
-	switch apierr.KindOf(err) {
-	case apierr.Invalid, apierr.Forbidden, apierr.Conflict, apierr.PreconditionFailed, apierr.Unauthenticated:
-		c = codeMalformed
-	case apierr.NotFound:
-		c, status = codeMalformed, http.StatusNotFound
-	case apierr.TooLarge:
-		c, status = codeMalformed, http.StatusRequestEntityTooLarge
-	case apierr.Timeout:
-		c, status = codeMalformed, http.StatusRequestTimeout
-	case apierr.Unsupported:
-		c, status = codeMalformed, http.StatusUnsupportedMediaType
-	case apierr.MethodNotAllowed:
-		c = codeMethod
-	case apierr.Throttled:
-		c = codeThrottled
-	case apierr.Unavailable:
-		c = codeUnavailable
-	case apierr.Internal:
-	}
-	m := catalogue[c]
-	if status != 0 {
-		m.status = status
-	}
-	return c, m
+// codes are those of errors that bring none of their own, by their kind.
+var codes = map[apierr.Kind]*code{
+	apierr.Invalid:            codeMalformed,
+	apierr.Unauthenticated:    codeMalformed,
+	apierr.Forbidden:          codeMalformed,
+	apierr.Conflict:           codeMalformed,
+	apierr.PreconditionFailed: codeMalformed,
+	apierr.NotFound:           {9002313, apierr.NotFound, "invalid_request", 404, false},
+	apierr.TooLarge:           {9002313, apierr.TooLarge, "invalid_request", 413, false},
+	apierr.Timeout:            {9002313, apierr.Timeout, "invalid_request", 408, false},
+	apierr.Unsupported:        {9002313, apierr.Unsupported, "invalid_request", 415, false},
+	apierr.MethodNotAllowed:   codeMethod,
+	apierr.Throttled:          codeThrottled,
+	apierr.Unavailable:        codeUnavailable,
+}
+
+// wireError is what an error looks like on the wire.
+func wireError(err error) *code {
+	return cmp.Or(codeOf(err), codes[apierr.KindOf(err)], codeInternal)
 }
 
 // Clients without a Retry-After wait a minute and longer.

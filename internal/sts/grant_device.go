@@ -168,7 +168,7 @@ func (s *Server) findDevice(_ context.Context, q *request) (subject, error) {
 	case d.Declined:
 		return nil, refuse(codeDeviceDeclined, "OAuth 2.0 device flow error. The sign-in was declined.")
 	case d.UserID == "" && early:
-		return nil, refuseWrap(&refusal{code: codeDevicePending, oauth: "slow_down"}, "OAuth 2.0 device flow error. Polling too often: the interval is %d seconds.", int(deviceInterval/time.Second))
+		return nil, refuse(codeDeviceEarly, "OAuth 2.0 device flow error. Polling too often: the interval is %d seconds.", int(deviceInterval/time.Second))
 	case d.UserID == "":
 		return nil, refuse(codeDevicePending, "OAuth 2.0 device flow error. Authorization is pending. Continue polling.")
 	}

@@ -62,8 +62,7 @@ func tooMany(what string, wait time.Duration) error {
 // countRefusal counts a token request that was refused, and gives the error to
 // answer with. What a client does by the protocol, waiting for a person, is none.
 func (s *Server) countRefusal(ctx context.Context, err error) error {
-	c, ok := refusalOf(err)
-	if !ok || c == codeDevicePending {
+	if c := codeOf(err); c == nil || c.number == codeDevicePending.number {
 		return err
 	}
 	if wait := s.limits.refusals.Take(source(ctx)); wait > 0 {

@@ -139,11 +139,11 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) error {
 }
 
 // writeErrorPage is writeError for a person.
-func (s *Server) writeErrorPage(w http.ResponseWriter, r *http.Request, c code, m meaning, err error) {
+func (s *Server) writeErrorPage(w http.ResponseWriter, r *http.Request, c *code, err error) {
 	setPageHeader(w.Header())
-	httpx.SetCode(r, c.String())
-	page := &content{Kind: kindError, Title: "This did not work", Message: sentence(apierr.Detail(err)), Code: c.String()}
-	if err := s.render(w, r, m.status, page); err != nil {
+	httpx.SetCode(r, c.Error())
+	page := &content{Kind: kindError, Title: "This did not work", Message: sentence(apierr.Detail(err)), Code: c.Error()}
+	if err := s.render(w, r, c.status, page); err != nil {
 		s.log.DebugContext(r.Context(), "did not send an error page", "error", err)
 	}
 }

@@ -4,24 +4,19 @@ import (
 	"context"
 	"errors"
 
-	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/signin"
 )
 
-// signInWords are the refusals of package signin on the wire: the code, and what clients
-// know it by. Package signin's own sentence follows.
-var signInWords = map[signin.Reason]struct {
-	code  code
-	words string
-}{
-	signin.Wrong:      {codePassword, "Error validating credentials due to invalid username or password, or to an account that is locked for a while after too many attempts."},
-	signin.MustChange: {codePasswordExpired, "The password is expired: it must be changed first. Sign in on the server's page."},
-	signin.Disabled:   {codeUserDisabled, "The user account is disabled."},
-	signin.Locked:     {codeUserLocked, "The account is locked for a while after too many failed sign-ins."},
-	signin.Revoked:    {codeGrantRevoked, "The provided grant has expired due to it being revoked, a fresh auth token is needed."},
-	signin.Expired:    {codeGrantExpired, "The refresh token has expired due to inactivity."},
-	signin.Unknown:    {codeGrantUnknown, "The provided refresh token is malformed, was revoked, or belongs to another client."},
+// signInCodes are the codes of package signin's refusals.
+var signInCodes = map[signin.Reason]*code{
+	signin.Wrong:      codePassword,
+	signin.MustChange: codePasswordExpired,
+	signin.Disabled:   codeUserDisabled,
+	signin.Locked:     codeUserLocked,
+	signin.Revoked:    codeGrantRevoked,
+	signin.Expired:    codeGrantExpired,
+	signin.Unknown:    codeGrantUnknown,
 }
 
 // notLetIn words a refusal of package signin.
@@ -33,11 +28,11 @@ func notLetIn(err error) error {
 	if r.Reason == signin.TooMany {
 		return tooMany("sign-ins", r.Wait)
 	}
-	w := signInWords[r.Reason]
-	if r.Detail != "" {
-		w.words += " " + r.Detail
+	c, ok := signInCodes[r.Reason]
+	if !ok {
+		return err
 	}
-	return apierr.Wrap(errors.Join(&refusal{code: w.code}, err), catalogue[w.code].kind, "%s", w.words)
+	return explain(c, err, r.Detail)
 }
 
 // aboutSignIn is what the record says of a refusal in place of what the caller is told,

@@ -26,7 +26,7 @@ var certificateProof = proof{
 	methods:   []string{"private_key_jwt"},
 	acr:       "2",
 	reason:    "The certificate proves the client.",
-	codes: map[trust.Reason]code{
+	codes: map[trust.Reason]*code{
 		trust.Malformed:  codeAssertionMalformed,
 		trust.Header:     codeAssertionMalformed,
 		trust.Algorithm:  codeAlgorithm,

@@ -18,7 +18,7 @@ var federatedProof = proof{
 	methods:   []string{"private_key_jwt"},
 	acr:       "2",
 	reason:    "The federated proves the client.",
-	codes: map[trust.Reason]code{
+	codes: map[trust.Reason]*code{
 		trust.Malformed:   codeAssertionMalformed,
 		trust.Header:      codeAssertionMalformed,
 		trust.Algorithm:   codeAlgorithm,
@@ -28,7 +28,7 @@ var federatedProof = proof{
 		trust.Expired:     codeTime,
 		trust.NotYet:      codeTime,
 		trust.UnknownKey:  codeKey,
-		trust.UnusedKey:   codeKey,
+		trust.UnusedKey:   codeKeyUnused,
 		trust.Signature:   codeSignature,
 		trust.Unreachable: codeUnreachable,
 	},

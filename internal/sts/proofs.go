@@ -15,7 +15,7 @@ type proof struct {
 	acr       string   // of the token: how well the client is known
 	reason    string   // the audit record's sentence for what was granted
 	// codes are those of an assertion that package trust does not accept.
-	codes map[trust.Reason]code
+	codes map[trust.Reason]*code
 	// takes says whether the parameter holds this proof; it may only parse it.
 	takes func(*request) (bool, error)
 	// find judges what is presented by what is registered, and leaves to verify what

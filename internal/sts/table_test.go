@@ -6,8 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/signin"
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
 
@@ -63,7 +66,25 @@ func explains(t *testing.T, p *proof) {
 	}
 	q := &request{proof: p, form: map[string][]string{"client_assertion_type": {assertionTypeJWT}, parameterAssertion: {"x.y.z"}}}
 	_, err := p.takes(q)
-	if c, ok := refusalOf(err); !ok || catalogue[c].status >= http.StatusInternalServerError || q.record.Hint == "" || p.codes[trust.Malformed] != c {
+	if c := codeOf(err); c == nil || c.status >= http.StatusInternalServerError || q.record.Hint == "" || p.codes[trust.Malformed] != c {
 		t.Errorf("%s: what is no token gives %v, hint %q", p.name, err, q.record.Hint)
+	}
+}
+
+// Every reason for which package signin lets nobody in has a code and words.
+func TestSignInsAreExplained(t *testing.T) {
+	for _, reason := range []signin.Reason{
+		signin.Wrong, signin.TooMany, signin.Disabled, signin.MustChange, signin.Locked, signin.Revoked, signin.Expired, signin.Unknown,
+	} {
+		err := notLetIn(&signin.Refusal{Reason: reason, Detail: "Because.", Wait: time.Second})
+		if reason == signin.TooMany {
+			if apierr.KindOf(err) != apierr.Throttled {
+				t.Errorf("%s: %v", reason, err)
+			}
+			continue
+		}
+		if c := codeOf(err); c == nil || c.oauth != "invalid_grant" || len(apierr.Detail(err)) < 30 || !strings.HasSuffix(apierr.Detail(err), " Because.") {
+			t.Errorf("%s: %v", reason, err)
+		}
 	}
 }

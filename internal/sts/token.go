@@ -114,12 +114,12 @@ func (s *Server) record(r *http.Request, q *request, who subject, decision error
 	q.record.Method = q.method()
 	record := &audit.Record{Action: auditAction, Resource: q.record.ClientID, Exchange: &q.record}
 	if decision != nil {
-		c, ok := refusalOf(decision)
-		if !ok {
+		c := codeOf(decision)
+		if c == nil {
 			return nil, decision
 		}
 		note, _ := aboutSignIn(decision)
-		record.Code, record.Reason = c.String(), cmp.Or(note, apierr.Detail(decision))
+		record.Code, record.Reason = c.Error(), cmp.Or(note, apierr.Detail(decision))
 		if err := s.keep(r.Context(), record); err != nil {
 			return nil, err
 		}

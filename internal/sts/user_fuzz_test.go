@@ -13,7 +13,7 @@ func FuzzUserScope(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		scope, err := readUserScope(text)
 		if err != nil {
-			if c, ok := refusalOf(err); !ok || catalogue[c].status != http.StatusBadRequest {
+			if c := codeOf(err); c == nil || c.status != http.StatusBadRequest {
 				t.Fatalf("readUserScope(%q): %v", text, err)
 			}
 			return

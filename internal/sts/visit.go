@@ -148,11 +148,11 @@ func (v *visit) signIn(client signInClient, base *content) (user *model.User, ag
 	if err := v.s.recordRefusedSignIn(v.r, client, refused); err != nil {
 		return nil, nil, err
 	}
-	c, ok := refusalOf(refused)
-	if !ok {
+	c := codeOf(refused)
+	if c == nil {
 		return nil, nil, refused
 	}
-	httpx.SetCode(v.r, c.String())
+	httpx.SetCode(v.r, c.Error())
 	base.User, base.Failure = apierr.Shown(v.form.Get("username"), signin.MaxName), apierr.Detail(refused)
 	if c == codePassword {
 		base.Failure = "The user name or the password is not right, or the account is locked for a while after too many attempts."
@@ -209,8 +209,8 @@ func (s *Server) recordSignIn(r *http.Request, client signInClient, user *model.
 // recordRefusedSignIn writes the record of a refusal on our page. A name that nobody
 // has is left out: people type passwords there too. Other errors are the log's.
 func (s *Server) recordRefusedSignIn(r *http.Request, client signInClient, refused error) error {
-	c, ok := refusalOf(refused)
-	if !ok {
+	c := codeOf(refused)
+	if c == nil {
 		return nil
 	}
 	note, user := aboutSignIn(refused)
@@ -218,5 +218,5 @@ func (s *Server) recordRefusedSignIn(r *http.Request, client signInClient, refus
 	if user != nil {
 		x.Subject = user.UPN
 	}
-	return s.keep(r.Context(), &audit.Record{Action: auditSignIn, Resource: client.id, Code: c.String(), Reason: note, Exchange: x})
+	return s.keep(r.Context(), &audit.Record{Action: auditSignIn, Resource: client.id, Code: c.Error(), Reason: note, Exchange: x})
 }
