@@ -92,8 +92,10 @@ func Observe(ctx context.Context, v *store.View, ops []store.Op) (undo func()) {
 			}
 		case op.Value != nil:
 			var before model.Object
-			if e := v.Get(op.Value.Key()); e != nil {
-				before = e.Value
+			if op.Rev != 0 { // otherwise there is none, or the write is refused
+				if e := v.Get(op.Value.Key()); e != nil {
+					before = e.Value
+				}
 			}
 			made = append(made, change(before, op.Value))
 		default:

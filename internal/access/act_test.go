@@ -60,7 +60,7 @@ func TestActs(t *testing.T) {
 	w.put(&before)
 	undo := Observe(ctx, w.view(), []store.Op{{Value: &model.Item{ItemKind: model.Secrets, Vault: "kv", Name: "lost"}}})
 	undo() // a race that was lost
-	Observe(ctx, w.view(), []store.Op{{Value: v}, {Key: "/nothing"}, {Key: v.Key(), Check: true}, {Key: vaultID + "/", Tree: true}})
+	Observe(ctx, w.view(), []store.Op{{Value: v, Rev: store.Any}, {Key: "/nothing"}, {Key: v.Key(), Check: true}, {Key: vaultID + "/", Tree: true}})
 	if err := w.gate.Finish(ctx, 200, ""); err != nil {
 		t.Fatal(err)
 	}

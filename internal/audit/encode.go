@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -160,7 +159,13 @@ func (e *encoder) fields(name string, fields map[string]string) {
 		return
 	}
 	e.open(name)
-	for i, k := range slices.Sorted(maps.Keys(fields)) {
+	var room [maxItems]string // most have fewer, and need no other
+	names := room[:0]
+	for k := range fields {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	for i, k := range names {
 		if i == maxItems {
 			break
 		}

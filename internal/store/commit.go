@@ -101,7 +101,9 @@ func (s *Store) transaction(ops []Op) (*transaction, error) {
 	if len(ops) > MaxOps {
 		return nil, fmt.Errorf("%d writes at once, at most %d are possible", len(ops), MaxOps)
 	}
-	t := &transaction{}
+	t := &transaction{
+		conditions: make([]clientv3.Cmp, 0, len(ops)), writes: make([]clientv3.Op, 0, len(ops)), changes: make([]change, 0, len(ops)),
+	}
 	for _, op := range ops {
 		if err := s.add(t, op); err != nil {
 			return nil, err
@@ -190,10 +192,17 @@ func (s *Store) writes(ch change, blob []byte) []clientv3.Op {
 	case ch.value == nil:
 		return []clientv3.Op{clientv3.OpDelete(object), clientv3.OpDelete(place)}
 	case blob == nil:
-		return []clientv3.Op{clientv3.OpPut(object, string(ch.value))}
+		return []clientv3.Op{put(object, ch.value)}
 	default:
-		return []clientv3.Op{clientv3.OpPut(object, string(ch.value)), clientv3.OpPut(place, string(blob))}
+		return []clientv3.Op{put(object, ch.value), put(place, blob)}
 	}
+}
+
+// put is clientv3.OpPut, which would copy the value twice.
+func put(key string, value []byte) clientv3.Op {
+	op := clientv3.OpPut(key, "")
+	op.WithValueBytes(value)
+	return op
 }
 
 // applyOwn publishes the View at rev without waiting for the watch, when the
@@ -220,10 +229,9 @@ func (s *Store) applyOwn(changes []change, rev int64) {
 			s.cache.drop(ch.key)
 		default:
 			ch.entry.Rev, ch.entry.CreateRev = rev, rev
-			if old := cur.Get(ch.key); old != nil {
+			if old := next.put(ch.entry); old != nil {
 				ch.entry.CreateRev = old.CreateRev
 			}
-			next.put(ch.entry)
 			s.cache.drop(ch.key)
 		}
 	}

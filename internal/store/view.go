@@ -111,7 +111,8 @@ func (v *View) at(rev int64) *View {
 	return &View{rev: rev, objects: v.objects, index: v.index, seed: v.seed}
 }
 
-func (v *View) put(e *Entry) {
+// put gives the entry that e replaces; nil when there was none.
+func (v *View) put(e *Entry) (old *Entry) {
 	old, replaced := v.objects.ReplaceOrInsert(e)
 	if replaced {
 		v.unindex(old)
@@ -119,6 +120,7 @@ func (v *View) put(e *Entry) {
 	for _, i := range e.Value.Index() {
 		v.index.ReplaceOrInsert(v.posting(i, e))
 	}
+	return old
 }
 
 func (v *View) remove(key string) {
