@@ -119,7 +119,7 @@ func VaultUnchanged(view *store.View, v *model.Vault) (store.Op, error) {
 // Retry makes a change of the item by compare-and-swap, and makes it anew when
 // another writer was first: a PUT adds a version of its own, so losing is no answer.
 func (r *Ref) Retry(ctx context.Context, s *store.Store, view *store.View, change func(*store.View) error) error {
-	err := s.Again(ctx, view, change)
+	err := s.InTurn(ctx, model.ItemKey(r.Kind, r.Vault, r.Name), view, change)
 	if errors.Is(err, store.ErrConflict) {
 		return apierr.New(apierr.Throttled, "Too many requests change this %s at the same time.", r.Kind.Noun())
 	}

@@ -82,6 +82,7 @@ type Store struct {
 
 	members  *members
 	group    group
+	turns    turns
 	waiters  waiters
 	watching watching
 	rounds   rounds

@@ -1,0 +1,61 @@
+package items_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/lanyard-io/lanyard/internal/items"
+	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/store/storetest"
+)
+
+// Many who write one secret at the same time do not lose to each other: each needs
+// about one commit. Without turns, forty need some eight hundred.
+func TestWritersTakeTurns(t *testing.T) {
+	var commits atomic.Int64
+	s := storetest.With(t, store.Config{Client: storetest.Etcd(t), Observe: func(context.Context, *store.View, []store.Op) func() {
+		commits.Add(1)
+		return nil
+	}})
+	vault := &model.Vault{Resource: model.Resource{ID: "/vaults/v", Name: "v"}}
+	if _, err := s.Put(t.Context(), vault, 0); err != nil {
+		t.Fatal(err)
+	}
+	view, err := s.Fresh(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	commits.Store(0)
+	const writers = 40
+	secret := items.Ref{Kind: model.Secrets, Vault: "v", Name: "hot"}
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			<-start
+			v := secret.NewVersion(int64(i))
+			if _, err := secret.Add(t.Context(), s, view, vault, v, fmt.Append(nil, i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	if n := commits.Load(); n > 3*writers {
+		t.Errorf("%d writers needed %d commits", writers, n)
+	}
+	if view, err = s.Fresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	versions := 0
+	for range view.Prefix(model.VersionsKey(model.Secrets, "v", "hot"), "") {
+		versions++
+	}
+	if versions != writers {
+		t.Errorf("%d versions, want %d", versions, writers)
+	}
+}
