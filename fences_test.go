@@ -69,6 +69,7 @@ var mayImport = map[string][]string{
 	"internal/browser":         {"internal/fault", "internal/names"},
 	"internal/sdkenv":          {"internal/fault", "internal/server", "internal/shell"},
 	"internal/settings":        {"internal/shell", "internal/textfile"},
+	"internal/serviceaccount":  {"internal/client", "internal/fault", "internal/kube", "internal/manage"},
 	"internal/devissuer":       {"internal/model"},
 	"internal/doctor":          {"internal/client", "internal/kube"},
 	"internal/publish":         {"internal/trust"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/fault"
-	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/publish"
 )
 
@@ -168,7 +166,7 @@ func (a *app) keySource(ctx context.Context, p *publication) (func(context.Conte
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := clusterIssuer(ctx, k)
+	issuer, err := k.Issuer(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -184,21 +182,6 @@ func (a *app) keySource(ctx context.Context, p *publication) (func(context.Conte
 		}
 		return publish.ParseSet(b)
 	}, nil
-}
-
-// clusterIssuer is iss of the cluster's tokens.
-func clusterIssuer(ctx context.Context, k *kube.Cluster) (string, error) {
-	b, err := k.Raw(ctx, "/"+publish.Discovery)
-	if err != nil {
-		return "", fmt.Errorf("reading the cluster's issuer: %w", err)
-	}
-	var d struct {
-		Issuer string `json:"issuer"`
-	}
-	if err := json.Unmarshal(b, &d); err != nil || d.Issuer == "" {
-		return "", errors.New("the cluster's discovery document names no issuer")
-	}
-	return d.Issuer, nil
 }
 
 func planTable(p *publish.Plan) table {

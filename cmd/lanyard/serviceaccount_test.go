@@ -10,6 +10,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
+	"github.com/lanyard-io/lanyard/internal/serviceaccount"
 	"github.com/lanyard-io/lanyard/lanyardtest"
 )
 
@@ -48,7 +49,7 @@ func (l *lab) run(args ...string) (code int, stdout, stderr string) {
 }
 
 // phases runs a command that must succeed, and gives each phase's result.
-func (l *lab) phases(args ...string) (r saResult, results string) {
+func (l *lab) phases(args ...string) (r serviceaccount.Result, results string) {
 	l.t.Helper()
 	code, out, errs := l.run(append(args, "-o", "json")...)
 	if code != 0 {
@@ -64,7 +65,7 @@ func (l *lab) phases(args ...string) (r saResult, results string) {
 	return r, strings.Join(all, " ")
 }
 
-func (l *lab) want(want string, args ...string) saResult {
+func (l *lab) want(want string, args ...string) serviceaccount.Result {
 	l.t.Helper()
 	r, got := l.phases(args...)
 	if got != want {
@@ -98,7 +99,7 @@ func TestServiceAccounts(t *testing.T) {
 		append(make, "--dry-run")...)
 	r := l.want("identity=created service-account=created federated-credential=created role-assignment=created", make...)
 	l.want("identity=unchanged service-account=unchanged federated-credential=unchanged role-assignment=unchanged", make...)
-	if got := l.account("orders"); got[clientIDAnnotation] != r.ClientID || got[expirationAnnotation] != "7200" || len(got) != 2 {
+	if got := l.account("orders"); got["azure.workload.identity/client-id"] != r.ClientID || got["azure.workload.identity/service-account-token-expiration"] != "7200" || len(got) != 2 {
 		t.Errorf("annotations = %v, want client id %s and 7200 s", got, r.ClientID)
 	}
 	_, out, _ := l.run("credential", "list", "-i", "default-orders", "-o", "json")
@@ -137,7 +138,7 @@ func testOnePhase(l *lab) {
 	}
 	r := l.want("identity=created", "sa", "create", "phase", "identity", "old")
 	l.want("service-account=changed", "sa", "create", "phase", "service-account", "old")
-	if got := l.account("old"); got["team"] != "shop" || got[clientIDAnnotation] != r.ClientID {
+	if got := l.account("old"); got["team"] != "shop" || got["azure.workload.identity/client-id"] != r.ClientID {
 		t.Errorf("annotations = %v, want team kept and client id %s", got, r.ClientID)
 	}
 	l.want("role-assignment=skipped", "sa", "create", "phase", "role-assignment", "old")
