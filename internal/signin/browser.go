@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 	"crypto/subtle"
+	"slices"
 
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -16,10 +17,10 @@ func (p *People) Remember(ctx context.Context, user *model.User, before string) 
 		return "", err
 	}
 	token, _, ops := p.begin(view, model.Session{UserID: user.ObjectID, Stamp: user.Stamp, Method: "page"}, browserLife)
-	if old := p.browser(view, before); old != nil {
+	if old := p.browser(view, before); old != nil && !slices.ContainsFunc(ops, func(o store.Op) bool { return o.Key == old.Key() }) {
 		ops = append(ops, store.Op{Key: old.Key(), Rev: store.Any})
 	}
-	_, err = p.store.Commit(ctx, distinct(ops)...)
+	_, err = p.store.Commit(ctx, ops...)
 	return token, err
 }
 
@@ -29,7 +30,7 @@ func (p *People) Remembered(ctx context.Context, token string) *model.User {
 	if err != nil || session == nil {
 		return nil
 	}
-	user, err := p.Returning(view, session.UserID, session.Stamp)
+	user, err := p.Resume(view, session.UserID, session.Stamp)
 	if err != nil || user.MustChange {
 		return nil
 	}
@@ -65,19 +66,4 @@ func (p *People) browser(view *store.View, token string) *model.Session {
 		return nil
 	}
 	return session
-}
-
-// distinct drops writes of a key that an earlier one writes.
-func distinct(ops []store.Op) []store.Op {
-	seen, kept := map[string]bool{}, ops[:0]
-	for _, op := range ops {
-		key := op.Key
-		if op.Value != nil {
-			key = op.Value.Key()
-		}
-		if !seen[key] {
-			seen[key], kept = true, append(kept, op)
-		}
-	}
-	return kept
 }

@@ -53,7 +53,7 @@ func (p *People) count(ctx context.Context, owner string) (locked time.Time, err
 		if ok {
 			next = *old
 		}
-		locked := countOne(&next, p.now().UTC())
+		locked := addFailure(&next, p.now().UTC())
 		if _, err = p.store.Put(ctx, &next, rev); !errors.Is(err, store.ErrConflict) {
 			return locked, err
 		}
@@ -69,8 +69,8 @@ func lockedUntil(view *store.View, userID string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// countOne counts one more, and says until when the account was locked already.
-func countOne(c *model.SignIns, now time.Time) time.Time {
+// addFailure counts one more, and says until when the account was locked already.
+func addFailure(c *model.SignIns, now time.Time) time.Time {
 	if now.Before(c.Locked) {
 		c.Refused++
 		return c.Locked

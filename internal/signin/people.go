@@ -86,9 +86,9 @@ func (p *People) FullName(name string) string {
 	return name + "@" + p.domain
 }
 
-// Returning finds a user who goes on from an earlier sign-in: the user still exists, has
+// Resume finds a user who goes on from an earlier sign-in: the user still exists, has
 // the stamp of that time, and is neither disabled nor locked.
-func (p *People) Returning(view *store.View, userID, stamp string) (*model.User, error) {
+func (p *People) Resume(view *store.View, userID, stamp string) (*model.User, error) {
 	var user *model.User
 	if e := view.First(model.PrincipalIndex(userID)); e != nil {
 		user, _ = e.Value.(*model.User)

@@ -126,7 +126,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Who tries many at once gets no more tries.
+// Tries at the same moment are counted one by one.
 func TestLockOutHoldsInARace(t *testing.T) {
 	h := newHouse(t, 0)
 	alice := h.user("alice@lanyard.test", nil)
@@ -143,7 +143,7 @@ func TestLockOutHoldsInARace(t *testing.T) {
 	if r := refused(t, err, signin.Wrong); !strings.Contains(r.Note, "locked until") {
 		t.Errorf("note %q", r.Note)
 	}
-	_, err = h.Returning(h.view(), alice.ObjectID, alice.Stamp)
+	_, err = h.Resume(h.view(), alice.ObjectID, alice.Stamp)
 	refused(t, err, signin.Locked)
 
 	h.ahead.Store(int64(2 * time.Minute))
@@ -185,7 +185,7 @@ func TestChange(t *testing.T) {
 	refused(t, err, signin.Wrong)
 	_, err = h.try("alice", next)
 	check(t, err)
-	_, err = h.Returning(h.view(), alice.ObjectID, alice.Stamp)
+	_, err = h.Resume(h.view(), alice.ObjectID, alice.Stamp)
 	refused(t, err, signin.Revoked)
 	if _, err := h.Change(t.Context(), alice, word); !errors.Is(err, signin.ErrChanged) {
 		t.Errorf("a change of the user as it was: %v", err)
@@ -279,7 +279,7 @@ func TestSessionsPerUserAreBounded(t *testing.T) {
 	refused(t, err, signin.Unknown)
 }
 
-// What a browser remembers is no refresh token, nor the other way round; it ends when the
+// A browser's token is no refresh token, nor the other way round; it ends when the
 // browser signs in anew, signs out, or twelve hours have passed.
 func TestBrowser(t *testing.T) {
 	h := newHouse(t, 0)

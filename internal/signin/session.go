@@ -109,7 +109,7 @@ func (p *People) Refresh(ctx context.Context, view *store.View, token, clientID 
 	if session == nil || session.ClientID == "" || session.ClientID != strings.ToLower(clientID) || session.Proven != proven {
 		return r, &Refusal{Reason: Unknown}
 	}
-	if r.User, err = p.Returning(view, session.UserID, session.Stamp); err != nil {
+	if r.User, err = p.Resume(view, session.UserID, session.Stamp); err != nil {
 		return r, err
 	}
 	r.Method = session.Method

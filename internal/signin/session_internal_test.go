@@ -23,7 +23,7 @@ func TestLocksGrow(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var c model.SignIns
 	for _, want := range []time.Duration{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60, 60} {
-		if locked := countOne(&c, now); !locked.IsZero() {
+		if locked := addFailure(&c, now); !locked.IsZero() {
 			t.Fatalf("failure %d finds a lock until %v at %v", c.Failures, locked, now)
 		}
 		end := c.Locked
@@ -36,12 +36,12 @@ func TestLocksGrow(t *testing.T) {
 		if got := end.Sub(now); got != want*time.Minute {
 			t.Errorf("failure %d locks for %v, want %v", c.Failures, got, want*time.Minute)
 		}
-		if locked := countOne(&c, end.Add(-1)); !locked.Equal(end) || !c.Locked.Equal(end) {
+		if locked := addFailure(&c, end.Add(-1)); !locked.Equal(end) || !c.Locked.Equal(end) {
 			t.Errorf("a try while it is locked: until %v, then %v, want %v", locked, c.Locked, end)
 		}
 		now = end
 	}
-	if countOne(&c, now.Add(forgetAfter+1)); c.Failures != 1 {
+	if addFailure(&c, now.Add(forgetAfter+1)); c.Failures != 1 {
 		t.Errorf("a day later %d failures are counted", c.Failures)
 	}
 }

@@ -1,10 +1,22 @@
 package sts
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
+
+// assertionCodes are the codes of package trust's refusals that all proofs have.
+var assertionCodes = map[trust.Reason]*code{
+	trust.Malformed: codeAssertionMalformed,
+	trust.Header:    codeAssertionMalformed,
+	trust.Algorithm: codeAlgorithm,
+	trust.NoExpiry:  codeTime,
+	trust.Expired:   codeTime,
+	trust.NotYet:    codeTime,
+	trust.Signature: codeSignature,
+}
 
 // reasonNotes say in the record what differed, and the likely mend.
 var reasonNotes = map[trust.Reason]struct{ differed, hint string }{
@@ -22,14 +34,14 @@ var reasonNotes = map[trust.Reason]struct{ differed, hint string }{
 	trust.Unreachable: {"", "If this server cannot reach the issuer, upload the issuer's keys or its CA certificate."},
 }
 
-// untrusted words a refusal of package trust, and notes it in the record.
-func (q *request) untrusted(err error) error {
+// refuseAssertion words a refusal of package trust, and notes it in the record.
+func (q *request) refuseAssertion(err error) error {
 	e, ok := errors.AsType[*trust.Error](err)
 	if !ok {
 		return err
 	}
-	c, ok := q.proof.codes[e.Reason]
-	if !ok {
+	c := cmp.Or(q.proof.codes[e.Reason], assertionCodes[e.Reason])
+	if c == nil {
 		return err
 	}
 	note := reasonNotes[e.Reason]

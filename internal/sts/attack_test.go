@@ -311,7 +311,7 @@ func TestCertificateOfAnotherClient(t *testing.T) {
 	}
 }
 
-// What stands in the URL is no part of the request: it lies in logs.
+// Parameters in the URL are no part of the request: URLs lie in logs.
 func TestParametersInTheQueryDoNotCount(t *testing.T) {
 	w := newWorld(t, nil)
 	app := w.app("secret", time.Now().Add(time.Hour))

@@ -43,9 +43,8 @@ const (
 	maxCodes = 20 // per user
 )
 
-// authRequest reads a request. Until the client and its redirect URI are known
-// to fit, nothing is sent anywhere: the person is told. With a request, an
-// error is for the client.
+// authRequest reads a request. It gives none, and the person is told the error, until the
+// client is known to have the redirect URI. With a request, an error is for the client.
 func (s *Server) authRequest(r *http.Request, in url.Values) (*authRequest, error) {
 	form, err := s.tenant(r.PathValue("tenant"))
 	if err != nil {
@@ -74,11 +73,11 @@ func (s *Server) authRequest(r *http.Request, in url.Values) (*authRequest, erro
 	if q.proven, fits = q.client.redirects(q.redirect); !fits || len(q.redirect) > maxRedirect {
 		return nil, refuse(codeRedirect, "The redirect URI %s specified in the request does not match the redirect URIs configured for the application %s.", quote(q.redirect), quote(q.client.id))
 	}
-	return q, s.judge(view, q, in)
+	return q, s.checkRequest(view, q, in)
 }
 
-// judge checks what the client can be told about.
-func (s *Server) judge(view *store.View, q *authRequest, in url.Values) error {
+// checkRequest finds errors that are told to the client.
+func (s *Server) checkRequest(view *store.View, q *authRequest, in url.Values) error {
 	switch mode := in.Get("response_mode"); {
 	case in.Get("response_type") != "code":
 		return refuse(codeResponseType, "The response_type %s is not supported: it must be 'code'.", quote(in.Get("response_type")))

@@ -34,12 +34,11 @@ type client struct {
 	lifetime    time.Duration
 }
 
-// maxProofs is how often a client is proven anew because what the proof rests on
-// was changed meanwhile.
+// maxProofs is how often a proof is verified, because its grounds were changed meanwhile.
 const maxProofs = 3
 
-// prove verifies what was found. Keys may be seconds on their way: what was deleted in
-// that time must not bring a token.
+// prove verifies the client's proof. Fetching keys may take seconds: a credential that was
+// deleted in that time must not bring a token.
 func (s *Server) prove(ctx context.Context, q *request) error {
 	for range maxProofs {
 		if q.verify == nil {
@@ -60,9 +59,8 @@ func (s *Server) prove(ctx context.Context, q *request) error {
 	return apierr.New(apierr.Unavailable, "The client's credentials are being changed. Try again.")
 }
 
-// findClient looks up the client and what is registered for its proof. What this
-// replica's View does not show, another one may have written: a refusal for that is
-// never given without a look at the store.
+// findClient looks up the client and what is registered for its proof. Another replica may
+// have written what this one's View does not show, so the store is asked before a refusal.
 func (s *Server) findClient(ctx context.Context, q *request) error {
 	if q.proof == nil {
 		return s.findPublic(ctx, q)
@@ -75,7 +73,7 @@ func (s *Server) findClient(ctx context.Context, q *request) error {
 	if c := codeOf(refused); c == nil || !c.recheck || s.store.Sole() {
 		return refused
 	}
-	fresh, err := s.checks.wait(ctx)
+	fresh, err := s.rechecks.wait(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,8 +89,8 @@ func (s *Server) findIn(view *store.View, q *request) (err error) {
 	if q.client, err = s.client(view, q.clientID); err == nil {
 		return q.proof.find(s, q)
 	}
-	if q.proof.nobody != nil {
-		q.proof.nobody(q)
+	if q.proof.unknown != nil {
+		q.proof.unknown(q)
 	}
 	return err
 }
@@ -101,7 +99,7 @@ func (s *Server) findIn(view *store.View, q *request) (err error) {
 func (s *Server) client(view *store.View, clientID string) (client, error) {
 	e := view.First(model.ClientIndex(clientID))
 	if e == nil {
-		return client{}, refuse(codeClient, "Application with identifier %s was not found in the directory '%s'. No application or managed identity has this client id.", quote(wordOf(clientID)), s.tenantID)
+		return client{}, refuse(codeClient, "Application with identifier %s was not found in the directory '%s'. No application or managed identity has this client id.", quote(firstWord(clientID)), s.tenantID)
 	}
 	switch o := e.Value.(type) {
 	case *model.Identity:

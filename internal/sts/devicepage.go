@@ -109,8 +109,8 @@ func (v *visit) settle(d *model.DeviceCode, rev int64, message string) error {
 	return v.show(&content{Kind: kindMessage, Title: title, Message: message})
 }
 
-// logoutPage asks before it signs out: any site can send a browser here. Where
-// the site wants to go on to is not heeded.
+// logoutPage asks before it signs out: any site can send a browser here. It does not
+// heed post_logout_redirect_uri.
 // https://openid.net/specs/openid-connect-rpinitiated-1_0.html
 func (s *Server) logoutPage(w http.ResponseWriter, r *http.Request) error {
 	form, err := s.tenant(r.PathValue("tenant"))

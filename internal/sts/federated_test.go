@@ -319,8 +319,8 @@ func TestCredentialsWorkAtOnce(t *testing.T) {
 	w.refused(w.post(tokenURL, assert(id.ClientID, assertion)), 401, "invalid_client", 700211)
 }
 
-// What another replica wrote holds here when its write has returned, even if
-// this replica's View does not show it yet.
+// A credential holds on every replica as soon as its write has returned on one, even if
+// the View here does not show it yet.
 func TestCredentialsOfAnotherReplica(t *testing.T) {
 	w := newWorld(t, nil)
 	issuer := trusttest.New(t)

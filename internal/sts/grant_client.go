@@ -57,7 +57,7 @@ const refreshFrom = 2 * time.Hour
 
 func (c *clientSubject) answer(w http.ResponseWriter, a *access.Claims, token string) error {
 	seconds, refresh := lifetimes(c.client.lifetime)
-	if c.scope.bare {
+	if c.scope.olderForm {
 		in := strconv.FormatInt(seconds, 10)
 		return httpx.WriteJSON(w, http.StatusOK, tokenBodyV1{
 			Type: "Bearer", Expires: in, ExtExpires: in, ExpiresOn: strconv.FormatInt(a.Expires, 10),

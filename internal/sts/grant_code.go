@@ -34,18 +34,18 @@ func (s *Server) findCode(ctx context.Context, q *request) (subject, error) {
 	if !ok || code.ClientID != strings.ToLower(q.clientID) {
 		return nil, refuse(codeGrantUnknown, "The provided authorization code was issued to another client.")
 	}
-	if err := s.judgeCode(ctx, q, code); err != nil {
+	if err := s.checkCode(ctx, q, code); err != nil {
 		return nil, err
 	}
 	var err error
 	if q.scope, err = readUserScope(code.Scope); err != nil {
 		return nil, err
 	}
-	return s.person(q, func(ctx context.Context, p *personSubject) error { return s.redeemCode(ctx, p, code, e.Rev) })
+	return s.newPerson(q, func(ctx context.Context, p *personSubject) error { return s.redeemCode(ctx, p, code, e.Rev) })
 }
 
 func (s *Server) redeemCode(ctx context.Context, p *personSubject, code *model.AuthCode, rev int64) error {
-	if err := p.signedIn(s.people.Returning(p.view, code.UserID, code.Stamp)); err != nil {
+	if err := p.signedIn(s.people.Resume(p.view, code.UserID, code.Stamp)); err != nil {
 		return err
 	}
 	p.nonce = code.Nonce
@@ -64,9 +64,9 @@ func errCodeUsed() error {
 	return refuse(codeGrantUsed, "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token.")
 }
 
-// judgeCode checks what binds a code to the one who asked for it. A second use
+// checkCode checks what binds a code to the one who asked for it. A second use
 // ends what the first one began: one of the two is a thief.
-func (s *Server) judgeCode(ctx context.Context, q *request, code *model.AuthCode) error {
+func (s *Server) checkCode(ctx context.Context, q *request, code *model.AuthCode) error {
 	verifier := q.form.Get("code_verifier")
 	switch {
 	case code.Used:

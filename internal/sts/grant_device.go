@@ -176,11 +176,11 @@ func (s *Server) findDevice(_ context.Context, q *request) (subject, error) {
 	if q.scope, err = readUserScope(d.Scope); err != nil {
 		return nil, err
 	}
-	return s.person(q, func(ctx context.Context, p *personSubject) error { return s.redeemDevice(ctx, p, d, rev) })
+	return s.newPerson(q, func(ctx context.Context, p *personSubject) error { return s.redeemDevice(ctx, p, d, rev) })
 }
 
 func (s *Server) redeemDevice(ctx context.Context, p *personSubject, d *model.DeviceCode, rev int64) error {
-	if err := p.signedIn(s.people.Returning(p.view, d.UserID, d.Stamp)); err != nil {
+	if err := p.signedIn(s.people.Resume(p.view, d.UserID, d.Stamp)); err != nil {
 		return err
 	}
 	_, ops := p.begin("device_code")

@@ -12,7 +12,7 @@ var passwordGrant = grant{
 	scope:      (*request).readScope,
 	offered:    func(s *Server) bool { return !s.noPasswordGrant },
 	find: func(s *Server, _ context.Context, q *request) (subject, error) {
-		return s.person(q, s.redeemPassword)
+		return s.newPerson(q, s.redeemPassword)
 	},
 }
 

@@ -10,7 +10,7 @@ var refreshGrant = grant{
 	reason: "The refresh token proves the user.",
 	scope:  (*request).readScope,
 	find: func(s *Server, _ context.Context, q *request) (subject, error) {
-		return s.person(q, s.redeemRefresh)
+		return s.newPerson(q, s.redeemRefresh)
 	},
 }
 
@@ -20,6 +20,6 @@ func (s *Server) redeemRefresh(ctx context.Context, p *personSubject) error {
 		return missing("refresh_token")
 	}
 	r, err := s.people.Refresh(ctx, p.view, text, p.clientID, p.proof != nil)
-	p.refresh, p.why = r.Token, "The refresh token proves the user; the sign-in was by "+r.Method+"."
+	p.refresh, p.recordReason = r.Token, "The refresh token proves the user; the sign-in was by "+r.Method+"."
 	return p.signedIn(r.User, err)
 }

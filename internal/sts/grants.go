@@ -15,7 +15,7 @@ type grant struct {
 	// reason is the audit record's sentence for what was granted, if it depends on
 	// the grant and not on the client's proof.
 	reason string
-	// scope reads what is asked for; nil: that was said in an earlier step.
+	// scope reads the resource and what else is asked for; nil: an earlier step had it.
 	scope func(*request) error
 	// find looks up what the form presents and judges it, but does not use it up.
 	find func(*Server, context.Context, *request) (subject, error)

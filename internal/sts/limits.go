@@ -59,8 +59,8 @@ func tooMany(what string, wait time.Duration) error {
 	}
 }
 
-// countRefusal counts a token request that was refused, and gives the error to
-// answer with. What a client does by the protocol, waiting for a person, is none.
+// countRefusal counts a token request that was refused, and gives the error to answer
+// with. A device that waits for its person is not counted: the protocol has it ask.
 func (s *Server) countRefusal(ctx context.Context, err error) error {
 	if c := codeOf(err); c == nil || c.number == codeDevicePending.number {
 		return err

@@ -105,8 +105,7 @@ func TestStrangersDoNotFillTheQueueOfPasswords(t *testing.T) {
 	}
 }
 
-// Who signs in with the right password takes nothing from others behind the same
-// address.
+// A sign-in with the right password takes nothing from others behind the same address.
 func TestRightPasswordsAreNotCounted(t *testing.T) {
 	w := newWorld(t, func(_ *names.Config, c *sts.Config) { c.Limits.SignIns = 4 })
 	w.user(aliceUPN, word)

@@ -85,7 +85,7 @@ func TestFormPost(t *testing.T) {
 	}
 }
 
-// What leads elsewhere is refused on our page, and nothing is sent there.
+// A redirect URI of somebody else is refused on our page, and nothing is sent there.
 func TestNoOpenRedirect(t *testing.T) {
 	w := newWorld(t, nil)
 	w.user(aliceUPN, word)
@@ -119,7 +119,7 @@ func TestNoOpenRedirect(t *testing.T) {
 	}
 }
 
-// What the client asks wrongly, it is told; the person sees no form.
+// The client is told of its errors; the person sees no form.
 func TestAuthorizeRefusals(t *testing.T) {
 	w := newWorld(t, nil)
 	b := w.browser()

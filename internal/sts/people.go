@@ -19,8 +19,8 @@ var signInCodes = map[signin.Reason]*code{
 	signin.Unknown:    codeGrantUnknown,
 }
 
-// notLetIn words a refusal of package signin.
-func notLetIn(err error) error {
+// refuseSignIn gives a refusal of package signin its code and words.
+func refuseSignIn(err error) error {
 	r, ok := errors.AsType[*signin.Refusal](err)
 	if !ok {
 		return err
@@ -35,9 +35,9 @@ func notLetIn(err error) error {
 	return explain(c, err, r.Detail)
 }
 
-// aboutSignIn is what the record says of a refusal in place of what the caller is told,
-// and who is meant, as far as it is of package signin.
-func aboutSignIn(err error) (note string, user *model.User) {
+// signInNote is the record's note on a refusal of package signin, and the user who is
+// meant, if known.
+func signInNote(err error) (note string, user *model.User) {
 	if r, ok := errors.AsType[*signin.Refusal](err); ok {
 		return r.Note, r.User
 	}
@@ -47,5 +47,5 @@ func aboutSignIn(err error) (note string, user *model.User) {
 // checkPassword signs a person in by name and password.
 func (s *Server) checkPassword(ctx context.Context, name, secret string) (*model.User, error) {
 	user, err := s.people.Check(ctx, name, secret, source(ctx))
-	return user, notLetIn(err)
+	return user, refuseSignIn(err)
 }

@@ -23,7 +23,6 @@ var bindingProof = proof{
 	methods:   []string{"private_key_jwt"},
 	acr:       "2",
 	reason:    "The cluster vouches for the service account, and lets it use the identity.",
-	codes:     federatedProof.codes,
 	takes: func(q *request) (bool, error) {
 		err := q.readAssertion()
 		return err == nil && q.cluster != "" && !strings.EqualFold(q.assertion.Issuer, q.clientID), err
@@ -72,8 +71,8 @@ func (s *Server) bindingRoutes(set *names.Set) []httpx.Route {
 	}
 }
 
-// bare makes a form of the query, for a request that has no body.
-func bare(r *http.Request) *http.Request {
+// formOfQuery makes a form of the query, for a request that has no body.
+func formOfQuery(r *http.Request) *http.Request {
 	if r.Header.Get("Content-Type") != "" || r.ContentLength > 0 || r.URL.RawQuery == "" {
 		return r
 	}
@@ -84,18 +83,18 @@ func bare(r *http.Request) *http.Request {
 	return form
 }
 
-// forBindings refuses a token of the identity bindings' audience elsewhere: the
+// refuseBindingToken refuses a token of the identity bindings' audience elsewhere: the
 // cluster's roles, which only the binding endpoint asks about, are part of what
 // such a token may do.
-func (q *request) forBindings() error {
+func (q *request) refuseBindingToken() error {
 	q.record.Differed = []string{"audience"}
 	q.record.Hint = "Use AZURE_KUBERNETES_TOKEN_PROXY with this token, or project a second one for the exchange."
 	return refuse(codeFederatedAudience, "No matching federated identity record found for presented assertion audience %s. "+
 		"It is the audience of identity bindings: only a cluster's identity binding endpoint takes it.", quote(model.BindingAudience))
 }
 
-// byBinding finds the identity's binding to the cluster. All that can be known
-// without the cluster is judged first.
+// byBinding finds the identity's binding to the cluster, and compares the token with it
+// before the cluster is asked.
 func (s *Server) byBinding(q *request) error {
 	cluster, err := s.boundCluster(q)
 	if err != nil {
@@ -117,7 +116,7 @@ func (s *Server) byBinding(q *request) error {
 		q.record.Hint = "Read the token file again: the kubelet renews it before it expires."
 		return refuse(codeTime, "Client assertion is not within its valid time range. Current time: %s, expiry time of assertion: %s.", stamp(now), stamp(t.Expires))
 	}
-	q.verify = func(ctx context.Context) error { return s.vouched(ctx, q, cluster) }
+	q.verify = func(ctx context.Context) error { return s.askCluster(ctx, q, cluster) }
 	return nil
 }
 
@@ -147,9 +146,9 @@ func (s *Server) boundCluster(q *request) (*model.Cluster, error) {
 	return cluster, nil
 }
 
-// vouched asks the cluster whether the token is good, and whether its owner may
+// askCluster asks the cluster whether the token is good, and whether its owner may
 // use the identity. Without an answer nobody is let in.
-func (s *Server) vouched(ctx context.Context, q *request, cluster *model.Cluster) error {
+func (s *Server) askCluster(ctx context.Context, q *request, cluster *model.Cluster) error {
 	user, err := s.clusters.Review(ctx, cluster, strings.TrimSpace(q.form.Get(parameterAssertion)), model.BindingAudience)
 	switch {
 	case errors.Is(err, model.ErrClusterToken):

@@ -27,16 +27,9 @@ var certificateProof = proof{
 	acr:       "2",
 	reason:    "The certificate proves the client.",
 	codes: map[trust.Reason]*code{
-		trust.Malformed:  codeAssertionMalformed,
-		trust.Header:     codeAssertionMalformed,
-		trust.Algorithm:  codeAlgorithm,
 		trust.Issuer:     codeAssertionClient,
 		trust.Audience:   codeAssertionAudience,
-		trust.NoExpiry:   codeTime,
-		trust.Expired:    codeTime,
-		trust.NotYet:     codeTime,
 		trust.UnknownKey: codeSignature,
-		trust.Signature:  codeSignature,
 	},
 	takes: func(q *request) (bool, error) {
 		err := q.readAssertion()
@@ -109,7 +102,7 @@ func thumbprintOf(q *request) string {
 func (s *Server) verifyCertificate(q *request, named []model.Certificate) error {
 	audience := ""
 	for _, aud := range q.assertion.Audiences {
-		if s.isOurs(aud) {
+		if s.isTokenService(aud) {
 			audience = aud
 			break
 		}
@@ -138,7 +131,7 @@ func (s *Server) verifyCertificate(q *request, named []model.Certificate) error 
 			q.record.Differed, q.record.Hint = nil, ""
 			return nil
 		}
-		last = q.untrusted(err)
+		last = q.refuseAssertion(err)
 	}
 	return last
 }
@@ -155,9 +148,9 @@ func validity(cert *x509.Certificate, c *model.Certificate) (from, until time.Ti
 	return from, until
 }
 
-// isOurs says whether an assertion's audience is this token service: a token
+// isTokenService says whether an assertion's audience is this token service: a token
 // endpoint or an issuer, in any name family and with any name of the tenant.
-func (s *Server) isOurs(aud string) bool {
+func (s *Server) isTokenService(aud string) bool {
 	u, err := url.Parse(aud)
 	if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return false

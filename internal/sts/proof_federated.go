@@ -17,19 +17,12 @@ var federatedProof = proof{
 	parameter: parameterAssertion,
 	methods:   []string{"private_key_jwt"},
 	acr:       "2",
-	reason:    "The federated proves the client.",
+	reason:    "The federated credential proves the client.",
 	codes: map[trust.Reason]*code{
-		trust.Malformed:   codeAssertionMalformed,
-		trust.Header:      codeAssertionMalformed,
-		trust.Algorithm:   codeAlgorithm,
 		trust.Issuer:      codeFederatedIssuer,
 		trust.Audience:    codeFederatedAudience,
-		trust.NoExpiry:    codeTime,
-		trust.Expired:     codeTime,
-		trust.NotYet:      codeTime,
 		trust.UnknownKey:  codeKey,
 		trust.UnusedKey:   codeKeyUnused,
-		trust.Signature:   codeSignature,
 		trust.Unreachable: codeUnreachable,
 	},
 	takes: func(q *request) (bool, error) { return true, q.readAssertion() },
@@ -37,18 +30,17 @@ var federatedProof = proof{
 }
 
 // byFederation finds the credential for an assertion's issuer, subject and
-// audience. Until one is found, nothing that the assertion says is acted on.
+// audience. It acts on nothing that the assertion says until it has found one.
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation
 func (s *Server) byFederation(q *request) error {
-	// Whoever has a token of this server must not turn it into another's, whatever
-	// is registered.
+	// A token of this server must not be turned into another's, even if it is registered.
 	if s.names.Issues(q.assertion.Issuer) {
 		q.record.Differed = []string{"issuer"}
 		q.record.Hint = "Use a token of the workload's platform: the service account's, not an access token of this server."
 		return refuse(codeOwnToken, "AAD-issued tokens may not be used for federated identity flows. The assertion's issuer %s is this server.", quote(q.assertion.Issuer))
 	}
 	if slices.Contains(q.assertion.Audiences, model.BindingAudience) {
-		return q.forBindings()
+		return q.refuseBindingToken()
 	}
 	var match *model.FederatedCredential
 	for f := range matching(q) {
@@ -61,7 +53,7 @@ func (s *Server) byFederation(q *request) error {
 		return s.noCredential(q, match)
 	}
 	q.record.Registered = []audit.Registered{registered(match)}
-	if err := ofCluster(q, match.Issuer); err != nil {
+	if err := checkClusterSubject(q, match.Issuer); err != nil {
 		return err
 	}
 	source := trust.Source{Issuer: match.Issuer}
@@ -72,16 +64,16 @@ func (s *Server) byFederation(q *request) error {
 	}
 	q.verify = func(ctx context.Context) error {
 		if err := s.trust.Verify(ctx, q.assertion, source, audienceOf(match)); err != nil {
-			return q.untrusted(err)
+			return q.refuseAssertion(err)
 		}
 		return nil
 	}
 	return nil
 }
 
-// ofCluster refuses what the keys of an attached cluster cannot say: it speaks for
-// service accounts, whatever credentials name its issuer.
-func ofCluster(q *request, issuer string) error {
+// checkClusterSubject refuses an attached cluster's assertion on anything but a service
+// account, whatever credentials name its issuer.
+func checkClusterSubject(q *request, issuer string) error {
 	if strings.HasPrefix(q.assertion.Subject, model.ServiceAccountSubject) || q.view.First(model.ClusterIssuerIndex(issuer)) == nil {
 		return nil
 	}
@@ -105,7 +97,7 @@ func matching(q *request) func(yield func(*model.FederatedCredential) bool) {
 			}
 		}
 		for f := range credentials(q.view, model.FederationIndex(q.client.key, issuer, "")) {
-			if f.Matching != nil && f.Issuer == issuer && fits(f.Matching, q.assertion.Claims) && !yield(f) {
+			if f.Matching != nil && f.Issuer == issuer && matchesExpression(f.Matching, q.assertion.Claims) && !yield(f) {
 				return
 			}
 		}
@@ -122,8 +114,8 @@ func credentials(view *store.View, index string) func(yield func(*model.Federate
 	}
 }
 
-// fits evaluates an expression; one that cannot be read matches nothing.
-func fits(x *model.Expression, claims map[string]any) bool {
+// matchesExpression evaluates an expression; one that cannot be read matches nothing.
+func matchesExpression(x *model.Expression, claims map[string]any) bool {
 	if x.LanguageVersion != model.ExpressionVersion {
 		return false
 	}
@@ -155,7 +147,7 @@ func (s *Server) noCredential(q *request, match *model.FederatedCredential) erro
 		q.record.Registered = append(q.record.Registered, registered(f))
 	}
 	d := s.compare(q, all, match)
-	q.record.Differed, q.record.Hint = d.differed, elsewhere(q, d.hint)
+	q.record.Differed, q.record.Hint = d.differed, hintOfOtherClient(q, d.hint)
 	return refuse(d.code, "%s", d.sentence())
 }
 
@@ -173,15 +165,15 @@ func clientCredentials(view *store.View, parentKey string) []*model.FederatedCre
 	return all
 }
 
-// maxElsewhere is how many credentials of other clients are looked at for a hint.
-const maxElsewhere = 256
+// maxOtherClients is how many credentials of other clients are looked at for a hint.
+const maxOtherClients = 256
 
-// elsewhere looks for another client that has a credential for exactly this
+// hintOfOtherClient looks for another client that has a credential for exactly this
 // issuer and subject: then the client id is what is wrong. Only the record says so.
-func elsewhere(q *request, otherwise string) string {
+func hintOfOtherClient(q *request, otherwise string) string {
 	seen := 0
 	for f := range credentials(q.view, model.IssuerIndex(q.assertion.Issuer)) {
-		if seen++; seen > maxElsewhere {
+		if seen++; seen > maxOtherClients {
 			break
 		}
 		if f.Issuer == q.assertion.Issuer && f.Matching == nil && f.Subject == q.assertion.Subject && f.ParentKey != q.client.key {

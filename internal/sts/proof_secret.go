@@ -18,7 +18,7 @@ var secretProof = proof{
 	reason:    "The secret proves the client.",
 	takes:     func(*request) (bool, error) { return true, nil },
 	find:      (*Server).bySecret,
-	nobody:    func(q *request) { matchSecret(nil, q.form.Get(parameterSecret)) },
+	unknown:   func(q *request) { matchSecret(nil, q.form.Get(parameterSecret)) },
 }
 
 func (s *Server) bySecret(q *request) error {

@@ -6,28 +6,28 @@ import (
 	"github.com/lanyard-io/lanyard/internal/trust"
 )
 
-// proof is a row of the table of proofs: a way in which a client shows that it is
-// the one. A new proof is a file with its row, and a line in the table.
+// proof is a row of the table of proofs, the ways by which a client proves itself. A new
+// proof is a file with its row, and a line in the table.
 type proof struct {
 	name      string   // in the audit record
 	parameter string   // of the form, which carries it
 	methods   []string // in the discovery document
 	acr       string   // of the token: how well the client is known
 	reason    string   // the audit record's sentence for what was granted
-	// codes are those of an assertion that package trust does not accept.
+	// codes are those of package trust's refusals, besides assertionCodes.
 	codes map[trust.Reason]*code
 	// takes says whether the parameter holds this proof; it may only parse it.
 	takes func(*request) (bool, error)
-	// find judges what is presented by what is registered, and leaves to verify what
-	// takes time. It reads memory only.
+	// find compares the proof with what is registered. It reads memory only, and leaves
+	// the rest to verify.
 	find func(*Server, *request) error
-	// nobody does for a client that there is not what find does for one that there
-	// is, if that takes long enough to be noticed.
-	nobody func(*request)
+	// unknown does the work of find for a client that does not exist, if its time would
+	// tell that.
+	unknown func(*request)
 }
 
-// proofs is every proof that there is. Of those that take what is presented, the
-// last one decides.
+// proofs is every proof that there is. If several rows take a request's proof, the last
+// of them does.
 var proofs = []*proof{&secretProof, &federatedProof, &certificateProof, &bindingProof}
 
 // The parameters that carry proofs.

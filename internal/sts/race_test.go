@@ -11,8 +11,8 @@ import (
 	"github.com/lanyard-io/lanyard/internal/trust/trusttest"
 )
 
-// What was deleted or changed while the issuer's keys were on their way brings
-// no token, though it was there when the request came.
+// A credential that is deleted or changed while the issuer's keys are fetched brings no
+// token, though it was there when the request came.
 func TestDeletedWhileKeysAreFetched(t *testing.T) {
 	tests := map[string]struct {
 		change func(w *world, id *model.Identity, f *model.FederatedCredential, i *trusttest.Issuer)

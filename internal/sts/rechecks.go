@@ -8,13 +8,13 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// checkEvery is the least time between two looks at the store for refusals. So
+// recheckEvery is the least time between two looks at the store for refusals. So
 // strangers, whose requests are all refused, cannot have it asked more often.
-const checkEvery = 20 * time.Millisecond
+const recheckEvery = 20 * time.Millisecond
 
-// checks has the refusals that wait at the same time share one look at the store.
-// How many can wait is limited by what the edge lets into the token routes.
-type checks struct {
+// rechecks lets the refusals that wait at the same time share one look at the store.
+// The edge limits how many requests there are in the token routes, and so in here.
+type rechecks struct {
 	fresh func(context.Context) (*store.View, error)
 
 	mu      sync.Mutex
@@ -30,7 +30,7 @@ type check struct {
 
 // wait is a View that shows every write that had finished, on any replica, when
 // wait was called.
-func (c *checks) wait(ctx context.Context) (*store.View, error) {
+func (c *rechecks) wait(ctx context.Context) (*store.View, error) {
 	one := c.join()
 	select {
 	case <-one.done:
@@ -41,7 +41,7 @@ func (c *checks) wait(ctx context.Context) (*store.View, error) {
 }
 
 // join gives the check that begins next, and sees to it that it does.
-func (c *checks) join() *check {
+func (c *rechecks) join() *check {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.next == nil {
@@ -54,9 +54,9 @@ func (c *checks) join() *check {
 	return c.next
 }
 
-// run checks until nobody waits. It belongs to no caller, so that one who leaves
-// takes nothing from the others.
-func (c *checks) run() {
+// run looks until nobody waits. No caller owns it, so it goes on for the others when one
+// leaves.
+func (c *rechecks) run() {
 	for {
 		c.mu.Lock()
 		one := c.next
@@ -66,7 +66,7 @@ func (c *checks) run() {
 		if one == nil {
 			return
 		}
-		again := time.NewTimer(checkEvery)
+		again := time.NewTimer(recheckEvery)
 		one.view, one.err = c.fresh(context.Background())
 		close(one.done)
 		<-again.C

@@ -10,12 +10,12 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// Whoever waits gets a look that began after it asked, however many ask, and the
+// Each waiter gets a look that began after it asked, however many ask, and the
 // store is not asked more often than it may be.
 func TestRefusalsShareChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := map[*store.View]time.Time{}
-		c := &checks{fresh: func(context.Context) (*store.View, error) {
+		c := &rechecks{fresh: func(context.Context) (*store.View, error) {
 			v := &store.View{}
 			begun[v] = time.Now()
 			time.Sleep(3 * time.Millisecond)
@@ -31,7 +31,7 @@ func TestRefusalsShareChecks(t *testing.T) {
 						t.Errorf("a look that began %v after it was asked for, %v", begun[v].Sub(asked), err)
 						return
 					}
-					if time.Since(asked) > 2*checkEvery {
+					if time.Since(asked) > 2*recheckEvery {
 						t.Errorf("it took %v", time.Since(asked))
 					}
 					time.Sleep(time.Millisecond)
@@ -40,7 +40,7 @@ func TestRefusalsShareChecks(t *testing.T) {
 		}
 		start := time.Now()
 		wg.Wait()
-		if most := int(time.Since(start)/checkEvery) + 1; len(begun) > most || len(begun) < 50 {
+		if most := int(time.Since(start)/recheckEvery) + 1; len(begun) > most || len(begun) < 50 {
 			t.Errorf("%d looks in %v, at most %d are allowed", len(begun), time.Since(start), most)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -60,7 +60,7 @@ const (
 	maxClientID      = 128
 )
 
-// parse reads the path and the form. What it reads is not believed.
+// parse reads the path and the form. It believes nothing of them.
 func (s *Server) parse(r *http.Request, q *request) (err error) {
 	// An identity binding endpoint may be asked without a tenant: there is one.
 	if segment := r.PathValue("tenant"); segment != "" || q.cluster == "" {
@@ -74,12 +74,12 @@ func (s *Server) parse(r *http.Request, q *request) (err error) {
 // read reads the form in Entra's order: client, grant, resource, credential.
 func (q *request) read(r *http.Request) (err error) {
 	if q.cluster != "" {
-		r = bare(r)
+		r = formOfQuery(r)
 	}
 	if q.form, err = readForm(r); err != nil {
 		return err
 	}
-	q.record.Scope = apierr.Shown(wordOf(q.form.Get("scope")+q.form.Get("resource")), maxShown)
+	q.record.Scope = apierr.Shown(firstWord(q.form.Get("scope")+q.form.Get("resource")), maxShown)
 	basicID, basicSecret, err := basic(r)
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (q *request) read(r *http.Request) (err error) {
 		return missing("grant_type")
 	}
 	if q.grant = grantOf(name); q.grant == nil {
-		return refuse(codeGrantType, "The app requested an unsupported grant type %s.", quote(wordOf(name)))
+		return refuse(codeGrantType, "The app requested an unsupported grant type %s.", quote(firstWord(name)))
 	}
 	if q.clientID == "" {
 		return missing("client_id")
@@ -119,16 +119,16 @@ func missing(parameter string) error {
 
 func (q *request) readClient(basicID string) error {
 	q.clientID = cmp.Or(q.form.Get("client_id"), basicID)
-	q.record.ClientID = apierr.Shown(wordOf(q.clientID), maxClientID)
+	q.record.ClientID = apierr.Shown(firstWord(q.clientID), maxClientID)
 	if basicID != "" && !strings.EqualFold(q.clientID, basicID) {
 		return refuse(codeMalformed, "The Authorization header and the body name different clients.")
 	}
 	return nil
 }
 
-// wordOf is the part of a parameter that is fit to be shown. What follows may be
-// the secret, of a client that separates its parameters by something else.
-func wordOf(s string) string {
+// firstWord is the part of a parameter that is fit to be shown. A client may have
+// separated its parameters by something else, and then the rest holds its secret.
+func firstWord(s string) string {
 	end := strings.IndexFunc(s, func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune("&;=", r) })
 	if end < 0 {
 		return s
@@ -150,7 +150,7 @@ func (q *request) readAssertion() error {
 	}
 	parsed, err := trust.Parse(q.form.Get(parameterAssertion))
 	if err != nil {
-		return q.untrusted(err)
+		return q.refuseAssertion(err)
 	}
 	q.assertion = parsed
 	x := &q.record

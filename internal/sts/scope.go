@@ -21,9 +21,9 @@ func (q *request) readResource() (err error) {
 	switch {
 	case q.v1 && resource != "":
 		if len(resource) > maxScope || !scopeToken(resource) {
-			return refuse(codeScope, "The provided value for the input parameter 'resource' is not valid: %s.", quote(wordOf(resource)))
+			return refuse(codeScope, "The provided value for the input parameter 'resource' is not valid: %s.", quote(firstWord(resource)))
 		}
-		q.scope.resource, q.scope.bare = resource, true
+		q.scope.resource, q.scope.olderForm = resource, true
 		return nil
 	case scope != "":
 		q.scope.resource, err = resourceOf(scope)
@@ -46,14 +46,14 @@ func resourceOf(scope string) (string, error) {
 			continue
 		}
 		if !scopeToken(word) {
-			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s holds a character that a scope cannot have.", quote(wordOf(word)))
+			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s holds a character that a scope cannot have.", quote(firstWord(word)))
 		}
 		r, ok := strings.CutSuffix(word, defaultScope)
 		if !ok {
-			return "", refuse(codeScopeDefault, "The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", quote(wordOf(word)))
+			return "", refuse(codeScopeDefault, "The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", quote(firstWord(word)))
 		}
 		if strings.Trim(r, "/") == "" {
-			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s names no resource before /.default.", quote(wordOf(word)))
+			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s names no resource before /.default.", quote(firstWord(word)))
 		}
 		if seen && r != resource {
 			return "", refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: it names more than one resource, %s and %s.", quote(resource), quote(r))
@@ -61,7 +61,7 @@ func resourceOf(scope string) (string, error) {
 		resource, seen = r, true
 	}
 	if !seen {
-		return "", refuse(codeScopeDefault, "The scope %s names no resource. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", quote(wordOf(scope)))
+		return "", refuse(codeScopeDefault, "The scope %s names no resource. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", quote(firstWord(scope)))
 	}
 	return resource, nil
 }
@@ -79,10 +79,11 @@ func scopeToken(s string) bool {
 // scope is what a client asks for: one resource's scopes, and for a person OpenID's.
 type scope struct {
 	resource string // empty: the directory
-	bare     bool   // asked for with resource=, so the answer is in the older form
-	words    []string
-	offline  bool // wants a refresh token
-	openid   bool // wants an id token
+	// olderForm: it was asked for with resource=, and so is the answer's form.
+	olderForm bool
+	words     []string
+	offline   bool // wants a refresh token
+	openid    bool // wants an id token
 }
 
 // readScope reads what a client asks for a person.
@@ -107,7 +108,7 @@ func readUserScope(text string) (u scope, err error) {
 		case word == "":
 			continue
 		case !scopeToken(word):
-			return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s holds a character that a scope cannot have.", quote(wordOf(word)))
+			return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s holds a character that a scope cannot have.", quote(firstWord(word)))
 		case oidcScopes[word]:
 			u.offline, u.openid = u.offline || word == "offline_access", u.openid || word == "openid"
 			if word != "offline_access" {
@@ -118,7 +119,7 @@ func readUserScope(text string) (u scope, err error) {
 		resource := ""
 		if i := strings.LastIndexByte(word, '/'); i >= 0 {
 			if resource = word[:i]; strings.Trim(resource, "/") == "" || i == len(word)-1 {
-				return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s.", quote(wordOf(word)))
+				return u, refuse(codeScope, "The provided value for the input parameter 'scope' is not valid: %s.", quote(firstWord(word)))
 			}
 		}
 		if seen && resource != u.resource {

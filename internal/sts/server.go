@@ -69,7 +69,7 @@ type Server struct {
 	audiences        map[string]bool // without trailing slash
 	now              func() time.Time
 	log              *slog.Logger
-	checks           *checks
+	rechecks         *rechecks
 	people           *signin.People
 	clusters         Clusters
 	noPasswordGrant  bool
@@ -120,7 +120,7 @@ func New(c Config) (*Server, error) {
 		domain:   domain,
 		rs256:    c.RS256, appLifetime: c.AppLifetime, identityLifetime: c.IdentityLifetime,
 		audiences: map[string]bool{}, now: c.Now, log: c.Log,
-		checks:   &checks{fresh: c.Store.Fresh},
+		rechecks: &rechecks{fresh: c.Store.Fresh},
 		limits:   limits,
 		people:   people,
 		clusters: c.Clusters, noPasswordGrant: c.NoPasswordGrant, pages: newPages(),

@@ -34,32 +34,32 @@ type personSubject struct {
 	*request
 	s *Server
 	// use is the grant's redeem: it finds the user.
-	use     func(context.Context, *personSubject) error
-	user    *model.User
-	why     string // of the record
-	refresh string // the refresh token to give
-	nonce   string
+	use          func(context.Context, *personSubject) error
+	user         *model.User
+	recordReason string
+	refresh      string // the refresh token to give
+	nonce        string
 }
 
-// person makes the subject of a grant; use is its redeem.
-func (s *Server) person(q *request, use func(context.Context, *personSubject) error) (subject, error) {
-	return &personSubject{request: q, s: s, use: use, why: q.grant.reason}, nil
+// newPerson makes the subject of a grant; use is its redeem.
+func (s *Server) newPerson(q *request, use func(context.Context, *personSubject) error) (subject, error) {
+	return &personSubject{request: q, s: s, use: use, recordReason: q.grant.reason}, nil
 }
 
 func (p *personSubject) redeem(ctx context.Context) error { return p.use(ctx, p) }
 
-func (p *personSubject) reason() string { return p.why }
+func (p *personSubject) reason() string { return p.recordReason }
 
-// signedIn takes over who signed in, or why nobody did.
+// signedIn takes over a user, or a refusal of package signin.
 func (p *personSubject) signedIn(user *model.User, err error) error {
 	p.user = user
 	if user == nil {
-		_, user = aboutSignIn(err)
+		_, user = signInNote(err)
 	}
 	if user != nil {
 		p.record.Subject = user.UPN
 	}
-	return notLetIn(err)
+	return refuseSignIn(err)
 }
 
 // begin makes the session of the refresh token to give, if one was asked for, and the

@@ -1,6 +1,7 @@
 package sts
 
 import (
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -11,7 +12,6 @@ import (
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/signin"
-	"github.com/lanyard-io/lanyard/internal/trust"
 )
 
 // Every grant and every proof is announced, documented, and explained.
@@ -59,14 +59,16 @@ func TestTablesAreWhole(t *testing.T) {
 // explains checks that a refusal of an assertion, for each reason that parsing can
 // find, has a code and a note in the record.
 func explains(t *testing.T, p *proof) {
-	for reason := range p.codes {
+	codes := maps.Clone(assertionCodes)
+	maps.Copy(codes, p.codes)
+	for reason := range codes {
 		if n, ok := reasonNotes[reason]; !ok || n.differed == "" && n.hint == "" {
 			t.Errorf("%s: nothing explains %s", p.name, reason)
 		}
 	}
 	q := &request{proof: p, form: map[string][]string{"client_assertion_type": {assertionTypeJWT}, parameterAssertion: {"x.y.z"}}}
 	_, err := p.takes(q)
-	if c := codeOf(err); c == nil || c.status >= http.StatusInternalServerError || q.record.Hint == "" || p.codes[trust.Malformed] != c {
+	if c := codeOf(err); c == nil || c.status >= http.StatusInternalServerError || q.record.Hint == "" || c != codeAssertionMalformed {
 		t.Errorf("%s: what is no token gives %v, hint %q", p.name, err, q.record.Hint)
 	}
 }
@@ -76,7 +78,7 @@ func TestSignInsAreExplained(t *testing.T) {
 	for _, reason := range []signin.Reason{
 		signin.Wrong, signin.TooMany, signin.Disabled, signin.MustChange, signin.Locked, signin.Revoked, signin.Expired, signin.Unknown,
 	} {
-		err := notLetIn(&signin.Refusal{Reason: reason, Detail: "Because.", Wait: time.Second})
+		err := refuseSignIn(&signin.Refusal{Reason: reason, Detail: "Because.", Wait: time.Second})
 		if reason == signin.TooMany {
 			if apierr.KindOf(err) != apierr.Throttled {
 				t.Errorf("%s: %v", reason, err)

@@ -76,8 +76,8 @@ func (s *Server) decide(r *http.Request, q *request) (subject, error) {
 	return who, who.redeem(ctx)
 }
 
-// findGrant looks up what the grant stands for. What another replica's page has
-// just stored must be seen, and a proof may have taken its time.
+// findGrant looks up what the grant stands for. The View must be fresh: another replica's
+// page may have stored it just now, and the proof may have taken seconds.
 func (s *Server) findGrant(ctx context.Context, q *request) (subject, error) {
 	if q.grant.people && q.proof != nil {
 		if q.client.app == nil {
@@ -118,9 +118,9 @@ func (s *Server) record(r *http.Request, q *request, who subject, decision error
 		if c == nil {
 			return nil, decision
 		}
-		note, _ := aboutSignIn(decision)
+		note, _ := signInNote(decision)
 		record.Code, record.Reason = c.Error(), cmp.Or(note, apierr.Detail(decision))
-		if err := s.keep(r.Context(), record); err != nil {
+		if err := s.writeRecord(r.Context(), record); err != nil {
 			return nil, err
 		}
 		return nil, s.countRefusal(r.Context(), decision)
@@ -128,15 +128,15 @@ func (s *Server) record(r *http.Request, q *request, who subject, decision error
 	claims := s.claims(q, who)
 	q.record.TokenID = claims.TokenID
 	record.Granted, record.Caller, record.Reason = true, callerOf(claims), who.reason()
-	if err := s.keep(r.Context(), record); err != nil {
+	if err := s.writeRecord(r.Context(), record); err != nil {
 		return nil, err
 	}
 	httpx.SetCaller(r, *record.Caller)
 	return claims, nil
 }
 
-// keep writes a record. Without it there is no answer.
-func (s *Server) keep(ctx context.Context, record *audit.Record) error {
+// writeRecord writes a record. Without it there is no answer.
+func (s *Server) writeRecord(ctx context.Context, record *audit.Record) error {
 	if err := s.gate.Exchange(ctx, record); err != nil {
 		return apierr.Wrap(err, apierr.Unavailable, "The audit record could not be written. Try again.")
 	}

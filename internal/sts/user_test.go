@@ -285,8 +285,8 @@ func TestUserRealm(t *testing.T) {
 	}
 }
 
-// What people type as a password or a name is nowhere: not in answers, not in
-// records, not in the store.
+// A typed password is nowhere: not in answers, not in records, not in the store, even if
+// it was typed as the name.
 func TestPasswordIsNowhere(t *testing.T) {
 	const planted = "planted-Sq7-secret"
 	w := newWorld(t, nil)

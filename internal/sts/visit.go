@@ -38,7 +38,7 @@ const (
 	cookieSession = "__Host-lanyard-session"
 )
 
-// What the buttons of our pages say.
+// The values of our pages' buttons.
 const (
 	actionSignIn   = "signin"
 	actionContinue = "continue"
@@ -109,7 +109,7 @@ func (v *visit) sessionCookie() string {
 	return c.Value
 }
 
-// Why the record says that a person may come in by our page.
+// The record's reasons for a sign-in on our page.
 const (
 	whyPassword   = "The password proves the user."
 	whyChanged    = "The password proves the user, who changed it."
@@ -160,8 +160,7 @@ func (v *visit) signIn(client signInClient, base *content) (user *model.User, ag
 	return nil, base, nil
 }
 
-// change gives the user the new password of the form. What is wrong with it is
-// for the person.
+// change gives the user the new password of the form. wrong is for the person.
 func (v *visit) change(ctx context.Context, user *model.User) (changed *model.User, wrong string, err error) {
 	next := v.form.Get("new")
 	switch err := password.Check(next, user.UPN); {
@@ -192,7 +191,7 @@ func (v *visit) remember(ctx context.Context, user *model.User) error {
 // auditSignIn is the action of a person's sign-in on our page.
 const auditSignIn = "user.signin"
 
-// recordSignIn writes the record of who came in by our page.
+// recordSignIn writes the record of a sign-in on our page.
 func (s *Server) recordSignIn(r *http.Request, client signInClient, user *model.User, why string) error {
 	set, _ := httpx.Target(r)
 	caller := model.Caller{
@@ -200,23 +199,23 @@ func (s *Server) recordSignIn(r *http.Request, client signInClient, user *model.
 		Issuer: access.TokenIssuer(set, s.tenantID),
 	}
 	httpx.SetCaller(r, caller)
-	return s.keep(r.Context(), &audit.Record{
+	return s.writeRecord(r.Context(), &audit.Record{
 		Action: auditSignIn, Resource: client.id, Granted: true, Caller: &caller, Reason: why,
 		Exchange: &audit.Exchange{ClientID: client.id, Method: "page", Subject: user.UPN},
 	})
 }
 
-// recordRefusedSignIn writes the record of a refusal on our page. A name that nobody
-// has is left out: people type passwords there too. Other errors are the log's.
+// recordRefusedSignIn writes the record of a refusal on our page. It leaves out an unknown
+// name, because people type passwords there too. Other errors are the log's.
 func (s *Server) recordRefusedSignIn(r *http.Request, client signInClient, refused error) error {
 	c := codeOf(refused)
 	if c == nil {
 		return nil
 	}
-	note, user := aboutSignIn(refused)
+	note, user := signInNote(refused)
 	x := &audit.Exchange{ClientID: client.id, Method: "page"}
 	if user != nil {
 		x.Subject = user.UPN
 	}
-	return s.keep(r.Context(), &audit.Record{Action: auditSignIn, Resource: client.id, Code: c.Error(), Reason: note, Exchange: x})
+	return s.writeRecord(r.Context(), &audit.Record{Action: auditSignIn, Resource: client.id, Code: c.Error(), Reason: note, Exchange: x})
 }
