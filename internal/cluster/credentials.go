@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/seal"
+	"github.com/lanyard-io/lanyard/internal/store"
 )
 
 // Attach gives a cluster a kubeconfig, and fills in what its API server says of
@@ -28,6 +30,8 @@ func (a *Attached) Attach(ctx context.Context, c *model.Cluster, kubeconfig []by
 	if c.Version, c.Issuer, keys, err = a.ask(ctx, b); err != nil {
 		return nil, unreachable(c, err)
 	}
+	end := k.Ends()
+	c.CredentialEnds = &end
 	c.Kubeconfig, err = a.c.Sealer.Seal(b, c.Key())
 	return keys, err
 }
@@ -46,13 +50,41 @@ func (a *Attached) Kubeconfig(c *model.Cluster, user string) ([]byte, error) {
 	return k.Named(c.Name, user)
 }
 
-// CredentialEnds is when the cluster's credential ends; zero when it does not say.
+// CredentialEnds is when the cluster's credential ends; zero when it does not say. The
+// kubeconfig is read for it only if an older program stored the cluster.
 func (a *Attached) CredentialEnds(c *model.Cluster) time.Time {
+	if c.CredentialEnds != nil {
+		return *c.CredentialEnds
+	}
 	k, err := a.kubeconfig(c)
 	if err != nil {
 		return time.Time{}
 	}
 	return k.Ends()
+}
+
+// noteEnds writes down when the credentials of clusters end that an older program
+// stored. Where that cannot be known, or another was first, it is left to the next call.
+func (a *Attached) noteEnds(ctx context.Context) {
+	view, err := a.c.Store.View()
+	if err != nil {
+		return
+	}
+	for e := range view.Lookup(model.AllClusters) {
+		c, ok := e.Value.(*model.Cluster)
+		if !ok || c.CredentialEnds != nil {
+			continue
+		}
+		k, err := a.kubeconfig(c)
+		if err != nil {
+			continue
+		}
+		next, end := *c, k.Ends()
+		next.CredentialEnds = &end
+		if _, err := a.c.Store.Put(ctx, &next, e.Rev); err != nil && !errors.Is(err, store.ErrConflict) {
+			a.c.Log.WarnContext(ctx, "could not note when a cluster's credential ends", "cluster", c.ID, "error", err)
+		}
+	}
 }
 
 func (a *Attached) kubeconfig(c *model.Cluster) (*kube.Kubeconfig, error) {

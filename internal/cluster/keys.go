@@ -141,7 +141,8 @@ func (a *Attached) followKeys(ctx context.Context) error {
 // time: one that is slow keeps no other's withdrawn key alive. What fails is
 // logged, and tried again at the next call.
 func (a *Attached) Refresh(ctx context.Context) {
-	view, err := a.c.Store.View()
+	a.noteEnds(ctx)
+	view, err := a.c.Store.Fresh(ctx)
 	if err != nil {
 		return // nothing can be written either
 	}

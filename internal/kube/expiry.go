@@ -58,5 +58,5 @@ func tokenEnd(token string) time.Time {
 	if json.Unmarshal(body, &claims) != nil || claims.Exp <= 0 {
 		return time.Time{}
 	}
-	return time.Unix(int64(claims.Exp), 0)
+	return time.Unix(int64(claims.Exp), 0).UTC()
 }

@@ -27,6 +27,9 @@ type Cluster struct {
 	Webhook Webhook `json:"webhook,omitzero"`
 	// Kubeconfig is JSON, sealed under Key.
 	Kubeconfig Sealed `json:"kubeconfig"`
+	// CredentialEnds is when the kubeconfig's credential does; zero when it does not
+	// say. It is nil in what older programs stored.
+	CredentialEnds *time.Time `json:"credentialEnds,omitempty"`
 }
 
 // Kind implements Object.
