@@ -70,6 +70,8 @@ var mayImport = map[string][]string{
 	"internal/sdkenv":          {"internal/fault", "internal/server", "internal/shell"},
 	"internal/settings":        {"internal/shell", "internal/textfile"},
 	"internal/serviceaccount":  {"internal/client", "internal/fault", "internal/kube", "internal/manage"},
+	"internal/explain":         {"internal/audit"},
+	"internal/trail":           {"internal/audit", "internal/manage"},
 	"internal/devissuer":       {"internal/model"},
 	"internal/doctor":          {"internal/client", "internal/kube"},
 	"internal/publish":         {"internal/trust"},

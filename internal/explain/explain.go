@@ -1,8 +1,7 @@
-package main
+package explain
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,59 +10,55 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/lanyard-io/lanyard/internal/audit"
-	"github.com/lanyard-io/lanyard/internal/fault"
 )
 
-func newExplainCmd(a *app) *cobra.Command {
-	var f auditFilter
-	cmd := &cobra.Command{
-		Use:   "explain [ID]",
-		Short: "Say why a request was refused: what was presented, what is registered, what differs",
-		Long: `Look up a decision by the id that the client saw: the "Correlation ID" or "Trace
-ID" of an AADSTS error, or the x-ms-request-id of a vault's or the management
-API's answer. Without an id, the newest refusal; the flags say of what. All servers of
-the store are asked.`,
-		Example: `  lanyard explain
-  lanyard explain --vault kv-shop
-  lanyard explain 6b8f8c3e-9a3a-4a52-9f5e-0c9a6c0f2a11`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q := f.query(time.Now())
-			q.Refused, q.Limit = true, 1
-			nothing := fault.WithHint(errors.New("no refusal was recorded"), "lanyard audit lists what was granted")
-			if len(args) == 1 {
-				q = audit.Query{ID: args[0]}
-				nothing = fault.WithHint(fault.Absent("no decision has the id %s", args[0]), "copy the Correlation ID from the error, or leave it out for the newest refusal")
-			}
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			found, err := a.decisions(cmd.Context(), c, q)
-			if err != nil {
-				return err
-			}
-			if len(found) == 0 {
-				return nothing
-			}
-			if a.whole() {
-				return a.print(found, table{})
-			}
-			for i := range found {
-				explain(a.Out, &found[i])
-			}
-			return nil
-		},
+// Line writes one record on one line, and its changes below it.
+func Line(out io.Writer, r *audit.Record) {
+	verdict := "granted"
+	switch {
+	case r.More > 0:
+		verdict = fmt.Sprintf("refused %d more", r.More)
+	case !r.Granted:
+		verdict = "refused"
+	case r.Outcome != nil && r.Outcome.Status >= 300:
+		verdict = fmt.Sprintf("failed %d", r.Outcome.Status)
+	case r.Outcome != nil && r.Outcome.Code == audit.Pending:
+		verdict = "pending"
 	}
-	f.add(cmd)
-	return cmd
+	code := r.Code
+	if r.Outcome != nil && r.Outcome.Code != audit.Pending {
+		code = r.Outcome.Code
+	}
+	fields := []string{r.Time.UTC().Format(time.RFC3339), verdict, r.Action, r.Resource, code, "by " + who(r), "id " + r.ID}
+	kept := fields[:0]
+	for _, f := range fields {
+		if f != "" && f != "by " && f != "id " {
+			kept = append(kept, f)
+		}
+	}
+	fmt.Fprintln(out, strings.Join(kept, "  "))
+	writeChanges(out, r.Changes)
 }
 
-// explain writes one decision for a person.
-func explain(out io.Writer, r *audit.Record) {
+// who is the best name of who asked.
+func who(r *audit.Record) string {
+	if c := r.Caller; c != nil {
+		name := c.IdentityID[strings.LastIndexByte(c.IdentityID, '/')+1:]
+		for _, s := range []string{name, c.Name, c.AppID, c.ObjectID} {
+			if s != "" {
+				return s
+			}
+		}
+	}
+	if r.Exchange != nil && r.Exchange.Subject != "" {
+		return r.Exchange.Subject
+	}
+	return r.Remote
+}
+
+// Decision writes one decision for a person.
+func Decision(out io.Writer, r *audit.Record) {
 	verdict := "refused"
 	if r.Granted {
 		verdict = "granted"
@@ -90,7 +85,7 @@ func explain(out io.Writer, r *audit.Record) {
 	w.Flush()
 	writeChanges(out, r.Changes)
 	if x := r.Exchange; x != nil {
-		explainExchange(out, x)
+		exchange(out, x)
 	}
 }
 
@@ -118,7 +113,7 @@ func writeChanges(out io.Writer, changes []audit.Change) {
 	}
 }
 
-func explainExchange(out io.Writer, x *audit.Exchange) {
+func exchange(out io.Writer, x *audit.Exchange) {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	presented := [][2]string{
 		{"issuer", x.Issuer}, {"subject", x.Subject}, {"audience", strings.Join(x.Audiences, " ")},
