@@ -1,0 +1,189 @@
+package trail_test
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/lanyard-io/lanyard/internal/audit"
+	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/trail"
+)
+
+// startEtcd runs an etcd as an operator's own until the test ends.
+func startEtcd(t *testing.T) (endpoint string) {
+	t.Helper()
+	free := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
+	c := embed.NewConfig()
+	c.Dir, c.LogLevel, c.LogOutputs = t.TempDir(), "panic", []string{"/dev/null"}
+	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{free}, []url.URL{free}
+	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{free}, []url.URL{{Scheme: "http", Host: "lanyard.invalid:2380"}}
+	c.InitialCluster = c.InitialClusterFromName(c.Name)
+	c.TickMs, c.ElectionMs, c.UnsafeNoFsync = 10, 50, true
+	etcd, err := embed.StartEtcd(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(etcd.Close)
+	<-etcd.Server.ReadyNotify()
+	return "http://" + etcd.Clients[0].Addr().String()
+}
+
+// startServer runs one server of that etcd until the test ends, and signs in to it with
+// the credentials of the directory that has them.
+func startServer(t *testing.T, etcd string, dir, admin server.Dir) *manage.Client {
+	t.Helper()
+	c := server.Config{DataDir: string(dir), Listen: "127.0.0.1:0", Proxy: "off", Debug: "off"}
+	c.Etcd.Endpoints = []string{etcd}
+	ctx, stop := context.WithCancel(context.Background())
+	s, err := server.New(ctx, c)
+	if err != nil {
+		stop()
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	a, err := server.ReadAdmin(admin.AdminFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, err := os.ReadFile(dir.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	signedIn, err := client.New(client.Config{
+		Names: s.Names().Own(), Roots: roots, Dial: s.State().Listen, TenantID: a.TenantID, SubscriptionID: a.SubscriptionID,
+		ClientID: a.ClientID, ClientSecret: a.ClientSecret,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manage.New(signedIn)
+}
+
+// Two servers share a store. What one decides is followed at the other: what was there
+// at the start, what comes after, each record once, until the context ends.
+func TestFollowOverTwoServers(t *testing.T) {
+	etcd := startEtcd(t)
+	first, second := server.Dir(t.TempDir()), server.Dir(t.TempDir())
+	one := startServer(t, etcd, first, first)
+	key, err := os.ReadFile(first.KeyFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(second.KeyFile(), key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := startServer(t, etcd, second, first)
+	warn := func(format string, args ...any) { t.Logf(format, args...) }
+	for { // each makes itself known a moment after its start
+		answer, err := one.Decisions(t.Context(), audit.Query{Limit: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(answer.Servers) == 2 {
+			break
+		}
+	}
+	put := func(c *manage.Client, name string) {
+		t.Helper()
+		if _, err := c.Groups().Put(t.Context(), name, manage.Group{Location: "local"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(one, "before")
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	shown := make(chan audit.Record)
+	ended := make(chan error, 1)
+	go func() {
+		c := trail.Config{Server: one, Query: audit.Query{Granted: true, Limit: 1}, Every: 10 * time.Millisecond, Warn: warn}
+		ended <- trail.Follow(ctx, c, func(r *audit.Record) error {
+			select {
+			case shown <- *r:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}()
+	next := func() audit.Record {
+		t.Helper()
+		select {
+		case r := <-shown:
+			return r
+		case err := <-ended:
+			t.Fatalf("it ended: %v", err)
+		case <-t.Context().Done():
+			t.Fatal("no record came")
+		}
+		return audit.Record{}
+	}
+	if r := next(); !strings.HasSuffix(r.Resource, "/before") {
+		t.Fatalf("the first record is of %s", r.Resource)
+	}
+	servers, seen := map[string]bool{}, []string{}
+	for n := range 6 {
+		at := one
+		if n%2 == 0 {
+			at = other
+		}
+		name := fmt.Sprint("group-", n)
+		put(at, name)
+		for { // older ones, which the first look did not give, may come before
+			r := next()
+			key := fmt.Sprint(r.Server, r.ID, r.Action, r.Resource, r.Time)
+			if slices.Contains(seen, key) {
+				t.Fatalf("twice: %+v", r)
+			}
+			seen = append(seen, key)
+			if strings.HasSuffix(r.Resource, "/"+name) {
+				servers[r.Server] = true
+				break
+			}
+		}
+	}
+	if len(servers) != 2 {
+		t.Errorf("the records are of the servers %v", servers)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// What cannot be shown ends it, as does a server that refuses.
+func TestFollowEndsWithAnError(t *testing.T) {
+	etcd := startEtcd(t)
+	dir := server.Dir(t.TempDir())
+	c := trail.Config{Server: startServer(t, etcd, dir, dir), Warn: func(string, ...any) {}}
+	full := fmt.Errorf("no room")
+	if _, err := c.Server.Groups().Put(t.Context(), "one", manage.Group{Location: "local"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := trail.Follow(t.Context(), c, func(*audit.Record) error { return full }); err != full {
+		t.Errorf("a record that cannot be shown: %v", err)
+	}
+	c.Query.Limit = 5000
+	if err := trail.Follow(t.Context(), c, func(*audit.Record) error { return nil }); err == nil || !strings.Contains(err.Error(), "limit") {
+		t.Errorf("a limit that is refused: %v", err)
+	}
+}
