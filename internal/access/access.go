@@ -40,8 +40,8 @@ type Denied struct {
 	Caller model.Caller
 	Action string // Microsoft.KeyVault/vaults/secrets/getSecret/action, …
 	Scope  string // the resource's ARM id
-	// Permission is what no access policy of the vault grants the caller; empty when
-	// roles decide.
+	// Permission is the one that no access policy grants the caller; empty when roles
+	// decide.
 	Permission string
 	// Network says that the vault admits nobody from the caller's address.
 	Network NetworkRefusal
@@ -66,7 +66,7 @@ func (g *Gate) check(ctx context.Context, v *store.View, c *model.Caller, q quer
 	return g.conclude(ctx, c, asked{q.action, q.scope, q.scope, writes(q.action)}, g.byRoles(v, c, q))
 }
 
-// VaultAction is what is about to be done with what a vault holds.
+// VaultAction is something that a caller is about to do in a vault.
 type VaultAction struct {
 	Action     string         // what roles must allow; the record's name of it
 	Kind       model.ItemKind // whose permissions count

@@ -42,9 +42,9 @@ const (
 	notAdmitted = "the vault's network rules do not admit the caller's address"
 )
 
-// ended says why a principal may do nothing any more; empty if it may. A token
+// inactive says why a principal may do nothing any more; empty if it may. A token
 // is good until it expires, and may outlive whom it was issued to.
-func ended(v *store.View, objectID string) string {
+func inactive(v *store.View, objectID string) string {
 	e := v.First(model.PrincipalIndex(objectID))
 	if e == nil {
 		return "the principal was deleted"
@@ -105,21 +105,21 @@ func (g *Gate) byRoles(v *store.View, c *model.Caller, q query) decision {
 			continue
 		}
 		if p := g.roles[strings.ToLower(a.RoleID)]; p != nil && q.allows(p) {
-			if d.reason = ended(v, c.ObjectID); d.reason != "" {
+			if d.reason = inactive(v, c.ObjectID); d.reason != "" {
 				return d
 			}
 			return decision{granted: true, reason: "role " + p.name + " at " + a.Scope}
 		}
 	}
-	d.reason = "no role assignment at or above " + q.scope + " allows " + q.action + "; the principal holds " + g.held(v, index)
+	d.reason = "no role assignment at or above " + q.scope + " allows " + q.action + "; the principal holds " + g.rolesHeld(v, index)
 	return d
 }
 
 // maxHeld is how many assignments a refusal's reason lists.
 const maxHeld = 8
 
-// held lists a principal's assignments for the one who reads why it was refused.
-func (g *Gate) held(v *store.View, index string) string {
+// rolesHeld lists a principal's assignments for the one who reads why it was refused.
+func (g *Gate) rolesHeld(v *store.View, index string) string {
 	var b strings.Builder
 	n := 0
 	for e := range v.Lookup(index) {
@@ -147,10 +147,10 @@ func (g *Gate) held(v *store.View, index string) string {
 	return b.String()
 }
 
-// holds says whether a policy's list has a permission. "all" is from before
+// hasPermission says whether a policy's list has a permission. "all" is from before
 // purging, and does not include it: destroying for good is always granted by name.
 // https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
-func holds(permissions []string, want string) bool {
+func hasPermission(permissions []string, want string) bool {
 	for _, p := range permissions {
 		if equalFold(p, want) || want != "purge" && equalFold(p, "all") {
 			return true
@@ -184,8 +184,8 @@ func byPolicies(v *store.View, vault *model.Vault, c *model.Caller, a *VaultActi
 			compound = true
 			continue
 		}
-		if holds(p.For(a.Kind), a.Permission) {
-			if d.reason = ended(v, c.ObjectID); d.reason != "" {
+		if hasPermission(p.For(a.Kind), a.Permission) {
+			if d.reason = inactive(v, c.ObjectID); d.reason != "" {
 				return d
 			}
 			return decision{granted: true, reason: "an access policy has " + string(a.Kind) + "/" + a.Permission}

@@ -13,9 +13,9 @@ import (
 )
 
 // describe is the short list of an object's fields that records of changes have:
-// what decides who may do what. A type that is not in it has no fields there, so
-// a new one shows nothing until somebody has thought about it. Values, hashes and
-// sealed parts are in none.
+// those that decide who may do what. A type that is not in it has no fields there, so
+// a new type shows nothing until somebody has thought about it. Values, hashes and
+// sealed parts are never in the list.
 func describe(o model.Object) map[string]string {
 	switch o := o.(type) {
 	case *model.RoleAssignment:
@@ -28,20 +28,20 @@ func describe(o model.Object) map[string]string {
 		return describeApplication(o)
 	case *model.User:
 		return map[string]string{
-			"objectId": o.ObjectID, "name": o.UPN, "enabled": yes(!o.Disabled), "mustChange": yes(o.MustChange), "passwordChanged": at(o.Changed),
+			"objectId": o.ObjectID, "name": o.UPN, "enabled": boolText(!o.Disabled), "mustChange": boolText(o.MustChange), "passwordChanged": timeText(o.Changed),
 		}
 	case *model.Vault:
 		return describeVault(o)
 	case *model.Item:
-		return map[string]string{"current": o.Current, "deleted": yes(o.Deleted != nil)}
+		return map[string]string{"current": o.Current, "deleted": boolText(o.Deleted != nil)}
 	case *model.ItemVersion:
 		return map[string]string{
-			"version": o.Version, "enabled": yes(!o.Disabled), "expires": seconds(o.Expires), "notBefore": seconds(o.NotBefore),
+			"version": o.Version, "enabled": boolText(!o.Disabled), "expires": unixText(o.Expires), "notBefore": unixText(o.NotBefore),
 		}
 	case *model.Cluster:
 		return map[string]string{
-			"server": o.Server, "issuer": o.Issuer, "keysRead": yes(o.Published), "takesOver": yes(o.TakesOver),
-			"workloadIdentity": yes(o.WorkloadIdentity), "webhook": encoded(o.Webhook),
+			"server": o.Server, "issuer": o.Issuer, "keysRead": boolText(o.Published), "takesOver": boolText(o.TakesOver),
+			"workloadIdentity": boolText(o.WorkloadIdentity), "webhook": jsonText(o.Webhook),
 		}
 	case *model.IdentityBinding:
 		return map[string]string{"cluster": o.ClusterKey, "identity": o.IdentityID, "principal": o.PrincipalID}
@@ -64,14 +64,14 @@ func describeCredential(o *model.FederatedCredential) map[string]string {
 func describeApplication(o *model.Application) map[string]string {
 	var secrets, certificates []string
 	for _, s := range o.Secrets {
-		secrets = append(secrets, s.KeyID+" until "+at(s.Expires))
+		secrets = append(secrets, s.KeyID+" until "+timeText(s.Expires))
 	}
 	for _, c := range o.Certificates {
 		sum := sha256.Sum256(c.DER)
 		certificates = append(certificates, c.KeyID+" sha256 "+hex.EncodeToString(sum[:8]))
 	}
 	return map[string]string{
-		"appId": o.AppID, "principal": o.PrincipalID, "enabled": yes(!o.Disabled), "public": yes(o.Public),
+		"appId": o.AppID, "principal": o.PrincipalID, "enabled": boolText(!o.Disabled), "public": boolText(o.Public),
 		"secrets": strings.Join(secrets, ", "), "certificates": strings.Join(certificates, ", "),
 		"redirects": strings.Join(slices.Concat(o.PublicRedirects, o.WebRedirects), " "),
 	}
@@ -85,8 +85,8 @@ func describeVault(o *model.Vault) map[string]string {
 		permissions = "roles"
 	}
 	f := map[string]string{
-		"permissions": permissions, "purgeProtection": yes(o.PurgeProtected), "retentionDays": strconv.Itoa(o.RetentionDays),
-		"closed": yes(o.Closed), "deleted": yes(o.Deleted != nil), "firewall": "off",
+		"permissions": permissions, "purgeProtection": boolText(o.PurgeProtected), "retentionDays": strconv.Itoa(o.RetentionDays),
+		"closed": boolText(o.Closed), "deleted": boolText(o.Deleted != nil), "firewall": "off",
 	}
 	if n := o.Network; n != nil && n.Deny {
 		f["firewall"] = strings.TrimSpace("only " + strings.Join(n.Addresses, " "))
@@ -134,10 +134,10 @@ func describeIssuer(o *model.Issuer) map[string]string {
 func describeKeys(o *model.SigningKeys) map[string]string {
 	f := map[string]string{}
 	for _, k := range o.Keys {
-		state := "active " + at(k.Active)
+		state := "active " + timeText(k.Active)
 		switch {
 		case !k.Retired.IsZero():
-			state = "retired " + at(k.Retired)
+			state = "retired " + timeText(k.Retired)
 		case k.Active.IsZero():
 			state = "prepared"
 		}
@@ -146,24 +146,24 @@ func describeKeys(o *model.SigningKeys) map[string]string {
 	return f
 }
 
-func yes(b bool) string { return strconv.FormatBool(b) }
+func boolText(b bool) string { return strconv.FormatBool(b) }
 
-func at(t time.Time) string {
+func timeText(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339)
 }
 
-func seconds(s *int64) string {
+func unixText(s *int64) string {
 	if s == nil {
 		return ""
 	}
-	return at(time.Unix(*s, 0))
+	return timeText(time.Unix(*s, 0))
 }
 
-// encoded is for a small struct of settings without anything secret.
-func encoded(v any) string {
+// jsonText is for a small struct of settings without anything secret.
+func jsonText(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return ""

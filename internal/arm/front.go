@@ -68,7 +68,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 // only who asked to. A client that sends no condition has no use for a lost race.
 func (c *call) persist() error {
 	anew := false
-	err := c.s.c.Store.Again(c.r.Context(), c.view, func(view *store.View) error {
+	err := c.s.c.Store.Retry(c.r.Context(), c.view, func(view *store.View) error {
 		if anew {
 			c.view, c.holder = view, nil
 			if err := c.findHolder(); err != nil {

@@ -50,7 +50,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 // persist runs the operation, and runs it anew on what is there now when another
 // writer was first: requests here come without conditions, so none has lost.
 func (c *call) persist() error {
-	err := c.s.c.Store.Again(c.r.Context(), c.view, func(view *store.View) error {
+	err := c.s.c.Store.Retry(c.r.Context(), c.view, func(view *store.View) error {
 		c.view = view
 		return c.op.do(c)
 	})

@@ -106,8 +106,9 @@ func (r *Ref) Update(ctx context.Context, s *store.Store, view *store.View, chan
 	return item, v, err
 }
 
-// VaultUnchanged is the condition that a vault is there, and as it was. What is made
-// in one that was purged meanwhile would belong to the next vault of its name.
+// VaultUnchanged is the condition that a vault is there and was not changed. Without
+// it an item could be written after its vault was purged, and would belong to the next
+// vault of that name.
 func VaultUnchanged(view *store.View, v *model.Vault) (store.Op, error) {
 	e := view.Get(v.Key())
 	if e == nil {

@@ -9,10 +9,10 @@ import (
 // compete wins, so this many can compete.
 const maxTries = 64
 
-// Again makes a change of one commit on a view, and makes it anew on a fresh one each
+// Retry makes a change of one commit on a view, and makes it anew on a fresh one each
 // time that another writer was first. ErrConflict is what a change gives that has lost
 // too often.
-func (s *Store) Again(ctx context.Context, view *View, change func(*View) error) error {
+func (s *Store) Retry(ctx context.Context, view *View, change func(*View) error) error {
 	for range maxTries {
 		err := change(view)
 		if !errors.Is(err, ErrConflict) {

@@ -17,9 +17,9 @@ const (
 	turnTime = hedge
 )
 
-// InTurn is Again for a change of a key that many write. Those on this server go one
+// InTurn is Retry for a change of a key that many write. Those on this server go one
 // after another, so that they do not lose to each other: n writers need n commits,
-// where Again needs n²/2. It gives ErrConflict at once when too many wait already.
+// where Retry needs n²/2. It gives ErrConflict at once when too many wait already.
 //
 // Turns save work and promise nothing: it is etcd that compares and swaps.
 func (s *Store) InTurn(ctx context.Context, key string, view *View, change func(*View) error) error {

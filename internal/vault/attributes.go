@@ -5,8 +5,8 @@ import "github.com/lanyard-io/lanyard/internal/model"
 // fullRetention is the days that a vault without a choice of its own has.
 const fullRetention = 90
 
-// common is what answers about every kind have; of a deleted item with RecoveryID and
-// the dates.
+// common is the part of an answer that all kinds share. RecoveryID and the dates are
+// there for a deleted item only.
 type common struct {
 	Attributes         attributes        `json:"attributes"`
 	Tags               map[string]string `json:"tags,omitempty"`

@@ -19,8 +19,8 @@ import (
 
 type handler = func(w http.ResponseWriter, r *http.Request) error
 
-// call is one request under way. What follows view is set once the gate has let the
-// caller through.
+// call is one request under way. The view and the vault are set once the gate has
+// let the caller through.
 type call struct {
 	s     *Server
 	r     *http.Request
@@ -210,7 +210,7 @@ func (s *Server) routes() []httpx.Route {
 			})
 		}
 	}
-	for _, a := range absences() {
+	for _, a := range fixedAnswers() {
 		for _, p := range a.patterns {
 			routes = append(routes, httpx.Route{
 				Pattern: p, Op: a.op, Auth: true, MaxBody: httpx.NoBody, Timeout: readTime, Handle: a.answer,

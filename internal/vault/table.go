@@ -81,15 +81,15 @@ func tunnels() []tunnel {
 	return []tunnel{{"secret.tunnel", secrets}}
 }
 
-// absent is what this server has the same answer about for every caller and vault.
-type absent struct {
+// fixedAnswer is the same for every caller and vault, and says nothing of either.
+type fixedAnswer struct {
 	op       string
 	answer   handler
 	patterns []string
 }
 
-func absences() []absent {
-	return []absent{
+func fixedAnswers() []fixedAnswer {
+	return []fixedAnswer{
 		{"contacts.get", contacts, []string{"GET /certificates/contacts", "GET /certificates/contacts/{$}"}},
 		{"unsupported", unsupported, []string{
 			"/keys", "/keys/", "/deletedkeys", "/deletedkeys/", "/certificates", "/certificates/",
