@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // TestCoverageIsTrue compares docs/API-COVERAGE.md with the route tables: every
@@ -310,7 +312,7 @@ func flags(f *ast.File) map[string]string {
 	return found
 }
 
-// constant writes a default: a string, a number, or a product of durations.
+// constant writes a default: a string, a number, a product of durations, or the audience.
 func constant(e ast.Expr) string {
 	if s, ok := text(e); ok {
 		return s
@@ -320,6 +322,9 @@ func constant(e ast.Expr) string {
 	case *ast.BasicLit:
 		return e.Value
 	case *ast.SelectorExpr:
+		if e.Sel.Name == "Audience" {
+			return wi.Audience
+		}
 		return short(units[e.Sel.Name])
 	case *ast.BinaryExpr:
 		n, ok := e.X.(*ast.BasicLit)

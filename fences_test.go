@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"internal/outfile":         std,
 	"internal/fault":           std,
 	"internal/shell":           std,
+	"internal/wi":              std,
 	"internal/strictjson":      {"internal/apierr", "internal/jsonnames"},
 	"internal/store":           {"internal/model", "internal/apierr", "internal/outfile"},
 	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
@@ -50,12 +51,12 @@ var mayImport = map[string][]string{
 	"internal/httpx":           {"internal/model", "internal/apierr", "internal/names", "internal/obs", "internal/strictjson"},
 	"internal/kube":            {"internal/egress", "internal/fault", "internal/strictjson", "internal/textfile"},
 	"internal/kube/kubetest":   std,
-	"internal/webhook":         {"internal/admission", "internal/httpx", "internal/kube", "internal/obs", "internal/pki"},
+	"internal/webhook":         {"internal/admission", "internal/httpx", "internal/kube", "internal/obs", "internal/pki", "internal/wi"},
 	"internal/pki":             std,
 	"internal/password":        {"internal/apierr"},
 	"internal/proxy":           {"internal/names"},
 	"internal/clusterdns":      {"internal/kube", "internal/model", "internal/store"},
-	"deploy":                   std,
+	"deploy":                   {"internal/wi"},
 	"internal/signin":          {"internal/apierr", "internal/limit", "internal/model", "internal/password", "internal/seal", "internal/store"},
 	"internal/sts":             surface,
 	"internal/arm":             surface,
@@ -63,24 +64,24 @@ var mayImport = map[string][]string{
 	"internal/vault":           surface,
 	"internal/items":           {"internal/apierr", "internal/model", "internal/store"},
 	"internal/client":          {"internal/names"},
-	"internal/manage":          {"internal/access", "internal/audit", "internal/client", "internal/fault", "internal/model", "internal/shell"},
-	"internal/cluster":         {"deploy", "internal/admission", "internal/apierr", "internal/egress", "internal/kube", "internal/model", "internal/pki", "internal/seal", "internal/store", "internal/strictjson", "internal/trust"},
+	"internal/manage":          {"internal/access", "internal/audit", "internal/client", "internal/fault", "internal/model", "internal/shell", "internal/wi"},
+	"internal/cluster":         {"deploy", "internal/admission", "internal/apierr", "internal/egress", "internal/kube", "internal/model", "internal/pki", "internal/seal", "internal/store", "internal/strictjson", "internal/trust", "internal/wi"},
 	"internal/azcli":           {"internal/fault", "internal/names", "internal/shell"},
 	"internal/browser":         {"internal/fault", "internal/names"},
-	"internal/sdkenv":          {"internal/fault", "internal/server", "internal/shell"},
+	"internal/sdkenv":          {"internal/fault", "internal/server", "internal/shell", "internal/wi"},
 	"internal/settings":        {"internal/shell", "internal/textfile"},
-	"internal/serviceaccount":  {"internal/client", "internal/fault", "internal/kube", "internal/manage"},
+	"internal/serviceaccount":  {"internal/client", "internal/fault", "internal/kube", "internal/manage", "internal/wi"},
 	"internal/explain":         {"internal/audit"},
 	"internal/trail":           {"internal/audit", "internal/manage"},
-	"internal/devissuer":       {"internal/model"},
-	"internal/doctor":          {"internal/client", "internal/kube"},
+	"internal/devissuer":       {"internal/model", "internal/wi"},
+	"internal/doctor":          {"internal/client", "internal/kube", "internal/wi"},
 	"internal/publish":         {"internal/trust"},
-	"internal/quickstart":      std,
+	"internal/quickstart":      {"internal/wi"},
 	"internal/imds":            std,
 	"internal/imds/redirect":   std,
 	"internal/store/embedded":  {"internal/store", "internal/apierr"},
-	"internal/admission":       {"internal/apierr", "internal/obs"},
-	"internal/trust/trusttest": std,
+	"internal/admission":       {"internal/apierr", "internal/obs", "internal/wi"},
+	"internal/trust/trusttest": {"internal/wi"},
 	"internal/wiretest":        std,
 	"internal/store/storetest": {"internal/store", "internal/store/embedded"},
 	"internal/server":          anything,
@@ -93,7 +94,7 @@ var mayImport = map[string][]string{
 
 var surface = []string{
 	"internal/access", "internal/apierr", "internal/audit", "internal/egress", "internal/httpx", "internal/items", "internal/limit", "internal/model", "internal/names",
-	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signin", "internal/signing", "internal/store", "internal/strictjson", "internal/trust",
+	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signin", "internal/signing", "internal/store", "internal/strictjson", "internal/trust", "internal/wi",
 }
 
 // onlyImporter lists outside modules that one package alone may import.
@@ -121,7 +122,7 @@ var onlyImporter = map[string][]string{
 }
 
 // stdOnly packages import no outside module at all.
-var stdOnly = []string{"internal/egress", "internal/fault", "internal/jsonnames", "internal/model", "internal/outfile", "internal/resid", "internal/apierr", "internal/names", "internal/shell"}
+var stdOnly = []string{"internal/egress", "internal/fault", "internal/jsonnames", "internal/model", "internal/outfile", "internal/resid", "internal/apierr", "internal/names", "internal/shell", "internal/wi"}
 
 type source struct {
 	dir     string // slash-separated, from the root

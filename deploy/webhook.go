@@ -11,6 +11,8 @@ import (
 	"io"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 //go:embed webhook.yaml
@@ -157,14 +159,14 @@ func documents(manifests []byte) (all []map[string]any, err error) {
 
 // variables are the environment of the webhook.
 func (c WebhookConfig) variables() map[string]any {
-	v := map[string]any{"AZURE_ENVIRONMENT": c.Environment, "AZURE_TENANT_ID": c.TenantID}
+	v := map[string]any{wi.CloudEnv: c.Environment, wi.TenantIDEnv: c.TenantID}
 	if c.Environment == "" {
-		v["AZURE_ENVIRONMENT"] = "AzurePublicCloud"
+		v[wi.CloudEnv] = "AzurePublicCloud"
 	}
 	if p := c.TokenProxy; p != nil {
-		v["AZURE_KUBERNETES_TOKEN_PROXY"] = p.URL
+		v[wi.TokenProxyEnv] = p.URL
 		for name, value := range map[string]string{
-			"AZURE_KUBERNETES_SNI_NAME": p.SNI, "AZURE_KUBERNETES_CA_CONFIGMAP_NAME": p.CAConfigMap, "AZURE_KUBERNETES_CA_DATA": p.CAData,
+			wi.ProxySNIEnv: p.SNI, wi.ProxyConfigMapEnv: p.CAConfigMap, wi.ProxyCAEnv: p.CAData,
 		} {
 			if value != "" {
 				v[name] = value

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/devissuer"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // Identity is a managed identity.
@@ -20,7 +21,7 @@ type Identity struct {
 const Group = "lanyardtest"
 
 // Audience is what federated credentials of the helpers accept.
-const Audience = manage.Audience
+const Audience = wi.Audience
 
 // check fails the test when making something went wrong.
 func (s *Server) check(err error, what string) {
@@ -52,7 +53,7 @@ func (s *Server) Trust(id Identity, issuer *Issuer, namespace, serviceAccount st
 	s.check(s.manage.TrustIssuer(s.t.Context(), manage.IssuerProperties{URL: issuer.URL(), Roots: string(issuer.i.CA)}), "trusting the issuer")
 	_, err := s.manage.Credentials(Group, id.Name).Put(s.t.Context(), namespace+"-"+serviceAccount, manage.Credential{
 		Properties: manage.CredentialProperties{
-			Issuer: issuer.URL(), Subject: "system:serviceaccount:" + namespace + ":" + serviceAccount, Audiences: []string{Audience},
+			Issuer: issuer.URL(), Subject: wi.Subject{Namespace: namespace, Name: serviceAccount}.String(), Audiences: []string{Audience},
 		},
 	})
 	s.check(err, "making the federated credential")
@@ -125,7 +126,7 @@ func (i *Issuer) Token(namespace, serviceAccount string, issued time.Time) strin
 // TokenFile is the path of a file with Token, as the webhook mounts it in a pod.
 func (i *Issuer) TokenFile(namespace, serviceAccount string) string {
 	i.s.t.Helper()
-	path := filepath.Join(i.s.t.TempDir(), "azure-identity-token")
+	path := filepath.Join(i.s.t.TempDir(), wi.TokenName)
 	if err := os.WriteFile(path, []byte(i.Token(namespace, serviceAccount, time.Now())), 0o600); err != nil {
 		i.s.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/textfile"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // azureFlags choose Azure itself in place of a Lanyard server.
@@ -51,7 +52,7 @@ func (a *app) serverFor(z azureFlags) (*client.Client, error) {
 		return nil, fault.WithHint(errors.New("no subscription is chosen"), "--subscription ID, or az account set")
 	}
 	if z.tenant == "" {
-		z.tenant = a.Getenv("AZURE_TENANT_ID")
+		z.tenant = a.Getenv(wi.TenantIDEnv)
 	}
 	return client.NewAzure(client.AzureConfig{Cloud: cloud, TenantID: z.tenant, SubscriptionID: z.subscription})
 }
@@ -63,7 +64,7 @@ func (a *app) cloud(name string) (client.Cloud, error) {
 	if !strings.EqualFold(name, "AzureStackCloud") {
 		return client.Cloud{}, fault.WithHint(fmt.Errorf("no such cloud %q", name), "AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud or AzureStackCloud")
 	}
-	path := a.Getenv("AZURE_ENVIRONMENT_FILEPATH")
+	path := a.Getenv(wi.CloudFileEnv)
 	if path == "" {
 		return client.Cloud{}, errors.New("AzureStackCloud: AZURE_ENVIRONMENT_FILEPATH names no file")
 	}

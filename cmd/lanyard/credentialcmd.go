@@ -7,6 +7,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/shell"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 func newCredentialCmd(a *app) *cobra.Command {
@@ -74,7 +75,7 @@ lanyard credential update changes it.`,
 	f.StringVar(&p.Issuer, "issuer", "", "the token's issuer, exactly as in iss, a trailing slash included")
 	f.StringVar(&p.Subject, "subject", "", "the token's subject, exactly as in sub")
 	f.StringVar(&match, "match", "", "`expression` over the claims, in place of --subject")
-	f.StringVar(&audience, "audience", "api://AzureADTokenExchange", "the token's audience")
+	f.StringVar(&audience, "audience", wi.Audience, "the token's audience")
 	create.MarkFlagRequired("issuer")
 	create.MarkFlagsOneRequired("subject", "match")
 	create.MarkFlagsMutuallyExclusive("subject", "match")

@@ -21,6 +21,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/imds"
 	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/shell"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // imdsFlags are the settings of a machine's own metadata endpoint.
@@ -130,17 +131,14 @@ func (a *app) serveIMDS(ctx context.Context, l *laptop, p *imdsFlags, ln net.Lis
 func (p *imdsFlags) variables(base, secret string) []shell.Variable {
 	var vars []shell.Variable
 	if !p.secretOnly {
-		vars = append(vars, shell.Variable{Name: "AZURE_POD_IDENTITY_AUTHORITY_HOST", Value: base})
+		vars = append(vars, shell.Variable{Name: wi.PodIdentityEnv, Value: base})
 	}
-	vars = append(vars, shell.Variable{Name: "IDENTITY_ENDPOINT", Value: base + imds.AppServicePath}, shell.Variable{Name: "IDENTITY_HEADER", Value: secret})
+	vars = append(vars, shell.Variable{Name: wi.IdentityEndpointEnv, Value: base + imds.AppServicePath}, shell.Variable{Name: wi.IdentityHeaderEnv, Value: secret})
 	if p.oldClients {
 		vars = append(vars, shell.Variable{Name: "HTTP_PROXY", Value: base}, shell.Variable{Name: "http_proxy", Value: base})
 	}
 	return vars
 }
-
-// imdsAudience is the audience of the assertions.
-const imdsAudience = "api://AzureADTokenExchange"
 
 func newLaptop(ctx context.Context, c *client.Client, p *imdsFlags) (*laptop, error) {
 	l := &laptop{c: c}
@@ -199,7 +197,7 @@ func (l *laptop) trust(ctx context.Context) error {
 		return err
 	}
 	var f imdsCredential
-	f.Properties.Issuer, f.Properties.Subject, f.Properties.Audiences = l.issuer.URL, l.issuer.Subject, []string{imdsAudience}
+	f.Properties.Issuer, f.Properties.Subject, f.Properties.Audiences = l.issuer.URL, l.issuer.Subject, []string{wi.Audience}
 	return l.c.ARM(ctx, "PUT", l.credential, identityVersion, f, nil)
 }
 
@@ -240,7 +238,7 @@ func (l *laptop) token(ctx context.Context, q imds.Request) (imds.Token, error) 
 			return imds.Token{}, imds.NotFound("This machine is " + id.Name)
 		}
 	}
-	assertion, err := l.issuer.Assertion(imdsAudience, time.Now())
+	assertion, err := l.issuer.Assertion(wi.Audience, time.Now())
 	if err != nil {
 		return imds.Token{}, err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/imds"
 	"github.com/lanyard-io/lanyard/internal/imds/redirect"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // proxyFlags are the sidecar's settings. What the webhook injects into every
@@ -64,16 +65,16 @@ means: say so with --identity, or such requests are refused.`,
 			if p.probe {
 				return probe(cmd.Context(), p.port, p.probeTimeout)
 			}
-			p.identityHeader = a.Getenv("IDENTITY_HEADER")
+			p.identityHeader = a.Getenv(wi.IdentityHeaderEnv)
 			return a.proxy(cmd.Context(), &p)
 		},
 	}
 	f := cmd.Flags()
 	f.IntVar(&p.port, "proxy-port", 8000, "`port` on loopback")
-	f.StringVar(&p.tokenFile, "token-file", a.Getenv("AZURE_FEDERATED_TOKEN_FILE"), "projected token `file` (default $AZURE_FEDERATED_TOKEN_FILE)")
-	f.StringVar(&p.clientID, "client-id", a.Getenv("AZURE_CLIENT_ID"), "client `id` of requests that name no identity (default $AZURE_CLIENT_ID)")
-	f.StringVar(&p.tenantID, "tenant-id", a.Getenv("AZURE_TENANT_ID"), "tenant `id` (default $AZURE_TENANT_ID)")
-	f.StringVar(&p.authority, "authority-host", a.Getenv("AZURE_AUTHORITY_HOST"), "`URL` of the token service (default $AZURE_AUTHORITY_HOST)")
+	f.StringVar(&p.tokenFile, "token-file", a.Getenv(wi.TokenFileEnv), "projected token `file` (default $AZURE_FEDERATED_TOKEN_FILE)")
+	f.StringVar(&p.clientID, "client-id", a.Getenv(wi.ClientIDEnv), "client `id` of requests that name no identity (default $AZURE_CLIENT_ID)")
+	f.StringVar(&p.tenantID, "tenant-id", a.Getenv(wi.TenantIDEnv), "tenant `id` (default $AZURE_TENANT_ID)")
+	f.StringVar(&p.authority, "authority-host", a.Getenv(wi.AuthorityEnv), "`URL` of the token service (default $AZURE_AUTHORITY_HOST)")
 	f.StringArrayVar(&p.identities, "identity", nil, "`client-id=ID[,object-id=ID][,resource-id=ID]`: other names of an identity; may be repeated")
 	f.BoolVar(&p.forward, "forward-metadata", false, "pass other metadata requests on to the real service; needs the redirect's exemption")
 	f.BoolVar(&p.probe, "probe", false, "ask a running sidecar whether it is ready, and wait until it is")

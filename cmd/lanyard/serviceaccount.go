@@ -9,6 +9,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/serviceaccount"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // saOptions are the flags of create and delete.
@@ -27,7 +28,7 @@ func (o *saOptions) add(cmd *cobra.Command) {
 	f.StringVarP(&o.Namespace, "namespace", "n", "", "`namespace` of the service account (default the kubeconfig's)")
 	f.StringVarP(&o.Identity, "identity", "i", "", "`name` of the managed identity (default NAMESPACE-NAME)")
 	f.StringVar(&o.Issuer, "issuer-url", "", "issuer of the cluster's tokens (default: ask the cluster)")
-	f.StringVar(&o.Audience, "audience", "api://AzureADTokenExchange", "audience of the tokens")
+	f.StringVar(&o.Audience, "audience", wi.Audience, "audience of the tokens")
 	f.StringVar(&o.Role, "role", "", "`name` or id of a role for the identity")
 	f.StringVar(&o.Scope, "scope", "", "resource `id` that the role is for (default the subscription; in Azure it must be named)")
 	f.BoolVar(&o.DryRun, "dry-run", false, "only say what would be done")

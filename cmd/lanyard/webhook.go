@@ -20,6 +20,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/textfile"
 	"github.com/lanyard-io/lanyard/internal/webhook"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // webhookFlags are as they stand on the command line.
@@ -91,7 +92,7 @@ func (w *webhookFlags) add(f *pflag.FlagSet) {
 
 	f.StringVar(&w.authority, "authority-host", "", "authority `URL` for pods (default the cloud of AZURE_ENVIRONMENT)")
 	f.StringVar(&w.tenant, "tenant-id", "", "tenant `UUID` or adfs (default AZURE_TENANT_ID)")
-	f.StringVar(&w.audience, "audience", "api://AzureADTokenExchange", "audience of the pods' tokens")
+	f.StringVar(&w.audience, "audience", wi.Audience, "audience of the pods' tokens")
 	f.StringVar(&w.layout, "token-layout", "v1.6", "where the token is in a container: v1.6, v1.5 or both")
 	f.StringVar(&w.endpointSuffix, "custom-token-endpoint-annotation-suffix", "", "pods annotated azure.workload.identity/use-`SUFFIX` get the custom token endpoint")
 	f.StringVar(&w.endpointAudience, "custom-token-endpoint-audience", "", "audience of those pods' tokens")
@@ -177,7 +178,7 @@ func (a *app) injected(w *webhookFlags) (c admission.Config, err error) {
 		}
 	}
 	c = admission.Config{
-		Authority: w.authority, TenantID: first(w.tenant, a.Getenv("AZURE_TENANT_ID")), Audience: w.audience,
+		Authority: w.authority, TenantID: first(w.tenant, a.Getenv(wi.TenantIDEnv)), Audience: w.audience,
 		Layout: w.layout, Strict: w.strict, Unlabelled: w.unlabelled,
 		Sidecar: admission.Sidecar{Image: first(w.proxyImage, a.Getenv("PROXY_IMAGE")), Mode: w.proxyMode},
 	}
@@ -208,13 +209,13 @@ func first(all ...string) string {
 
 func (a *app) cloudAuthority() (string, error) {
 	var stack []byte
-	if path := a.Getenv("AZURE_ENVIRONMENT_FILEPATH"); path != "" {
+	if path := a.Getenv(wi.CloudFileEnv); path != "" {
 		var err error
 		if stack, err = textfile.Read(path); err != nil {
 			return "", fmt.Errorf("reading AZURE_ENVIRONMENT_FILEPATH: %w", err)
 		}
 	}
-	authority, err := admission.Authority(a.Getenv("AZURE_ENVIRONMENT"), stack)
+	authority, err := admission.Authority(a.Getenv(wi.CloudEnv), stack)
 	if err != nil {
 		return "", fmt.Errorf("AZURE_ENVIRONMENT: %w", err)
 	}
@@ -255,10 +256,10 @@ func (a *app) tokenProxy(w *webhookFlags) (*admission.TokenProxy, error) {
 	}
 	return &admission.TokenProxy{
 		Suffix: w.endpointSuffix, Audience: w.endpointAudience,
-		URL: a.Getenv("AZURE_KUBERNETES_TOKEN_PROXY"), SNI: a.Getenv("AZURE_KUBERNETES_SNI_NAME"),
-		CAData: a.Getenv("AZURE_KUBERNETES_CA_DATA"), CAConfigMap: a.Getenv("AZURE_KUBERNETES_CA_CONFIGMAP_NAME"),
-		CASigner:   a.Getenv("AZURE_KUBERNETES_CA_CTB_SIGNER_NAME"),
-		CASelector: json.RawMessage(a.Getenv("AZURE_KUBERNETES_CA_CTB_LABEL_SELECTOR")),
+		URL: a.Getenv(wi.TokenProxyEnv), SNI: a.Getenv(wi.ProxySNIEnv),
+		CAData: a.Getenv(wi.ProxyCAEnv), CAConfigMap: a.Getenv(wi.ProxyConfigMapEnv),
+		CASigner:   a.Getenv(wi.ProxySignerEnv),
+		CASelector: json.RawMessage(a.Getenv(wi.ProxySelectorEnv)),
 	}, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // The tests here mutate pods that were mutated before: by this webhook, by
@@ -13,30 +15,30 @@ func TestTwiceChangesNothing(t *testing.T) {
 	for _, layout := range []string{LayoutV16, LayoutV15, LayoutBoth} {
 		c := config()
 		c.Layout = layout
-		once, _ := mutated(t, c, smallPod, account(clientIDNote, clientID))
-		if _, p := mutated(t, c, once, account(clientIDNote, clientID)); len(p.Ops) != 0 {
+		once, _ := mutated(t, c, smallPod, account(wi.ClientIDAnnotation, clientID))
+		if _, p := mutated(t, c, once, account(wi.ClientIDAnnotation, clientID)); len(p.Ops) != 0 {
 			t.Errorf("%s: second patch = %s", layout, p.JSON())
 		}
 		renamed := strings.Replace(once, `"web-1"`, `"web-1-debug"`, 1)
-		if _, p := mutated(t, c, renamed, account(clientIDNote, clientID)); len(p.Ops) != 0 {
+		if _, p := mutated(t, c, renamed, account(wi.ClientIDAnnotation, clientID)); len(p.Ops) != 0 {
 			t.Errorf("%s: patch of the copy = %s", layout, p.JSON())
 		}
 	}
 }
 
 func TestDefaultedByTheServer(t *testing.T) {
-	once, _ := mutated(t, config(), smallPod, account(clientIDNote, clientID))
+	once, _ := mutated(t, config(), smallPod, account(wi.ClientIDAnnotation, clientID))
 	stored := strings.Replace(once, `"projected":{`, `"projected":{"defaultMode":420,`, 1)
-	if _, p := mutated(t, config(), stored, account(clientIDNote, clientID)); len(p.Ops) != 0 {
+	if _, p := mutated(t, config(), stored, account(wi.ClientIDAnnotation, clientID)); len(p.Ops) != 0 {
 		t.Errorf("patch = %s", p.JSON())
 	}
 }
 
 func TestServiceAccountChanges(t *testing.T) {
 	once, _ := mutated(t, config(), podOf("", `"containers":[{"name":"app"},{"name":"own","env":[{"name":"AZURE_CLIENT_ID","value":"`+clientID+`"}]}]`),
-		account(clientIDNote, clientID))
+		account(wi.ClientIDAnnotation, clientID))
 
-	other := account(clientIDNote, otherID, tenantIDNote, otherID, expirationNote, "7200")
+	other := account(wi.ClientIDAnnotation, otherID, wi.TenantIDAnnotation, otherID, wi.ExpirationAnnotation, "7200")
 	got, _ := mutated(t, config(), once, other)
 	wantEnv(t, got, "containers", 0, "AZURE_CLIENT_ID="+otherID, "AZURE_TENANT_ID="+otherID, standard[2], standard[3])
 	wantEnv(t, got, "containers", 1, "AZURE_CLIENT_ID="+clientID, "AZURE_TENANT_ID="+otherID, standard[2], standard[3])
@@ -50,14 +52,14 @@ func TestServiceAccountChanges(t *testing.T) {
 	gone, _ := mutated(t, config(), got, account())
 	wantEnv(t, gone, "containers", 0, "AZURE_TENANT_ID="+tenantID, standard[2], standard[3])
 	wantEnv(t, gone, "containers", 1, "AZURE_CLIENT_ID="+clientID, "AZURE_TENANT_ID="+tenantID, standard[2], standard[3])
-	back, _ := mutated(t, config(), gone, account(clientIDNote, clientID))
+	back, _ := mutated(t, config(), gone, account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, back, "containers", 0, standard[1], standard[2], standard[3], standard[0])
 }
 
 func TestEditsAfterTheMutationStay(t *testing.T) {
-	once, _ := mutated(t, config(), podOf("", oneContainer), account(clientIDNote, clientID))
+	once, _ := mutated(t, config(), podOf("", oneContainer), account(wi.ClientIDAnnotation, clientID))
 	edited := strings.Replace(once, `"AZURE_CLIENT_ID","value":"`+clientID, `"AZURE_CLIENT_ID","value":"edited`, 1)
-	got, p := mutated(t, config(), edited, account(clientIDNote, otherID))
+	got, p := mutated(t, config(), edited, account(wi.ClientIDAnnotation, otherID))
 	wantEnv(t, got, "containers", 0, "AZURE_CLIENT_ID=edited", standard[1], standard[2], standard[3])
 	wantWarning(t, p, "sets AZURE_CLIENT_ID itself")
 }
@@ -65,7 +67,7 @@ func TestEditsAfterTheMutationStay(t *testing.T) {
 func TestMemoryThatMakesNoSense(t *testing.T) {
 	vars := `"containers":[{"name":"app","env":[{"name":"A","value":""},{"name":"AZURE_CLIENT_ID","value":"old"}]}]`
 	for _, note := range []string{`x`, `[]`, `{\"v\":2,\"env\":{\"AZURE_CLIENT_ID\":\"old\"}}`, `{\"v\":1,\"env\":{\"A\":\"\"}}`} {
-		got, _ := mutated(t, config(), podOf(`"lanyard.io/injected":"`+note+`"`, vars), account(clientIDNote, clientID))
+		got, _ := mutated(t, config(), podOf(`"lanyard.io/injected":"`+note+`"`, vars), account(wi.ClientIDAnnotation, clientID))
 		wantEnv(t, got, "containers", 0, "A=", "AZURE_CLIENT_ID=old", standard[1], standard[2], standard[3])
 	}
 }
@@ -75,7 +77,7 @@ func TestMemoryThatMakesNoSense(t *testing.T) {
 func TestMemoryOfWhatIsNotOurs(t *testing.T) {
 	vars := `"containers":[{"name":"app","env":[{"name":"HTTPS_PROXY","value":"http://policy"},{"name":"AZURE_CLIENT_ID","value":"old"}]}]`
 	memory := `"lanyard.io/injected":"{\"v\":1,\"env\":{\"HTTPS_PROXY\":\"http://policy\",\"AZURE_CLIENT_ID\":\"old\"}}"`
-	got, _ := mutated(t, config(), podOf(memory, vars), account(clientIDNote, clientID))
+	got, _ := mutated(t, config(), podOf(memory, vars), account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, got, "containers", 0, "HTTPS_PROXY=http://policy", standard[0], standard[1], standard[2], standard[3])
 }
 
@@ -96,18 +98,18 @@ func TestPodsOfUpstream(t *testing.T) {
 		sources, mounts                   int // of the late container
 		warning                           string
 	}{
-		{"v1.6-as-v1.6", LayoutV16, hashed, mountV16, fileV16, 1, 1, ""},
-		{"v1.6-as-v1.5", LayoutV15, hashed, mountV16, fileV16, 2, 1, "in two layouts"},
-		{"v1.6-as-both", LayoutBoth, hashed, mountV16, fileV16, 2, 2, ""},
-		{"v1.5-as-v1.5", LayoutV15, volumeNameV15, mountV15, fileV15, 1, 1, ""},
-		{"v1.5-as-v1.6", LayoutV16, volumeNameV15, mountV15, fileV15, 2, 1, "in two layouts"},
-		{"v1.5-as-both", LayoutBoth, volumeNameV15, mountV15, fileV15, 2, 2, ""},
+		{"v1.6-as-v1.6", LayoutV16, hashed, wi.Mount, wi.File, 1, 1, ""},
+		{"v1.6-as-v1.5", LayoutV15, hashed, wi.Mount, wi.File, 2, 1, "in two layouts"},
+		{"v1.6-as-both", LayoutBoth, hashed, wi.Mount, wi.File, 2, 2, ""},
+		{"v1.5-as-v1.5", LayoutV15, wi.TokenName, wi.MountV15, wi.FileV15, 1, 1, ""},
+		{"v1.5-as-v1.6", LayoutV16, wi.TokenName, wi.MountV15, wi.FileV15, 2, 1, "in two layouts"},
+		{"v1.5-as-both", LayoutBoth, wi.TokenName, wi.MountV15, wi.FileV15, 2, 2, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := config()
 			c.Layout = tt.layout
-			got, p := mutated(t, c, upstream(tt.volume, tt.mount, tt.file), account(clientIDNote, clientID))
+			got, p := mutated(t, c, upstream(tt.volume, tt.mount, tt.file), account(wi.ClientIDAnnotation, clientID))
 			volumes := dig(t, got, "spec", "volumes").([]any)
 			if len(volumes) != 2 {
 				t.Errorf("volumes = %v, want the same two", volumes)
@@ -129,7 +131,7 @@ func TestPodsOfUpstream(t *testing.T) {
 			if tt.warning != "" {
 				wantWarning(t, p, tt.warning)
 			}
-			if _, p := mutated(t, c, got, account(clientIDNote, clientID)); len(p.Ops) != 0 {
+			if _, p := mutated(t, c, got, account(wi.ClientIDAnnotation, clientID)); len(p.Ops) != 0 {
 				t.Errorf("second patch = %s", p.JSON())
 			}
 		})
@@ -165,8 +167,8 @@ func uniqueMounts(t *testing.T, doc string) {
 }
 
 func TestMountWithoutItsVolume(t *testing.T) {
-	got, _ := mutated(t, config(), podOf("", `"containers":[{"name":"app","volumeMounts":[{"name":"`+volumePrefix+`abc","mountPath":"`+mountV16+`/"}]},{"name":"b"}]`),
-		account(clientIDNote, clientID))
+	got, _ := mutated(t, config(), podOf("", `"containers":[{"name":"app","volumeMounts":[{"name":"`+volumePrefix+`abc","mountPath":"`+wi.Mount+`/"}]},{"name":"b"}]`),
+		account(wi.ClientIDAnnotation, clientID))
 	uniqueMounts(t, got)
 	if n := len(dig(t, got, "spec", "volumes").([]any)); n != 1 {
 		t.Errorf("%d volumes, want 1", n)

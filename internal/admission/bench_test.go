@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // realPod is about what kubectl run leaves at the API server.
@@ -62,7 +64,7 @@ func BenchmarkReview(b *testing.B) {
 func BenchmarkMutate(b *testing.B) {
 	for _, n := range []int{1, 20} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			doc, c, a := []byte(realPod(n, 30)), config(), account(clientIDNote, clientID)
+			doc, c, a := []byte(realPod(n, 30)), config(), account(wi.ClientIDAnnotation, clientID)
 			b.SetBytes(int64(len(doc)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -3,6 +3,8 @@ package admission
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // Config is what a webhook injects. It is read by every request: change it by
@@ -84,11 +86,9 @@ type HostAlias struct {
 	Hostnames []string `json:"hostnames"`
 }
 
-const defaultAudience = "api://AzureADTokenExchange"
-
 func (c *Config) audience() string {
 	if c.Audience == "" {
-		return defaultAudience
+		return wi.Audience
 	}
 	return c.Audience
 }

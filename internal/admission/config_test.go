@@ -3,6 +3,8 @@ package admission
 import (
 	"strings"
 	"testing"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 func TestValidate(t *testing.T) {
@@ -32,7 +34,7 @@ func TestValidate(t *testing.T) {
 		{"trust-java-key", func(c *Config) { c.Trust = &Trust{PEM: ca, JavaConfigMapKey: "ca"} }, "needs its name"},
 		{"trust-java", func(c *Config) { c.Trust = &Trust{PEM: ca, JavaConfigMap: "ca"} }, ""},
 		{"binding", func(c *Config) { c.TokenProxy = binding().TokenProxy }, ""},
-		{"binding-audience", func(c *Config) { c.TokenProxy = binding().TokenProxy; c.TokenProxy.Audience = defaultAudience }, "audience of its own"},
+		{"binding-audience", func(c *Config) { c.TokenProxy = binding().TokenProxy; c.TokenProxy.Audience = wi.Audience }, "audience of its own"},
 		{"binding-suffix", func(c *Config) { c.TokenProxy = binding().TokenProxy; c.TokenProxy.Suffix = "" }, "annotation suffix"},
 		{"binding-cas", func(c *Config) { c.TokenProxy = binding().TokenProxy; c.TokenProxy.CAData = string(ca) }, "at most one"},
 		{"binding-url", func(c *Config) { c.TokenProxy = binding().TokenProxy; c.TokenProxy.URL = "proxy" }, "needs https://"},

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // variable is one that containers get.
@@ -30,17 +32,17 @@ func (m *mutation) variables() []variable {
 			vars = append(vars, v)
 		}
 	}
-	add(variable{name: clientVariable, value: m.values.clientID})
-	add(variable{name: "AZURE_TENANT_ID", value: m.values.tenantID})
-	add(variable{name: tokenVariable, value: m.tokenFile(m.token.mounts[0]), file: true})
-	add(variable{name: "AZURE_AUTHORITY_HOST", value: m.c.authority()})
+	add(variable{name: wi.ClientIDEnv, value: m.values.clientID})
+	add(variable{name: wi.TenantIDEnv, value: m.values.tenantID})
+	add(variable{name: wi.TokenFileEnv, value: m.tokenFile(m.token.mounts[0]), file: true})
+	add(variable{name: wi.AuthorityEnv, value: m.c.authority()})
 	if t := m.c.TokenProxy; m.values.binding {
-		add(variable{name: "AZURE_KUBERNETES_TOKEN_PROXY", value: t.URL})
-		add(variable{name: "AZURE_KUBERNETES_SNI_NAME", value: t.SNI})
+		add(variable{name: wi.TokenProxyEnv, value: t.URL})
+		add(variable{name: wi.ProxySNIEnv, value: t.SNI})
 		if t.CAConfigMap != "" || t.CASigner != "" {
-			add(variable{name: caFile, value: m.token.mounts[0] + "/" + proxyCAFile, file: true, rival: caData})
+			add(variable{name: wi.ProxyFileEnv, value: m.token.mounts[0] + "/" + proxyCAFile, file: true, rival: wi.ProxyCAEnv})
 		}
-		add(variable{name: caData, value: t.CAData, rival: caFile})
+		add(variable{name: wi.ProxyCAEnv, value: t.CAData, rival: wi.ProxyFileEnv})
 	}
 	if t := m.c.Trust; t != nil {
 		for _, name := range t.env() {
@@ -53,9 +55,9 @@ func (m *mutation) variables() []variable {
 	if m.values.proxy && m.c.Sidecar.Mode == SidecarEnv {
 		// SDKs for Python, JavaScript and Java heed the first, all heed the other two.
 		host := "http://127.0.0.1:" + strconv.Itoa(m.values.port)
-		add(variable{name: "AZURE_POD_IDENTITY_AUTHORITY_HOST", value: host, notProxy: true})
-		add(variable{name: "IDENTITY_ENDPOINT", value: host + "/msi/token", notProxy: true})
-		add(variable{name: "IDENTITY_HEADER", value: identityHeader})
+		add(variable{name: wi.PodIdentityEnv, value: host, notProxy: true})
+		add(variable{name: wi.IdentityEndpointEnv, value: host + "/msi/token", notProxy: true})
+		add(variable{name: wi.IdentityHeaderEnv, value: identityHeader})
 	}
 	return vars
 }
@@ -69,14 +71,6 @@ const identityHeader = "azwi-proxy"
 const javaOptions = "JDK_JAVA_OPTIONS"
 
 func javaTrust(mount string) string { return "-Djavax.net.ssl.trustStore=" + mount + "/" + javaFile }
-
-const (
-	clientVariable = "AZURE_CLIENT_ID"
-	tokenVariable  = "AZURE_FEDERATED_TOKEN_FILE"
-
-	caFile = "AZURE_KUBERNETES_CA_FILE"
-	caData = "AZURE_KUBERNETES_CA_DATA"
-)
 
 // patchContainer gives a container of the pod what it lacks.
 func (m *mutation) patchContainer(l *list, i int) {
@@ -207,14 +201,14 @@ type injected struct {
 // others put into the pod.
 func injects(name, value string) bool {
 	switch name {
-	case clientVariable, "AZURE_TENANT_ID", tokenVariable, "AZURE_AUTHORITY_HOST",
-		"AZURE_KUBERNETES_TOKEN_PROXY", "AZURE_KUBERNETES_SNI_NAME", caFile, caData,
-		"AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER":
+	case wi.ClientIDEnv, wi.TenantIDEnv, wi.TokenFileEnv, wi.AuthorityEnv,
+		wi.TokenProxyEnv, wi.ProxySNIEnv, wi.ProxyFileEnv, wi.ProxyCAEnv,
+		wi.PodIdentityEnv, wi.IdentityEndpointEnv, wi.IdentityHeaderEnv:
 		return true
 	case javaOptions:
-		return value == javaTrust(mountV16) || value == javaTrust(mountV15)
+		return value == javaTrust(wi.Mount) || value == javaTrust(wi.MountV15)
 	}
-	return value == mountV16+"/"+trustFile || value == mountV15+"/"+trustFile
+	return value == wi.Mount+"/"+trustFile || value == wi.MountV15+"/"+trustFile
 }
 
 // readInjected forgets what it does not understand: then all is the workload's.

@@ -20,6 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // directory is the service accounts of a test.
@@ -43,7 +45,7 @@ func (d directory) Account(ctx context.Context, namespace, name string) (Account
 }
 
 func handlerOf(change func(*HandlerConfig)) http.Handler {
-	c := HandlerConfig{Current: config, Accounts: directory{"shop/web": account(clientIDNote, clientID)}}
+	c := HandlerConfig{Current: config, Accounts: directory{"shop/web": account(wi.ClientIDAnnotation, clientID)}}
 	if change != nil {
 		change(&c)
 	}
@@ -104,7 +106,7 @@ func TestReviewVersions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := Mutate(config(), []byte(smallPod), "shop", account(clientIDNote, clientID))
+		want, err := Mutate(config(), []byte(smallPod), "shop", account(wi.ClientIDAnnotation, clientID))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +140,7 @@ func TestBadReviews(t *testing.T) {
 		{"no-account", "application/json", reviewOf("v1", "CREATE", fmt.Sprintf(other, "ghost")), 400, "namespace shop has no service account ghost: create it first", "denied account"},
 		{"broken", "application/json", reviewOf("v1", "CREATE", fmt.Sprintf(other, "broken")), 500, "could not read service account broken: try again", "failed account"},
 		{"panics", "application/json", reviewOf("v1", "CREATE", fmt.Sprintf(other, "panics")), 500, "internal error", "failed panic"},
-		{"expiration", "application/json", reviewOf("v1", "CREATE", strings.Replace(smallPod, `"labels"`, `"annotations":{"`+expirationNote+`":"1"},"labels"`, 1)), 400, "write whole seconds", "denied values"},
+		{"expiration", "application/json", reviewOf("v1", "CREATE", strings.Replace(smallPod, `"labels"`, `"annotations":{"`+wi.ExpirationAnnotation+`":"1"},"labels"`, 1)), 400, "write whole seconds", "denied values"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -284,7 +286,7 @@ func TestWarningsAreBounded(t *testing.T) {
 	for i := range 100 {
 		fmt.Fprintf(&skip, "ghost-%d;", i)
 	}
-	_, p := mutated(t, config(), podOf(fmt.Sprintf(`"%s":"%s"`, skipNote, skip.String()), oneContainer), account(clientIDNote, clientID))
+	_, p := mutated(t, config(), podOf(fmt.Sprintf(`"%s":"%s"`, wi.SkipAnnotation, skip.String()), oneContainer), account(wi.ClientIDAnnotation, clientID))
 	size := 0
 	for _, w := range p.Warnings {
 		size += len(w)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // Account is what is read of a service account.
@@ -90,7 +91,7 @@ func mutate(c *Config, p *pod, namespace string, account Account) (Patch, error)
 	}
 	m.patch.ClientID = m.values.clientID
 	if !m.values.binding {
-		m.patch.Subject = "system:serviceaccount:" + namespace + ":" + account.Name
+		m.patch.Subject = wi.Subject{Namespace: namespace, Name: account.Name}.String()
 	}
 	m.patch.Warnings = bound(m.patch.Warnings)
 	return m.patch, nil

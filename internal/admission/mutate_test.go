@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 const (
@@ -129,7 +130,7 @@ const smallPod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-1","la
 	`"spec":{"serviceAccountName":"web","containers":[{"name":"app","image":"app:1","resources":{"limits":{"cpu":"1000m"}}}]}}`
 
 func TestSmallPod(t *testing.T) {
-	got, p := mutated(t, config(), smallPod, account(clientIDNote, clientID))
+	got, p := mutated(t, config(), smallPod, account(wi.ClientIDAnnotation, clientID))
 	want := strings.Replace(smallPod, `"limits":{"cpu":"1000m"}}}]`, `"limits":{"cpu":"1000m"}},
 		"env":[{"name":"AZURE_CLIENT_ID","value":"`+clientID+`"},{"name":"AZURE_TENANT_ID","value":"`+tenantID+`"},
 		{"name":"AZURE_FEDERATED_TOKEN_FILE","value":"/var/run/secrets/azure/wi/token/azure-identity-token"},
@@ -162,15 +163,15 @@ func TestLayouts(t *testing.T) {
 		layout, sources, file string
 		mounts                []string
 	}{
-		{LayoutV16, v16, mountV16 + "/token/azure-identity-token", []string{mountV16}},
-		{LayoutV15, v15, mountV15 + "/azure-identity-token", []string{mountV15}},
-		{LayoutBoth, v16 + "," + v15, mountV16 + "/token/azure-identity-token", []string{mountV16, mountV15}},
+		{LayoutV16, v16, wi.Mount + "/token/azure-identity-token", []string{wi.Mount}},
+		{LayoutV15, v15, wi.MountV15 + "/azure-identity-token", []string{wi.MountV15}},
+		{LayoutBoth, v16 + "," + v15, wi.Mount + "/token/azure-identity-token", []string{wi.Mount, wi.MountV15}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.layout, func(t *testing.T) {
 			c := config()
 			c.Layout = tt.layout
-			got, _ := mutated(t, c, podOf("", oneContainer), account(clientIDNote, clientID))
+			got, _ := mutated(t, c, podOf("", oneContainer), account(wi.ClientIDAnnotation, clientID))
 			if diff := cmp.Diff(parse(t, "["+tt.sources+"]"), dig(t, got, "spec", "volumes", 0, "projected", "sources")); diff != "" {
 				t.Errorf("sources (-want +got):\n%s", diff)
 			}
@@ -192,7 +193,7 @@ func TestContainersOfAllKinds(t *testing.T) {
 	got, p := mutated(t, config(), podOf(`"azure.workload.identity/skip-containers":" proxy ;setup;ghost;"`,
 		`"initContainers":[{"name":"setup"},{"name":"load","env":null,"volumeMounts":[]}],
 		"containers":[{"name":"app","env":[],"volumeMounts":null},{"name":"proxy"}],"ephemeralContainers":[{"name":"debug"}]`),
-		account(clientIDNote, clientID))
+		account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, got, "initContainers", 0)
 	wantEnv(t, got, "initContainers", 1, standard...)
 	wantEnv(t, got, "containers", 0, standard...)
@@ -207,7 +208,7 @@ func TestContainersOfAllKinds(t *testing.T) {
 func TestWorkloadsKeepTheirVariables(t *testing.T) {
 	got, p := mutated(t, config(), podOf("", `"containers":[{"name":"app","env":[{"name":"AZURE_CLIENT_ID","value":"mine"},
 		{"name":"AZURE_TENANT_ID","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}},{"name":"AZURE_AUTHORITY_HOST"},{"name":"X","value":"1"}]}]`),
-		account(clientIDNote, clientID))
+		account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, got, "containers", 0, "AZURE_CLIENT_ID=mine", "AZURE_TENANT_ID=<nil>", "AZURE_AUTHORITY_HOST=<nil>", "X=1", standard[2])
 	wantWarning(t, p, "container app sets AZURE_CLIENT_ID itself: its value stays")
 	wantWarning(t, p, "container app sets AZURE_TENANT_ID itself")
@@ -225,11 +226,11 @@ func TestIdentity(t *testing.T) {
 	}{
 		{"nothing", account(), "", standard[1:], "service account web has no annotation azure.workload.identity/client-id", true},
 		{"on-the-pod", account(), `"azure.workload.identity/client-id":"x"`, standard[1:], "belongs on service account web, not on the pod", true},
-		{"tenant", account(clientIDNote, clientID, tenantIDNote, otherID), "", []string{standard[0], "AZURE_TENANT_ID=" + otherID, standard[2], standard[3]}, "", true},
-		{"empty-tenant", account(clientIDNote, clientID, tenantIDNote, ""), "", standard, "", true},
-		{"odd-client", account(clientIDNote, "not-a-guid"), "", append([]string{"AZURE_CLIENT_ID=not-a-guid"}, standard[1:]...), `is "not-a-guid", not a GUID`, false},
-		{"odd-tenant", account(clientIDNote, clientID, tenantIDNote, "contoso"), "", []string{standard[0], "AZURE_TENANT_ID=contoso", standard[2], standard[3]}, `is "contoso", not a GUID`, false},
-		{"huge-client", account(clientIDNote, long), "", append([]string{"AZURE_CLIENT_ID=" + long}, standard[1:]...), `xxx...", not a GUID`, false},
+		{"tenant", account(wi.ClientIDAnnotation, clientID, wi.TenantIDAnnotation, otherID), "", []string{standard[0], "AZURE_TENANT_ID=" + otherID, standard[2], standard[3]}, "", true},
+		{"empty-tenant", account(wi.ClientIDAnnotation, clientID, wi.TenantIDAnnotation, ""), "", standard, "", true},
+		{"odd-client", account(wi.ClientIDAnnotation, "not-a-guid"), "", append([]string{"AZURE_CLIENT_ID=not-a-guid"}, standard[1:]...), `is "not-a-guid", not a GUID`, false},
+		{"odd-tenant", account(wi.ClientIDAnnotation, clientID, wi.TenantIDAnnotation, "contoso"), "", []string{standard[0], "AZURE_TENANT_ID=contoso", standard[2], standard[3]}, `is "contoso", not a GUID`, false},
+		{"huge-client", account(wi.ClientIDAnnotation, long), "", append([]string{"AZURE_CLIENT_ID=" + long}, standard[1:]...), `xxx...", not a GUID`, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -253,7 +254,7 @@ func TestIdentity(t *testing.T) {
 }
 
 func TestDefaultServiceAccount(t *testing.T) {
-	a := account(clientIDNote, clientID)
+	a := account(wi.ClientIDAnnotation, clientID)
 	a.Name = "default"
 	_, p := mutated(t, config(), smallPod, a)
 	wantWarning(t, p, "runs as the default service account")
@@ -276,8 +277,8 @@ func TestExpiration(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			doc := podOf(fmt.Sprintf(`"%s":"%s"`, expirationNote, tt.pod), oneContainer)
-			a := account(clientIDNote, clientID, expirationNote, tt.account)
+			doc := podOf(fmt.Sprintf(`"%s":"%s"`, wi.ExpirationAnnotation, tt.pod), oneContainer)
+			a := account(wi.ClientIDAnnotation, clientID, wi.ExpirationAnnotation, tt.account)
 			p, err := Mutate(config(), []byte(doc), "shop", a)
 			if tt.refusal != "" {
 				if apierr.KindOf(err) != apierr.Invalid || !strings.Contains(apierr.Detail(err), tt.refusal) {
@@ -335,7 +336,7 @@ func TestThousandContainers(t *testing.T) {
 	for i := range 1000 {
 		items = append(items, fmt.Sprintf(`{"name":"c%d"}`, i))
 	}
-	got, p := mutated(t, config(), podOf("", `"containers":[`+strings.Join(items, ",")+`]`), account(clientIDNote, clientID))
+	got, p := mutated(t, config(), podOf("", `"containers":[`+strings.Join(items, ",")+`]`), account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, got, "containers", 999, standard...)
 	if p.Touched != 1000 {
 		t.Errorf("touched %d containers", p.Touched)
@@ -345,14 +346,14 @@ func TestThousandContainers(t *testing.T) {
 func TestDuplicateNames(t *testing.T) {
 	got, _ := mutated(t, config(), podOf("", `"volumes":[{"name":"a"},{"name":"a"}],"containers":[{"name":"app"},
 		{"name":"app","env":[{"name":"X"},{"name":"X"},{"name":"AZURE_CLIENT_ID","value":"1"},{"name":"AZURE_CLIENT_ID","value":"2"}]}]`),
-		account(clientIDNote, clientID))
+		account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, got, "containers", 0, standard...)
 	wantEnv(t, got, "containers", 1, "X=<nil>", "X=<nil>", "AZURE_CLIENT_ID=1", "AZURE_CLIENT_ID=2", standard[1], standard[2], standard[3])
 }
 
 func TestHugeAnnotations(t *testing.T) {
 	doc := podOf(`"a":"`+strings.Repeat("x", 256<<10-100)+`"`, oneContainer)
-	got, p := mutated(t, config(), doc, account(clientIDNote, clientID))
+	got, p := mutated(t, config(), doc, account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, got, "containers", 0, standard...)
 	wantWarning(t, p, "leave no room for lanyard.io/injected")
 

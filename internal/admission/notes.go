@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // patchAliases adds the configured lines of /etc/hosts. A name that the pod
@@ -96,7 +97,7 @@ func (m *mutation) remember() string {
 	for _, v := range m.vars {
 		in.Env[v.name] = v.value
 	}
-	if audience := m.audience(); audience != defaultAudience {
+	if audience := m.audience(); audience != wi.Audience {
 		in.Audience = audience
 	}
 	b, err := json.Marshal(in)

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // elsewhere are the mounts for a container that has volumes of its own in the
@@ -33,13 +35,13 @@ func within[P, Q string | []byte](p P, q Q) bool {
 // this one or upstream, which after v1.6 mounts each volume at a folder of its
 // own, https://github.com/Azure/azure-workload-identity/pull/1749.
 func known(p []byte) bool {
-	return string(p) == mountV16 || string(p) == mountV15 || below(p) ||
+	return string(p) == wi.Mount || string(p) == wi.MountV15 || below(p) ||
 		string(p) == elsewhere[0] || string(p) == elsewhere[1]
 }
 
 // below tells upstream's newest mounts, which are one folder below v1.6's.
 func below(p []byte) bool {
-	return len(p) > len(mountV16)+1 && within(p, mountV16) && bytes.IndexByte(p[len(mountV16)+1:], '/') < 0
+	return len(p) > len(wi.Mount)+1 && within(p, wi.Mount) && bytes.IndexByte(p[len(wi.Mount)+1:], '/') < 0
 }
 
 // mounted is the container's mount at a path, nil if there is none.
@@ -128,10 +130,10 @@ func (m *mutation) warnOfPlace(n *container) {
 
 // tokenFile is the token's file at a place.
 func (m *mutation) tokenFile(place string) string {
-	if place == mountV15 || m.token.mounts[0] == mountV15 && !below([]byte(place)) && place != mountV16 {
-		return place + "/" + fileV15
+	if place == wi.MountV15 || m.token.mounts[0] == wi.MountV15 && !below([]byte(place)) && place != wi.Mount {
+		return place + "/" + wi.FileV15
 	}
-	return place + "/" + fileV16
+	return place + "/" + wi.File
 }
 
 // valueAt is a variable's value in a container, and its element of env.
@@ -140,7 +142,7 @@ func (m *mutation) valueAt(n *container, v *variable) (value string, element []b
 	switch {
 	case !v.file || n.place == first || n.place == "":
 		return v.value, v.json
-	case v.name == tokenVariable:
+	case v.name == wi.TokenFileEnv:
 		value = m.tokenFile(n.place)
 	default:
 		value = strings.Replace(v.value, first, n.place, 1)
@@ -153,10 +155,10 @@ func movedTo(place, name string, earlier, value []byte) bool {
 	if place == "" || !bytes.Contains(value, []byte(place)) {
 		return false
 	}
-	if name == tokenVariable {
-		return string(value) == place+"/"+fileV16 || string(value) == place+"/"+fileV15
+	if name == wi.TokenFileEnv {
+		return string(value) == place+"/"+wi.File || string(value) == place+"/"+wi.FileV15
 	}
-	for _, layout := range []string{mountV16, mountV15} {
+	for _, layout := range []string{wi.Mount, wi.MountV15} {
 		if s := string(earlier); strings.Contains(s, layout+"/") && string(value) == strings.Replace(s, layout, place, 1) {
 			return true
 		}

@@ -3,6 +3,8 @@ package admission
 import (
 	"bytes"
 	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // state of an array or object in the document: what a patch must create.
@@ -50,19 +52,10 @@ type alias struct {
 	listed state
 }
 
-// Names that users write. The keys are upstream's.
+// What else counts in pods.
 const (
-	prefix            = "azure.workload.identity/"
-	useLabel          = prefix + "use"
-	clientIDNote      = prefix + "client-id"
-	tenantIDNote      = prefix + "tenant-id"
-	expirationNote    = prefix + "service-account-token-expiration"
-	skipNote          = prefix + "skip-containers"
-	proxyNote         = prefix + "inject-proxy-sidecar"
-	proxyPortNote     = prefix + "proxy-sidecar-port"
-	ownPrefix         = "lanyard.io/"
-	injectedNote      = ownPrefix + "injected"
-	certificatesNote  = ownPrefix + "ca-certificates"
+	injectedNote      = wi.OwnPrefix + "injected"
+	certificatesNote  = wi.OwnPrefix + "ca-certificates"
 	mirrorNote        = "kubernetes.io/config.mirror"
 	osSelector        = "kubernetes.io/os"
 	maxAnnotationSize = 256 << 10 // of all annotations of an object together
@@ -115,8 +108,8 @@ func (p *pod) readMetadata(c *cursor) {
 		case "labels":
 			p.use = nil
 			for in := c.enter('{', "metadata.labels"); in && c.key(); {
-				if string(c.name) == useLabel {
-					p.use = c.text("label " + useLabel)
+				if string(c.name) == wi.UseLabel {
+					p.use = c.text("label " + wi.UseLabel)
 				} else {
 					c.skip()
 				}
@@ -140,7 +133,7 @@ func (p *pod) readAnnotations(c *cursor) {
 		name := c.name
 		value := c.text("an annotation")
 		p.noteBytes += len(name) + len(value)
-		if bytes.HasPrefix(name, []byte(prefix)) || bytes.HasPrefix(name, []byte(ownPrefix)) || string(name) == mirrorNote {
+		if bytes.HasPrefix(name, []byte(wi.Prefix)) || bytes.HasPrefix(name, []byte(wi.OwnPrefix)) || string(name) == mirrorNote {
 			p.noted[string(name)] = string(value)
 		}
 	}

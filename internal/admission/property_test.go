@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // object is a JSON object.
@@ -76,12 +78,12 @@ func drawSources(t *rapid.T) []any {
 
 var (
 	ourSources = []string{
-		tokenSource(defaultAudience, fileV16), tokenSource(defaultAudience, fileV15),
+		tokenSource(wi.Audience, wi.File), tokenSource(wi.Audience, wi.FileV15),
 		`{"configMap":{"name":"kube-root-ca.crt","items":[{"key":"ca.crt","path":"ca-cert/ca.crt"}],"optional":false}}`,
 		`{"downwardAPI":{"items":[{"fieldRef":{"apiVersion":"v1","fieldPath":"metadata.annotations['lanyard.io/ca-certificates']"},"path":"trust/ca.crt"}]}}`,
 	}
 	theirSources = []string{
-		tokenSource("https://my.api", fileV16), tokenSource(defaultAudience, "tok"),
+		tokenSource("https://my.api", wi.File), tokenSource(wi.Audience, "tok"),
 		`{"configMap":{"name":"ca","items":[{"key":"ca.crt","path":"ca.crt"}]}}`, `{"configMap":{"name":"all"}}`,
 		`{"configMap":{"name":"two","items":[{"key":"a","path":"trust/ca.crt"},{"key":"b","path":"b"}]}}`,
 		`{"secret":{"name":"s"}}`, `{"downwardAPI":{"items":[{"fieldRef":{"fieldPath":"metadata.labels"},"path":"trust/ca.crt"}]}}`,
@@ -102,7 +104,7 @@ func (s podShape) draw(t *rapid.T) object {
 	listOf(t, spec, "volumes", 3, func(i int) object {
 		v := object{"name": fmt.Sprintf("v%d", i)}
 		if s.ours {
-			v["name"] = rapid.SampledFrom([]string{"tmp", volumeName, volumePrefix + "abc", volumeNameV15}).Draw(t, "volume")
+			v["name"] = rapid.SampledFrom([]string{"tmp", volumeName, volumePrefix + "abc", wi.TokenName}).Draw(t, "volume")
 			if slices.Contains(volumes, v["name"].(string)) {
 				v["name"] = fmt.Sprintf("v%d", i)
 			}
@@ -132,7 +134,7 @@ func (s podShape) draw(t *rapid.T) object {
 	case 1:
 		metadata["annotations"] = object{"a": rapid.String().Draw(t, "note"), "lanyard.io/x~y": "1"}
 	case 2:
-		metadata["annotations"] = object{proxyNote: "true", skipNote: "cont-1"}
+		metadata["annotations"] = object{wi.ProxyAnnotation: "true", wi.SkipAnnotation: "cont-1"}
 	}
 	pod := unknown(t, object{"kind": "Pod", "metadata": metadata, "spec": unknown(t, spec, 3)}, 2)
 	return pod
@@ -141,7 +143,7 @@ func (s podShape) draw(t *rapid.T) object {
 func (s podShape) container(t *rapid.T, name string, volumes []string) object {
 	n := object{"name": name}
 	listOf(t, n, "env", 5, func(int) object {
-		e := object{"name": rapid.SampledFrom([]string{"A", "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "SSL_CERT_FILE", caFile, caData}).Draw(t, "variable")}
+		e := object{"name": rapid.SampledFrom([]string{"A", "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "SSL_CERT_FILE", wi.ProxyFileEnv, wi.ProxyCAEnv}).Draw(t, "variable")}
 		switch rapid.IntRange(0, 3).Draw(t, "value") {
 		case 0:
 			e["value"] = clientID
@@ -181,10 +183,10 @@ func drawConfig(t *rapid.T) *Config {
 func drawAccount(t *rapid.T, label string) Account {
 	a := account()
 	if id := rapid.SampledFrom([]string{"", clientID, otherID}).Draw(t, label+"-client"); id != "" {
-		a.Annotations[clientIDNote] = id
+		a.Annotations[wi.ClientIDAnnotation] = id
 	}
 	if id := rapid.SampledFrom([]string{"", clientID}).Draw(t, label+"-tenant"); id != "" {
-		a.Annotations[tenantIDNote] = id
+		a.Annotations[wi.TenantIDAnnotation] = id
 	}
 	return a
 }
@@ -340,14 +342,14 @@ func TestReinvocation(t *testing.T) {
 func FuzzMutate(f *testing.F) {
 	f.Add([]byte(smallPod))
 	f.Add([]byte(podOf(proxyAsked+","+bindingNote, oneContainer)))
-	f.Add([]byte(upstream(volumeNameV15, mountV15, fileV15)))
+	f.Add([]byte(upstream(wi.TokenName, wi.MountV15, wi.FileV15)))
 	f.Add([]byte(`{"spec":{"containers":[{"env":[null],"env":null,"volumeMounts":[null]}],"volumes":[null]},"metadata":null}`))
 	f.Add([]byte(`{"metadata":{"annotations":{"lanyard.io/injected":"{\"v\":1,\"env\":{\"A\":\"b\"}}"}},"spec":{"containers":[{"name":"\u0061\\","env":[{"name":"A","value":"b"}]}]}}`))
 	c := binding()
 	c.Layout, c.Sidecar = LayoutBoth, Sidecar{Image: "lanyard:1", Native: true}
 	c.Trust = &Trust{ConfigMap: "ca", JavaConfigMap: "ca"}
 	c.HostAliases = []HostAlias{{IP: "10.0.0.1", Hostnames: []string{"login.example"}}}
-	a := account(clientIDNote, clientID)
+	a := account(wi.ClientIDAnnotation, clientID)
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		p, err := Mutate(c, doc, "shop", a)
 		if err != nil || !utf8.Valid(doc) {

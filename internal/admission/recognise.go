@@ -3,6 +3,8 @@ package admission
 import (
 	"bytes"
 	"slices"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // bindingAudience is the audience of identity bindings on AKS.
@@ -10,7 +12,7 @@ const bindingAudience = "api://AKSIdentityBinding"
 
 // reserved tells the names that webhooks give to the token's volume.
 func reserved(name []byte) bool {
-	return bytes.HasPrefix(name, []byte(volumePrefix)) || string(name) == volumeNameV15
+	return bytes.HasPrefix(name, []byte(volumePrefix)) || string(name) == wi.TokenName
 }
 
 // readSources tells whether all sources of a volume are such as webhooks write,
@@ -58,14 +60,14 @@ func (m *mutation) readTokenSource(c *cursor) (file string, ours bool) {
 			ours = false
 		}
 	}
-	return file, ours && (file == fileV16 || file == fileV15) && m.ourAudience(audience)
+	return file, ours && (file == wi.File || file == wi.FileV15) && m.ourAudience(audience)
 }
 
 // ourAudience tells the audiences that webhooks ask for: by the configuration of
 // now, by default, on AKS, and by what this pod remembers.
 func (m *mutation) ourAudience(audience string) bool {
 	t := m.c.TokenProxy
-	return audience == m.c.audience() || audience == defaultAudience || audience == bindingAudience ||
+	return audience == m.c.audience() || audience == wi.Audience || audience == bindingAudience ||
 		t != nil && audience == t.Audience || audience != "" && audience == m.old.Audience
 }
 
@@ -170,8 +172,8 @@ func (m *mutation) recognise(t *tokenVolume) {
 	for _, c := range candidates {
 		if c.here || !c.mounted {
 			t.own = append(t.own, c.name)
-			t.v16 = t.v16 || slices.Contains(c.files, fileV16)
-			t.v15 = t.v15 || slices.Contains(c.files, fileV15)
+			t.v16 = t.v16 || slices.Contains(c.files, wi.File)
+			t.v15 = t.v15 || slices.Contains(c.files, wi.FileV15)
 		}
 	}
 }

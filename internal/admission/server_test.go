@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // server speaks to a real API server.
@@ -86,7 +87,7 @@ func TestOnAPIServer(t *testing.T) {
 	var current atomic.Pointer[Config]
 	current.Store(config())
 	hook := httptest.NewUnstartedServer(New(HandlerConfig{
-		Current: current.Load, Accounts: directory{"default/web": account(clientIDNote, clientID)},
+		Current: current.Load, Accounts: directory{"default/web": account(wi.ClientIDAnnotation, clientID)},
 	}))
 	hook.EnableHTTP2 = true
 	hook.StartTLS()

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 func withProxy(mode string, native bool) *Config {
@@ -41,7 +42,7 @@ func TestSidecarPlaces(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := withProxy(tt.mode, tt.native)
-			got, p := mutated(t, c, podOf(proxyAsked, `"initContainers":[{"name":"setup"}],`+oneContainer), account(clientIDNote, clientID))
+			got, p := mutated(t, c, podOf(proxyAsked, `"initContainers":[{"name":"setup"}],`+oneContainer), account(wi.ClientIDAnnotation, clientID))
 			if diff := cmp.Diff(tt.inits, names(t, got, "initContainers")); diff != "" {
 				t.Errorf("init containers (-want +got):\n%s", diff)
 			}
@@ -63,7 +64,7 @@ func TestSidecarPlaces(t *testing.T) {
 			if tt.mode == SidecarEnv && !strings.Contains(got, `{"name":"IDENTITY_HEADER","value":"azwi-proxy"}],"resources"`) {
 				t.Errorf("the proxy does not know its header: %s", got)
 			}
-			if _, p := mutated(t, c, got, account(clientIDNote, clientID)); len(p.Ops) != 0 {
+			if _, p := mutated(t, c, got, account(wi.ClientIDAnnotation, clientID)); len(p.Ops) != 0 {
 				t.Errorf("second patch = %s", p.JSON())
 			}
 		})
@@ -72,13 +73,13 @@ func TestSidecarPlaces(t *testing.T) {
 
 func TestSidecarContainers(t *testing.T) {
 	c := withProxy("", true)
-	got, _ := mutated(t, c, podOf(proxyAsked+`,"azure.workload.identity/proxy-sidecar-port":"9000"`, oneContainer), account(clientIDNote, clientID))
+	got, _ := mutated(t, c, podOf(proxyAsked+`,"azure.workload.identity/proxy-sidecar-port":"9000"`, oneContainer), account(wi.ClientIDAnnotation, clientID))
 	security := `"allowPrivilegeEscalation":false,"privileged":false,"readOnlyRootFilesystem":true,"seccompProfile":{"type":"RuntimeDefault"}`
 	resources := `"resources":{"limits":{"cpu":"100m","memory":"64Mi"},"requests":{"cpu":"10m","memory":"20Mi"}}`
 	redirect := `{"name":"azwi-proxy-init","image":"lanyard:1","imagePullPolicy":"IfNotPresent","args":["proxy","redirect","--port","9000","--uid=-1"],` + resources +
 		`,"securityContext":{` + security + `,"capabilities":{"add":["NET_ADMIN"],"drop":["ALL"]},"runAsNonRoot":false,"runAsUser":0,"runAsGroup":0}}`
 	proxy := `{"name":"azwi-proxy","image":"lanyard:1","imagePullPolicy":"IfNotPresent","args":["proxy","--port","9000"],"restartPolicy":"Always",` +
-		`"ports":[{"containerPort":9000,"protocol":"TCP"}],"env":[],"volumeMounts":[{"name":"` + volumeName + `","mountPath":"` + mountV16 + `","readOnly":true}],` + resources +
+		`"ports":[{"containerPort":9000,"protocol":"TCP"}],"env":[],"volumeMounts":[{"name":"` + volumeName + `","mountPath":"` + wi.Mount + `","readOnly":true}],` + resources +
 		`,"startupProbe":{"exec":{"command":["lanyard","proxy","--probe","--port","9000"]},"periodSeconds":1,"failureThreshold":30,"timeoutSeconds":12},` +
 		`"securityContext":{` + security + `,"capabilities":{"drop":["ALL"]},"runAsNonRoot":true,"runAsUser":65532,"runAsGroup":65532}}`
 	wantEnv(t, got, "initContainers", 1, standard...)
@@ -93,7 +94,7 @@ func TestSidecarAsConfigured(t *testing.T) {
 	c := withProxy("", false)
 	c.Sidecar.RunAsUser, c.Sidecar.PullPolicy = 1501, "Always"
 	c.Sidecar.Resources = []byte(`{"limits":{"memory":"1Gi"}}`)
-	got, _ := mutated(t, c, podOf(proxyAsked+`,"azure.workload.identity/skip-containers":"azwi-proxy;azwi-proxy-init"`, oneContainer), account(clientIDNote, clientID))
+	got, _ := mutated(t, c, podOf(proxyAsked+`,"azure.workload.identity/skip-containers":"azwi-proxy;azwi-proxy-init"`, oneContainer), account(wi.ClientIDAnnotation, clientID))
 	proxy := dig(t, got, "spec", "containers", 0).(map[string]any)
 	want := parse(t, `{"resources":{"limits":{"memory":"1Gi"}},"imagePullPolicy":"Always","env":null,"volumeMounts":null,"restartPolicy":null,
 		"lifecycle":{"postStart":{"exec":{"command":["lanyard","proxy","--probe","--port","8000"]}}}}`).(map[string]any)
@@ -127,7 +128,7 @@ func TestSidecarAsked(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			doc := podOf(tt.notes, tt.spec)
-			p, err := Mutate(withProxy("", true), []byte(doc), "shop", account(clientIDNote, clientID))
+			p, err := Mutate(withProxy("", true), []byte(doc), "shop", account(wi.ClientIDAnnotation, clientID))
 			if tt.refusal != "" {
 				if apierr.KindOf(err) != apierr.Invalid || !strings.Contains(apierr.Detail(err), tt.refusal) {
 					t.Fatalf("err = %v, want %q", err, tt.refusal)
@@ -157,14 +158,14 @@ func TestSidecarWithoutAnImage(t *testing.T) {
 
 // The redirect has no use for an identity, whoever put it there.
 func TestRedirectGetsNoIdentity(t *testing.T) {
-	got, _ := mutated(t, config(), podOf("", `"initContainers":[{"name":"azwi-proxy-init"}],`+oneContainer), account(clientIDNote, clientID))
+	got, _ := mutated(t, config(), podOf("", `"initContainers":[{"name":"azwi-proxy-init"}],`+oneContainer), account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, got, "initContainers", 0)
 }
 
 func TestWindowsPodsTrust(t *testing.T) {
 	c := config()
 	c.Trust = &Trust{ConfigMap: "ca"}
-	got, _ := mutated(t, c, podOf("", oneContainer+`,"os":{"name":"windows"}`), account(clientIDNote, clientID))
+	got, _ := mutated(t, c, podOf("", oneContainer+`,"os":{"name":"windows"}`), account(wi.ClientIDAnnotation, clientID))
 	if n := len(env(t, got, "containers", 0)); n != 7 {
 		t.Errorf("%d variables, want 7", n)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // The tests here hold the webhook to its bounds: what is not its own stays to
@@ -99,7 +101,7 @@ func isOurs(t failer, pod raw, volume json.RawMessage) bool {
 			if mt := decode[rawMount](t, b); mt.Name == v.Name {
 				mounted = true
 				p := path.Clean(mt.MountPath)
-				if p == mountV16 || p == mountV15 || path.Dir(p) == mountV16 || slices.Contains(elsewhere, p) {
+				if p == wi.Mount || p == wi.MountV15 || path.Dir(p) == wi.Mount || slices.Contains(elsewhere, p) {
 					return token
 				}
 			}
@@ -160,7 +162,7 @@ func checkMounts(t failer, pod raw, n rawContainer, own int) {
 	}
 	for _, b := range n.env {
 		e := decode[struct{ Name, Value string }](t, b)
-		if e.Name != tokenVariable {
+		if e.Name != wi.TokenFileEnv {
 			continue
 		}
 		for _, mt := range mounts {
@@ -220,52 +222,52 @@ func TestVolumesThatAreNotOurs(t *testing.T) {
 		place                 string // of the token
 		volume                string // that it is in
 	}{
-		{"by-name-elsewhere", volume(volumeNameV15, token("https://my.api", "tok")), `{"name":"azure-identity-token","mountPath":"/etc/tok"}`, mountV16, volumeName},
-		{"our-token-elsewhere", volume(volumeNameV15, token(defaultAudience, fileV15)), `{"name":"azure-identity-token","mountPath":"/etc/tok"}`, mountV16, volumeName},
-		{"more-sources", volume(volumeNameV15, token(defaultAudience, fileV16), vaultToken, ca), `{"name":"azure-identity-token","mountPath":"` + mountV16 + `"}`, elsewhere[0], volumeName},
-		{"more-sources-v1.5", volume(volumeNameV15, token(defaultAudience, fileV15), vaultToken, ca), `{"name":"azure-identity-token","mountPath":"` + mountV15 + `"}`, mountV16, volumeName},
-		{"another-audience", volume(volumeName, token("https://my.api", fileV16)), `{"name":"` + volumeName + `","mountPath":"` + mountV16 + `"}`, elsewhere[0], volumeName + "-2"},
-		{"another-kind", `{"name":"` + volumeName + `","emptyDir":{}}`, `{"name":"` + volumeName + `","mountPath":"/mine"}`, mountV16, volumeName + "-2"},
-		{"another-name", volume("mine", token(defaultAudience, fileV16)), `{"name":"mine","mountPath":"` + mountV16 + `/"}`, elsewhere[0], volumeName},
-		{"part", volume(other, token(defaultAudience, fileV16)), `{"name":"` + other + `","mountPath":"` + mountV16 + `","subPath":"token"}`, elsewhere[0], volumeName},
-		{"newest", volume(other, token(defaultAudience, fileV16)), `{"name":"` + other + `","mountPath":"` + mountV16 + `/0123","readOnly":true}`, mountV16 + "/0123", other},
-		{"newest-with-slashes", volume(other, token(defaultAudience, fileV16)), `{"name":"` + other + `","mountPath":"` + mountV16 + `//0123/"}`, mountV16 + "/0123", other},
-		{"below", `{"name":"cache","emptyDir":{}}`, `{"name":"cache","mountPath":"` + mountV16 + `/cache/x"}`, elsewhere[0], volumeName},
-		{"above-written", `{"name":"run","emptyDir":{}}`, `{"name":"run","mountPath":"/var/run"}`, mountV16, volumeName},
-		{"above-part-written", `{"name":"run","emptyDir":{}}`, `{"name":"run","mountPath":"/run","subPath":"run"}`, mountV16, volumeName},
+		{"by-name-elsewhere", volume(wi.TokenName, token("https://my.api", "tok")), `{"name":"azure-identity-token","mountPath":"/etc/tok"}`, wi.Mount, volumeName},
+		{"our-token-elsewhere", volume(wi.TokenName, token(wi.Audience, wi.FileV15)), `{"name":"azure-identity-token","mountPath":"/etc/tok"}`, wi.Mount, volumeName},
+		{"more-sources", volume(wi.TokenName, token(wi.Audience, wi.File), vaultToken, ca), `{"name":"azure-identity-token","mountPath":"` + wi.Mount + `"}`, elsewhere[0], volumeName},
+		{"more-sources-v1.5", volume(wi.TokenName, token(wi.Audience, wi.FileV15), vaultToken, ca), `{"name":"azure-identity-token","mountPath":"` + wi.MountV15 + `"}`, wi.Mount, volumeName},
+		{"another-audience", volume(volumeName, token("https://my.api", wi.File)), `{"name":"` + volumeName + `","mountPath":"` + wi.Mount + `"}`, elsewhere[0], volumeName + "-2"},
+		{"another-kind", `{"name":"` + volumeName + `","emptyDir":{}}`, `{"name":"` + volumeName + `","mountPath":"/mine"}`, wi.Mount, volumeName + "-2"},
+		{"another-name", volume("mine", token(wi.Audience, wi.File)), `{"name":"mine","mountPath":"` + wi.Mount + `/"}`, elsewhere[0], volumeName},
+		{"part", volume(other, token(wi.Audience, wi.File)), `{"name":"` + other + `","mountPath":"` + wi.Mount + `","subPath":"token"}`, elsewhere[0], volumeName},
+		{"newest", volume(other, token(wi.Audience, wi.File)), `{"name":"` + other + `","mountPath":"` + wi.Mount + `/0123","readOnly":true}`, wi.Mount + "/0123", other},
+		{"newest-with-slashes", volume(other, token(wi.Audience, wi.File)), `{"name":"` + other + `","mountPath":"` + wi.Mount + `//0123/"}`, wi.Mount + "/0123", other},
+		{"below", `{"name":"cache","emptyDir":{}}`, `{"name":"cache","mountPath":"` + wi.Mount + `/cache/x"}`, elsewhere[0], volumeName},
+		{"above-written", `{"name":"run","emptyDir":{}}`, `{"name":"run","mountPath":"/var/run"}`, wi.Mount, volumeName},
+		{"above-part-written", `{"name":"run","emptyDir":{}}`, `{"name":"run","mountPath":"/run","subPath":"run"}`, wi.Mount, volumeName},
 		{"above-read-only", `{"name":"run","emptyDir":{}}`, `{"name":"run","mountPath":"/var/run/secrets/azure","readOnly":true}`, elsewhere[0], volumeName},
 		{"above-claim", `{"name":"run","persistentVolumeClaim":{"claimName":"c","readOnly":true}}`, `{"name":"run","mountPath":"/var/run/secrets/azure"}`, elsewhere[0], volumeName},
 		{"above-secret", `{"name":"s","secret":{"secretName":"s"}}`, `{"name":"s","mountPath":"/var/run/secrets"}`, elsewhere[1], volumeName},
 		{"above-secret-by-link", `{"name":"s","secret":{"secretName":"s"}}`, `{"name":"s","mountPath":"/run/secrets"}`, elsewhere[1], volumeName},
-		{"similar", `{"name":"s","secret":{"secretName":"s"}}`, `{"name":"s","mountPath":"/var/run/secrets/azure/wire"}`, mountV16, volumeName},
+		{"similar", `{"name":"s","secret":{"secretName":"s"}}`, `{"name":"s","mountPath":"/var/run/secrets/azure/wire"}`, wi.Mount, volumeName},
 	}
 	c := config()
 	c.Trust = &Trust{ConfigMap: "ca"}
-	a := account(clientIDNote, clientID)
+	a := account(wi.ClientIDAnnotation, clientID)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			doc := podOf("", `"volumes":[`+tt.volumes+`],"containers":[{"name":"app","volumeMounts":[`+tt.mounts+`]},{"name":"b"}]`)
 			got, p := mutated(t, c, doc, a)
 			checkTheirs(t, []byte(doc), []byte(got))
-			want := []string{standard[0], standard[1], tokenVariable + "=" + tt.place + "/" + fileV16, standard[3]}
+			want := []string{standard[0], standard[1], wi.TokenFileEnv + "=" + tt.place + "/" + wi.File, standard[3]}
 			for _, name := range c.Trust.env() {
 				want = append(want, name+"="+tt.place+"/"+trustFile)
 			}
 			wantEnv(t, got, "containers", 0, want...)
-			wantEnv(t, got, "containers", 1, append(slices.Clone(standard), "SSL_CERT_FILE="+mountV16+"/"+trustFile,
-				"NODE_EXTRA_CA_CERTS="+mountV16+"/"+trustFile, "REQUESTS_CA_BUNDLE="+mountV16+"/"+trustFile)...)
+			wantEnv(t, got, "containers", 1, append(slices.Clone(standard), "SSL_CERT_FILE="+wi.Mount+"/"+trustFile,
+				"NODE_EXTRA_CA_CERTS="+wi.Mount+"/"+trustFile, "REQUESTS_CA_BUNDLE="+wi.Mount+"/"+trustFile)...)
 			if mt := dig(t, got, "spec", "containers", 1, "volumeMounts", 0, "name"); mt != tt.volume {
 				t.Errorf("the other container mounts %v, want %s", mt, tt.volume)
 			}
 			if moved := slices.Contains(elsewhere, tt.place); moved {
-				wantWarning(t, p, "container app mounts a volume of its own at or around "+mountV16+": it stays, and the token is at "+tt.place)
+				wantWarning(t, p, "container app mounts a volume of its own at or around "+wi.Mount+": it stays, and the token is at "+tt.place)
 			} else if len(p.Warnings) != 0 && tt.name != "more-sources-v1.5" {
 				t.Errorf("warnings = %q", p.Warnings)
 			}
 			if _, p := mutated(t, c, got, a); len(p.Ops) != 0 {
 				t.Errorf("second patch = %s", p.JSON())
 			}
-			changed, _ := mutated(t, c, got, account(clientIDNote, otherID))
+			changed, _ := mutated(t, c, got, account(wi.ClientIDAnnotation, otherID))
 			want[0] = "AZURE_CLIENT_ID=" + otherID
 			wantEnv(t, changed, "containers", 0, want...)
 		})
@@ -274,7 +276,7 @@ func TestVolumesThatAreNotOurs(t *testing.T) {
 
 func TestNoPlaceForTheToken(t *testing.T) {
 	got, p := mutated(t, config(), podOf("", `"volumes":[{"name":"s","secret":{"secretName":"s"}}],"containers":[{"name":"app",
-		"volumeMounts":[{"name":"s","mountPath":"/var/run/secrets"},{"name":"s","mountPath":"/lanyard.io"}]}]`), account(clientIDNote, clientID))
+		"volumeMounts":[{"name":"s","mountPath":"/var/run/secrets"},{"name":"s","mountPath":"/lanyard.io"}]}]`), account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, got, "containers", 0, standard[0], standard[1], standard[3])
 	wantWarning(t, p, "they stay, and it gets no token")
 }
@@ -282,22 +284,22 @@ func TestNoPlaceForTheToken(t *testing.T) {
 // TestTwoOfUpstreamsNewest: a pod whose name was found between two calls has two volumes.
 func TestTwoOfUpstreamsNewest(t *testing.T) {
 	volume := func(hash string) string {
-		return `{"name":"` + volumePrefix + hash + `","projected":{"sources":[` + tokenSource(defaultAudience, fileV16) + `]}}`
+		return `{"name":"` + volumePrefix + hash + `","projected":{"sources":[` + tokenSource(wi.Audience, wi.File) + `]}}`
 	}
 	mount := func(hash string) string {
-		return `{"name":"` + volumePrefix + hash + `","mountPath":"` + mountV16 + "/" + hash + `","readOnly":true}`
+		return `{"name":"` + volumePrefix + hash + `","mountPath":"` + wi.Mount + "/" + hash + `","readOnly":true}`
 	}
 	doc := podOf("", `"volumes":[`+volume("aa")+`,`+volume("bb")+`],"containers":[{"name":"app","env":[{"name":"AZURE_FEDERATED_TOKEN_FILE",
-		"value":"`+mountV16+`/aa/token/azure-identity-token"}],"volumeMounts":[`+mount("aa")+`,`+mount("bb")+`]}]`)
+		"value":"`+wi.Mount+`/aa/token/azure-identity-token"}],"volumeMounts":[`+mount("aa")+`,`+mount("bb")+`]}]`)
 	for _, layout := range []string{LayoutV16, LayoutV15, LayoutBoth} {
 		c := config()
 		c.Layout = layout
-		got, _ := mutated(t, c, doc, account(clientIDNote, clientID))
+		got, _ := mutated(t, c, doc, account(wi.ClientIDAnnotation, clientID))
 		checkTheirs(t, []byte(doc), []byte(got))
 		if n := len(dig(t, got, "spec", "volumes").([]any)); n != 2 {
 			t.Errorf("%s: %d volumes, want the same two", layout, n)
 		}
-		if vars := env(t, got, "containers", 0); vars[0] != tokenVariable+"="+mountV16+"/aa/"+fileV16 {
+		if vars := env(t, got, "containers", 0); vars[0] != wi.TokenFileEnv+"="+wi.Mount+"/aa/"+wi.File {
 			t.Errorf("%s: %q", layout, vars)
 		}
 	}
@@ -320,7 +322,7 @@ func TestClientIDOfTheirOwn(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, p := mutated(t, config(), podOf(`"azure.workload.identity/skip-containers":"skipped"`, `"containers":[`+tt.containers+`,{"name":"skipped"}]`), account())
-			warnings := slices.DeleteFunc(p.Warnings, func(w string) bool { return !strings.Contains(w, clientIDNote) })
+			warnings := slices.DeleteFunc(p.Warnings, func(w string) bool { return !strings.Contains(w, wi.ClientIDAnnotation) })
 			var want []string
 			if tt.warning != "" {
 				want = []string{tt.warning}

@@ -7,19 +7,15 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
-// The volume and its paths. Upstream v1.6 names its volume by a hash of the
-// pod's name, v1.5 by a constant.
+// The volume, and what of it is ours. Upstream v1.6 names its volume by a hash of
+// the pod's name, v1.5 as the file.
 const (
-	volumePrefix  = "azure-workload-identity-reserved-"
-	volumeName    = volumePrefix + "token"
-	volumeNameV15 = "azure-identity-token"
-
-	mountV16 = "/var/run/secrets/azure/wi"
-	mountV15 = "/var/run/secrets/azure/tokens"
-	fileV16  = "token/azure-identity-token"
-	fileV15  = "azure-identity-token"
+	volumePrefix = "azure-workload-identity-reserved-"
+	volumeName   = volumePrefix + "token"
 
 	proxyCAFile = "ca-cert/ca.crt"
 	trustFile   = "trust/ca.crt"
@@ -37,15 +33,15 @@ type tokenVolume struct {
 }
 
 func (m *mutation) planToken() {
-	m.token = tokenVolume{mounts: []string{mountV16}}
+	m.token = tokenVolume{mounts: []string{wi.Mount}}
 	t := &m.token
 	switch m.c.Layout {
 	case LayoutV15:
-		t.mounts = []string{mountV15}
+		t.mounts = []string{wi.MountV15}
 	case LayoutBoth:
-		t.mounts = []string{mountV16, mountV15}
+		t.mounts = []string{wi.Mount, wi.MountV15}
 	}
-	t.v16, t.v15 = t.mounts[0] == mountV16, t.mounts[len(t.mounts)-1] == mountV15
+	t.v16, t.v15 = t.mounts[0] == wi.Mount, t.mounts[len(t.mounts)-1] == wi.MountV15
 	m.recognise(t)
 	switch {
 	case t.name != "":
@@ -63,8 +59,8 @@ func (m *mutation) planToken() {
 			if !t.ours(mt) || !known(mt.path) {
 				continue
 			}
-			v15 := string(mt.path) == mountV15
-			t.v16, t.v15 = t.v16 || !v15 && m.tokenFile(string(mt.path)) == string(mt.path)+"/"+fileV16, t.v15 || v15
+			v15 := string(mt.path) == wi.MountV15
+			t.v16, t.v15 = t.v16 || !v15 && m.tokenFile(string(mt.path)) == string(mt.path)+"/"+wi.File, t.v15 || v15
 			if n.place != string(mt.path) && !slices.Contains(t.mounts, string(mt.path)) {
 				also = string(mt.path)
 			}
@@ -124,7 +120,7 @@ func (m *mutation) sources() []byte {
 	for _, l := range []struct {
 		needed bool
 		file   string
-	}{{m.token.v16, fileV16}, {m.token.v15, fileV15}} {
+	}{{m.token.v16, wi.File}, {m.token.v15, wi.FileV15}} {
 		if l.needed {
 			items = append(items, fmt.Appendf(nil, `{"serviceAccountToken":{"audience":%s,"expirationSeconds":%d,"path":"%s"}}`,
 				quote(audience), m.values.expiration, l.file))

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 func testCA(t testing.TB) []byte {
@@ -47,17 +49,17 @@ func TestTrustSources(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := config()
 			c.Trust = &tt.trust
-			got, _ := mutated(t, c, smallPod, account(clientIDNote, clientID))
+			got, _ := mutated(t, c, smallPod, account(wi.ClientIDAnnotation, clientID))
 			if diff := cmp.Diff(parse(t, tt.want), dig(t, got, "spec", "volumes", 0, "projected", "sources", 1)); diff != "" {
 				t.Errorf("source (-want +got):\n%s", diff)
 			}
-			file := mountV16 + "/trust/ca.crt"
+			file := wi.Mount + "/trust/ca.crt"
 			wantEnv(t, got, "containers", 0, append(standard[:4:4], "SSL_CERT_FILE="+file, "NODE_EXTRA_CA_CERTS="+file, "REQUESTS_CA_BUNDLE="+file)...)
 			note := dig(t, got, "metadata", "annotations", certificatesNote)
 			if tt.name == "pem" && note != string(ca) || tt.name != "pem" && note != nil {
 				t.Errorf("certificates in the annotation: %v", note)
 			}
-			if _, p := mutated(t, c, got, account(clientIDNote, clientID)); len(p.Ops) != 0 {
+			if _, p := mutated(t, c, got, account(wi.ClientIDAnnotation, clientID)); len(p.Ops) != 0 {
 				t.Errorf("second patch = %s", p.JSON())
 			}
 		})
@@ -67,19 +69,19 @@ func TestTrustSources(t *testing.T) {
 func TestTrustChangesAndEnds(t *testing.T) {
 	c := config()
 	c.Trust = &Trust{PEM: testCA(t), Env: []string{"SSL_CERT_FILE"}}
-	once, _ := mutated(t, c, podOf("", `"containers":[{"name":"app"},{"name":"b","env":[{"name":"SSL_CERT_FILE","value":"/own.pem"}]}]`), account(clientIDNote, clientID))
+	once, _ := mutated(t, c, podOf("", `"containers":[{"name":"app"},{"name":"b","env":[{"name":"SSL_CERT_FILE","value":"/own.pem"}]}]`), account(wi.ClientIDAnnotation, clientID))
 	if got := env(t, once, "containers", 1)[0]; got != "SSL_CERT_FILE=/own.pem" {
 		t.Errorf("the workload's variable became %s", got)
 	}
 
 	c.Trust = &Trust{PEM: testCA(t), Env: []string{"SSL_CERT_FILE"}}
-	twice, p := mutated(t, c, once, account(clientIDNote, clientID))
+	twice, p := mutated(t, c, once, account(wi.ClientIDAnnotation, clientID))
 	if note := dig(t, twice, "metadata", "annotations", certificatesNote); note != string(c.Trust.PEM) || len(p.Ops) != 1 {
 		t.Errorf("the annotation still has the old certificate: %s", p.JSON())
 	}
 
 	c.Trust = nil
-	gone, _ := mutated(t, c, twice, account(clientIDNote, clientID))
+	gone, _ := mutated(t, c, twice, account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, gone, "containers", 0, standard...)
 	if strings.Contains(gone, certificatesNote) || strings.Contains(gone, trustFile) {
 		t.Errorf("trust is left: %s", gone)
@@ -90,28 +92,28 @@ func TestJavaTrust(t *testing.T) {
 	c := config()
 	c.Trust = &Trust{PEM: testCA(t), JavaConfigMap: "roots", Env: []string{"SSL_CERT_FILE"}}
 	containers := `"containers":[{"name":"app"},{"name":"own","env":[{"name":"JDK_JAVA_OPTIONS","value":"-Xmx1g"}]}]`
-	once, p := mutated(t, c, podOf("", containers), account(clientIDNote, clientID))
+	once, p := mutated(t, c, podOf("", containers), account(wi.ClientIDAnnotation, clientID))
 	source := `{"configMap":{"name":"roots","items":[{"key":"truststore.p12","path":"trust/truststore.p12"}],"optional":false}}`
 	if diff := cmp.Diff(parse(t, source), dig(t, once, "spec", "volumes", 0, "projected", "sources", 2)); diff != "" {
 		t.Errorf("source (-want +got):\n%s", diff)
 	}
-	pem := "SSL_CERT_FILE=" + mountV16 + "/trust/ca.crt"
-	wantEnv(t, once, "containers", 0, append(standard[:4:4], pem, "JDK_JAVA_OPTIONS=-Djavax.net.ssl.trustStore="+mountV16+"/trust/truststore.p12")...)
+	pem := "SSL_CERT_FILE=" + wi.Mount + "/trust/ca.crt"
+	wantEnv(t, once, "containers", 0, append(standard[:4:4], pem, "JDK_JAVA_OPTIONS=-Djavax.net.ssl.trustStore="+wi.Mount+"/trust/truststore.p12")...)
 	wantEnv(t, once, "containers", 1, append(append([]string{"JDK_JAVA_OPTIONS=-Xmx1g"}, standard[:4]...), pem)...)
 	wantWarning(t, p, "container own sets JDK_JAVA_OPTIONS itself")
-	if _, p := mutated(t, c, once, account(clientIDNote, clientID)); len(p.Ops) != 0 {
+	if _, p := mutated(t, c, once, account(wi.ClientIDAnnotation, clientID)); len(p.Ops) != 0 {
 		t.Errorf("second patch = %s", p.JSON())
 	}
 
 	c.Layout, c.Trust.JavaConfigMapKey = LayoutV15, "bundle.p12"
-	got, _ := mutated(t, c, podOf("", oneContainer), account(clientIDNote, clientID))
+	got, _ := mutated(t, c, podOf("", oneContainer), account(wi.ClientIDAnnotation, clientID))
 	vars := env(t, got, "containers", 0)
-	if last := vars[len(vars)-1]; last != "JDK_JAVA_OPTIONS=-Djavax.net.ssl.trustStore="+mountV15+"/trust/truststore.p12" || !strings.Contains(got, `"key":"bundle.p12"`) {
+	if last := vars[len(vars)-1]; last != "JDK_JAVA_OPTIONS=-Djavax.net.ssl.trustStore="+wi.MountV15+"/trust/truststore.p12" || !strings.Contains(got, `"key":"bundle.p12"`) {
 		t.Errorf("with v1.5's layout: %s in %s", last, got)
 	}
 
 	c = config()
-	gone, _ := mutated(t, c, once, account(clientIDNote, clientID))
+	gone, _ := mutated(t, c, once, account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, gone, "containers", 0, standard...)
 	wantEnv(t, gone, "containers", 1, append([]string{"JDK_JAVA_OPTIONS=-Xmx1g"}, standard...)...)
 }
@@ -127,7 +129,7 @@ const bindingNote = `"azure.workload.identity/use-identity-binding":"True"`
 
 func TestIdentityBinding(t *testing.T) {
 	common := append(standard[:4:4], "AZURE_KUBERNETES_TOKEN_PROXY=https://proxy.example/identitybinding/c1/", "AZURE_KUBERNETES_SNI_NAME=c1.ests.example")
-	file := "AZURE_KUBERNETES_CA_FILE=" + mountV16 + "/ca-cert/ca.crt"
+	file := "AZURE_KUBERNETES_CA_FILE=" + wi.Mount + "/ca-cert/ca.crt"
 	ca := string(testCA(t))
 	tests := []struct {
 		name   string
@@ -147,7 +149,7 @@ func TestIdentityBinding(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := binding()
 			tt.change(c.TokenProxy)
-			got, p := mutated(t, c, podOf(bindingNote, oneContainer), account(clientIDNote, clientID))
+			got, p := mutated(t, c, podOf(bindingNote, oneContainer), account(wi.ClientIDAnnotation, clientID))
 			wantEnv(t, got, "containers", 0, tt.env...)
 			sources := dig(t, got, "spec", "volumes", 0, "projected", "sources").([]any)
 			if a := sources[0].(map[string]any)["serviceAccountToken"].(map[string]any)["audience"]; a != "api://AKSIdentityBinding" {
@@ -170,23 +172,23 @@ func TestIdentityBinding(t *testing.T) {
 
 func TestIdentityBindingOnlyWhenAsked(t *testing.T) {
 	for _, note := range []string{"", `"azure.workload.identity/use-identity-binding":"false"`, `"azure.workload.identity/use-other":"true"`} {
-		got, _ := mutated(t, binding(), podOf(note, oneContainer), account(clientIDNote, clientID))
+		got, _ := mutated(t, binding(), podOf(note, oneContainer), account(wi.ClientIDAnnotation, clientID))
 		wantEnv(t, got, "containers", 0, standard...)
 	}
-	got, _ := mutated(t, config(), podOf(bindingNote, oneContainer), account(clientIDNote, clientID))
+	got, _ := mutated(t, config(), podOf(bindingNote, oneContainer), account(wi.ClientIDAnnotation, clientID))
 	wantEnv(t, got, "containers", 0, standard...)
 }
 
 // SDKs refuse to start with both CA variables.
 func TestOneCAVariableOnly(t *testing.T) {
-	got, _ := mutated(t, binding(), podOf(bindingNote, `"containers":[{"name":"app","env":[{"name":"AZURE_KUBERNETES_CA_DATA","value":"own"}]}]`), account(clientIDNote, clientID))
-	if strings.Contains(got, `"AZURE_KUBERNETES_CA_FILE","value"`) || strings.Contains(got, `"value":"`+mountV16+`/ca-cert`) {
+	got, _ := mutated(t, binding(), podOf(bindingNote, `"containers":[{"name":"app","env":[{"name":"AZURE_KUBERNETES_CA_DATA","value":"own"}]}]`), account(wi.ClientIDAnnotation, clientID))
+	if strings.Contains(got, `"AZURE_KUBERNETES_CA_FILE","value"`) || strings.Contains(got, `"value":"`+wi.Mount+`/ca-cert`) {
 		t.Errorf("both variables: %v", env(t, got, "containers", 0))
 	}
-	once, _ := mutated(t, binding(), podOf(bindingNote, oneContainer), account(clientIDNote, clientID))
+	once, _ := mutated(t, binding(), podOf(bindingNote, oneContainer), account(wi.ClientIDAnnotation, clientID))
 	c := binding()
 	c.TokenProxy.CAConfigMap, c.TokenProxy.CAData = "", string(testCA(t))
-	got, _ = mutated(t, c, once, account(clientIDNote, clientID))
+	got, _ = mutated(t, c, once, account(wi.ClientIDAnnotation, clientID))
 	vars := env(t, got, "containers", 0)
 	if len(vars) != 7 || !strings.HasPrefix(vars[6], "AZURE_KUBERNETES_CA_DATA=") {
 		t.Errorf("env = %v", vars)
@@ -206,14 +208,14 @@ func TestHostAliases(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, p := mutated(t, c, podOf("", tt.spec), account(clientIDNote, clientID))
+			got, p := mutated(t, c, podOf("", tt.spec), account(wi.ClientIDAnnotation, clientID))
 			if diff := cmp.Diff(parse(t, tt.want), dig(t, got, "spec", "hostAliases")); diff != "" {
 				t.Errorf("hostAliases (-want +got):\n%s", diff)
 			}
 			if tt.want == "null" {
 				wantWarning(t, p, "on the host's network")
 			}
-			if _, p := mutated(t, c, got, account(clientIDNote, clientID)); len(p.Ops) != 0 {
+			if _, p := mutated(t, c, got, account(wi.ClientIDAnnotation, clientID)); len(p.Ops) != 0 {
 				t.Errorf("second patch = %s", p.JSON())
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // values are what the annotations of the pod and its service account ask for.
@@ -28,9 +29,9 @@ const (
 
 func (m *mutation) readValues() error {
 	v := &m.values
-	v.skip = skipped(m.p.noted[skipNote])
+	v.skip = skipped(m.p.noted[wi.SkipAnnotation])
 	if t := m.c.TokenProxy; t != nil {
-		v.binding = strings.EqualFold(m.p.noted[prefix+"use-"+t.Suffix], "true")
+		v.binding = strings.EqualFold(m.p.noted[wi.UsePrefix+t.Suffix], "true")
 	}
 	for _, read := range []func() error{m.readAccount, m.readIdentity, m.readExpiration, m.readProxy} {
 		if err := read(); err != nil {
@@ -50,12 +51,12 @@ func (m *mutation) readAccount() error {
 
 func (m *mutation) readIdentity() error {
 	v := &m.values
-	v.clientID = m.account.Annotations[clientIDNote]
-	v.tenantID = m.account.Annotations[tenantIDNote]
+	v.clientID = m.account.Annotations[wi.ClientIDAnnotation]
+	v.tenantID = m.account.Annotations[wi.TenantIDAnnotation]
 	switch {
 	case v.clientID != "":
 		if !isGUID(v.clientID) {
-			if err := m.doubt("annotation %s of service account %s is %q, not a GUID", clientIDNote, m.account.Name, clip(v.clientID)); err != nil {
+			if err := m.doubt("annotation %s of service account %s is %q, not a GUID", wi.ClientIDAnnotation, m.account.Name, clip(v.clientID)); err != nil {
 				return err
 			}
 		}
@@ -66,7 +67,7 @@ func (m *mutation) readIdentity() error {
 		v.tenantID = m.c.TenantID
 	}
 	if v.tenantID != "" && !tenantLike(v.tenantID) {
-		return m.doubt("annotation %s of service account %s is %q, not a GUID", tenantIDNote, m.account.Name, clip(v.tenantID))
+		return m.doubt("annotation %s of service account %s is %q, not a GUID", wi.TenantIDAnnotation, m.account.Name, clip(v.tenantID))
 	}
 	return nil
 }
@@ -78,7 +79,7 @@ func (m *mutation) warnOfNoClient() {
 	for n := range m.p.all() {
 		switch name := string(n.name); {
 		case m.skips(n.name), name == proxyName, name == redirectName:
-		case m.brings(n, clientVariable):
+		case m.brings(n, wi.ClientIDEnv):
 			bring = true
 		default:
 			lack = append(lack, clip(name))
@@ -89,15 +90,15 @@ func (m *mutation) warnOfNoClient() {
 	case len(lack) == 0 && bring:
 		return
 	case bring && len(lack) == 1:
-		whose = fmt.Sprintf(", and container %s has no %s of its own", lack[0], clientVariable)
+		whose = fmt.Sprintf(", and container %s has no %s of its own", lack[0], wi.ClientIDEnv)
 	case bring:
-		whose = fmt.Sprintf(", and container %s and %d more have no %s of their own", lack[0], len(lack)-1, clientVariable)
+		whose = fmt.Sprintf(", and container %s and %d more have no %s of their own", lack[0], len(lack)-1, wi.ClientIDEnv)
 	}
-	if m.p.noted[clientIDNote] != "" {
-		m.warn("annotation %s belongs on service account %s, not on the pod", clientIDNote, m.account.Name)
+	if m.p.noted[wi.ClientIDAnnotation] != "" {
+		m.warn("annotation %s belongs on service account %s, not on the pod", wi.ClientIDAnnotation, m.account.Name)
 		return
 	}
-	m.warn("service account %s has no annotation %s%s", m.account.Name, clientIDNote, whose)
+	m.warn("service account %s has no annotation %s%s", m.account.Name, wi.ClientIDAnnotation, whose)
 }
 
 // brings tells whether the container sets a variable itself. What an envFrom
@@ -121,9 +122,9 @@ func (m *mutation) doubt(format string, args ...any) error {
 }
 
 func (m *mutation) readExpiration() error {
-	text, where := m.p.noted[expirationNote], "the pod"
+	text, where := m.p.noted[wi.ExpirationAnnotation], "the pod"
 	if text == "" {
-		text, where = m.account.Annotations[expirationNote], "service account "+m.account.Name
+		text, where = m.account.Annotations[wi.ExpirationAnnotation], "service account "+m.account.Name
 	}
 	if text == "" {
 		m.values.expiration = minExpiration
@@ -132,19 +133,19 @@ func (m *mutation) readExpiration() error {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < minExpiration || n > maxExpiration {
 		return apierr.New(apierr.Invalid, `annotation %s of %s is %q: write whole seconds from %d to %d, for example "%d"`,
-			expirationNote, where, clip(text), minExpiration, maxExpiration, minExpiration)
+			wi.ExpirationAnnotation, where, clip(text), minExpiration, maxExpiration, minExpiration)
 	}
 	m.values.expiration = n
 	return nil
 }
 
 func (m *mutation) readProxy() error {
-	text, asked := m.p.noted[proxyNote]
+	text, asked := m.p.noted[wi.ProxyAnnotation]
 	if !asked || strings.EqualFold(text, "false") {
 		return nil
 	}
 	if !strings.EqualFold(text, "true") {
-		if err := m.doubt(`annotation %s is %q: write "true" or "false"; it counts as "true"`, proxyNote, clip(text)); err != nil {
+		if err := m.doubt(`annotation %s is %q: write "true" or "false"; it counts as "true"`, wi.ProxyAnnotation, clip(text)); err != nil {
 			return err
 		}
 	}
@@ -152,15 +153,15 @@ func (m *mutation) readProxy() error {
 	case m.p.hostNetwork:
 		return apierr.New(apierr.Invalid, "hostNetwork is set to true, cannot inject proxy sidecar")
 	case m.p.windows:
-		return apierr.New(apierr.Invalid, "the proxy sidecar runs on Linux only: remove annotation %s from this Windows pod", proxyNote)
+		return apierr.New(apierr.Invalid, "the proxy sidecar runs on Linux only: remove annotation %s from this Windows pod", wi.ProxyAnnotation)
 	case m.c.Sidecar.Image == "":
-		return apierr.New(apierr.Invalid, "this cluster's webhook has no image for the proxy sidecar: remove annotation %s, or have one configured", proxyNote)
+		return apierr.New(apierr.Invalid, "this cluster's webhook has no image for the proxy sidecar: remove annotation %s, or have one configured", wi.ProxyAnnotation)
 	}
 	m.values.proxy, m.values.port = true, defaultPort
-	if text := m.p.noted[proxyPortNote]; text != "" {
+	if text := m.p.noted[wi.ProxyPortAnnotation]; text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > 65535 {
-			return apierr.New(apierr.Invalid, `annotation %s is %q: write a port from 1 to 65535, for example "%d"`, proxyPortNote, clip(text), defaultPort)
+			return apierr.New(apierr.Invalid, `annotation %s is %q: write a port from 1 to 65535, for example "%d"`, wi.ProxyPortAnnotation, clip(text), defaultPort)
 		}
 		m.values.port = n
 	}
@@ -196,7 +197,7 @@ func (m *mutation) warnOfSkips() {
 	}
 	for _, name := range m.values.skip {
 		if !known[name] {
-			m.warn("annotation %s names %q, which is no container of the pod", skipNote, clip(name))
+			m.warn("annotation %s names %q, which is no container of the pod", wi.SkipAnnotation, clip(name))
 		}
 	}
 }

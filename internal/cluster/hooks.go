@@ -22,6 +22,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/pki"
 	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // HooksConfig for NewHooks. All of it is needed unless it says otherwise.
@@ -174,7 +175,7 @@ func (h *Hooks) hook(cluster *model.Cluster, endpoint string) (*hook, error) {
 		return nil, err
 	}
 	k := &hook{print: print, api: api}
-	k.accounts = api.WatchAccounts(kube.AccountsConfig{Prefixes: []string{"azure.workload.identity/", "lanyard.io/"}})
+	k.accounts = api.WatchAccounts(kube.AccountsConfig{Prefixes: []string{wi.Prefix, wi.OwnPrefix}})
 	k.handler = admission.New(admission.HandlerConfig{
 		Current:   func() *admission.Config { return h.c.Installer.admission(cluster) },
 		Accounts:  accounts{k.accounts},

@@ -8,6 +8,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/admission"
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // object is a Kubernetes object as JSON reads it.
@@ -92,7 +93,7 @@ func (i *Installer) configuration(url, endpoint string) object {
 			"clientConfig":            object{"url": url + hookPath(endpoint), "caBundle": i.c.Bundle},
 			"failurePolicy":           "Fail",
 			"matchPolicy":             "Equivalent",
-			"objectSelector":          object{"matchLabels": map[string]string{"azure.workload.identity/use": "true"}},
+			"objectSelector":          object{"matchLabels": map[string]string{wi.UseLabel: "true"}},
 			"reinvocationPolicy":      "IfNeeded",
 			"rules": []object{{
 				"apiGroups": []string{""}, "apiVersions": []string{"v1"}, "operations": []string{"CREATE"}, "resources": []string{"pods"},

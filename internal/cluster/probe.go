@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // Check has the webhook change a pod in a dry run.
@@ -61,7 +62,7 @@ func (i *Installer) probe(ctx context.Context, api *kube.Cluster) error {
 		"apiVersion": "v1", "kind": "Pod",
 		"metadata": object{
 			"generateName": "lanyard-probe-", "namespace": namespace,
-			"labels": map[string]string{"azure.workload.identity/use": "true"},
+			"labels": map[string]string{wi.UseLabel: "true"},
 		},
 		"spec": object{
 			"securityContext": object{"runAsNonRoot": true, "seccompProfile": object{"type": "RuntimeDefault"}},
@@ -106,10 +107,10 @@ func (i *Installer) judge(pod []byte) error {
 			}
 		}
 	}
-	if _, ok := got["AZURE_FEDERATED_TOKEN_FILE"]; !ok {
+	if _, ok := got[wi.TokenFileEnv]; !ok {
 		return errors.New("a tried pod came back without an identity: no webhook changed it")
 	}
-	for name, want := range map[string]string{"AZURE_AUTHORITY_HOST": i.c.Authority, "AZURE_TENANT_ID": i.c.TenantID} {
+	for name, want := range map[string]string{wi.AuthorityEnv: i.c.Authority, wi.TenantIDEnv: i.c.TenantID} {
 		if got[name] != want {
 			return fmt.Errorf("a tried pod came back with %s=%q, want %q: another webhook, or an old one, changed it", name, got[name], want)
 		}

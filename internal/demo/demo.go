@@ -21,6 +21,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // Config for Run.
@@ -212,21 +213,22 @@ func (d *demo) federate(ctx context.Context) error {
 	if err := d.manage.TrustIssuer(ctx, manage.IssuerProperties{URL: d.cluster.URL, Roots: string(d.cluster.CA)}); err != nil {
 		return err
 	}
+	subject := wi.Subject{Namespace: "default", Name: account}.String()
 	_, err := d.manage.Credentials(group, identityName).Put(ctx, "myfederatedIdentity", manage.Credential{
 		Properties: manage.CredentialProperties{
-			Issuer: d.cluster.URL, Subject: "system:serviceaccount:default:" + account, Audiences: []string{manage.Audience},
+			Issuer: d.cluster.URL, Subject: subject, Audiences: []string{wi.Audience},
 		},
 	})
 	if err != nil {
 		return err
 	}
-	d.say("trust the cluster for one service account: system:serviceaccount:default:%s", account)
+	d.say("trust the cluster for one service account: %s", subject)
 	return nil
 }
 
 // token is what the kubelet would write into a pod of this service account.
 func (d *demo) token(account string, issued time.Time) (string, error) {
-	return d.cluster.Token("default", account, manage.Audience, issued)
+	return d.cluster.Token("default", account, wi.Audience, issued)
 }
 
 func (d *demo) getSecret(ctx context.Context) error {
@@ -313,7 +315,7 @@ func (d *demo) refused(ctx context.Context, what, token, code string) error {
 // workload runs the sample workload once in a process of its own, with the
 // environment and the token file that the webhook gives a pod, and no more.
 func (d *demo) workload(ctx context.Context, token string) (output string, err error) {
-	file := filepath.Join(d.dir, "azure-identity-token")
+	file := filepath.Join(d.dir, wi.TokenName)
 	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 		return "", err
 	}
@@ -321,8 +323,8 @@ func (d *demo) workload(ctx context.Context, token string) (output string, err e
 	cmd := exec.CommandContext(ctx, d.Workload[0], d.Workload[1:]...)
 	cmd.Env = []string{
 		"KEYVAULT_URL=" + d.names.VaultURL(vaultName) + "/", "SECRET_NAME=" + secretName, // the manifest
-		"AZURE_CLIENT_ID=" + p.ClientID, "AZURE_TENANT_ID=" + p.TenantID, // the webhook
-		"AZURE_AUTHORITY_HOST=" + d.names.LoginURL() + "/", "AZURE_FEDERATED_TOKEN_FILE=" + file,
+		wi.ClientIDEnv + "=" + p.ClientID, wi.TenantIDEnv + "=" + p.TenantID, // the webhook
+		wi.AuthorityEnv + "=" + d.names.LoginURL() + "/", wi.TokenFileEnv + "=" + file,
 		"SSL_CERT_FILE=" + server.Dir(filepath.Join(d.dir, "data")).CA(), // Lanyard's CA, mounted
 		"HTTPS_PROXY=http://" + d.server.State().Proxy,                   // in place of the cluster's DNS
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // Issuer signs tokens for service accounts and serves its discovery document and
@@ -98,7 +99,7 @@ func (i *Issuer) Token(namespace, account, audience string, issued time.Time) (s
 	}
 	claims, err := json.Marshal(map[string]any{
 		"iss": i.URL,
-		"sub": "system:serviceaccount:" + namespace + ":" + account,
+		"sub": wi.Subject{Namespace: namespace, Name: account}.String(),
 		"aud": []string{audience},
 		"iat": issued.Unix(), "nbf": issued.Unix(), "exp": issued.Add(time.Hour).Unix(),
 		"jti": model.NewUUID(),

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // authorities are Azure's own token services: a token may go to these, and to the
@@ -24,7 +25,7 @@ func (w *walk) authority() (login, scope string, ok bool) {
 	if w.Server != nil {
 		return w.Server.LoginURL(), w.Server.ManagementURL(), true
 	}
-	own := strings.TrimRight(w.pod.value("AZURE_AUTHORITY_HOST"), "/")
+	own := strings.TrimRight(w.pod.value(wi.AuthorityEnv), "/")
 	for _, name := range authorities {
 		if c, _ := client.CloudByName(name); c.Login == own {
 			return c.Login, c.Management, true
@@ -34,7 +35,7 @@ func (w *walk) authority() (login, scope string, ok bool) {
 }
 
 func (w *walk) checkAuthority(context.Context) {
-	got := w.pod.value("AZURE_AUTHORITY_HOST")
+	got := w.pod.value(wi.AuthorityEnv)
 	if w.Server == nil {
 		w.skip(linkAuthority, "%s; the pod asks %s", needsServer, got)
 		return
@@ -57,11 +58,11 @@ func (w *walk) checkAuthority(context.Context) {
 	if w.report.Links[len(w.report.Links)-1].Status != OK {
 		return
 	}
-	tenant := w.pod.value("AZURE_TENANT_ID")
+	tenant := w.pod.value(wi.TenantIDEnv)
 	if w.TenantID != "" && tenant != "" && !strings.EqualFold(tenant, w.TenantID) && tenant != "adfs" {
 		w.report.Links[len(w.report.Links)-1] = Link{linkAuthority, Problem,
 			fmt.Sprintf("the pod's tenant is %s, and this server's is %s", tenant, w.TenantID),
-			"fix the annotation " + tenantAnnotation + " of the service account, or the webhook's tenant, and re-create the pod"}
+			"fix the annotation " + wi.TenantIDAnnotation + " of the service account, or the webhook's tenant, and re-create the pod"}
 	}
 }
 
@@ -108,7 +109,7 @@ func (c *container) mounts(path string) bool {
 // checkNames can only judge what the pod itself says: the rest is the cluster's DNS.
 func (w *walk) checkNames(context.Context) {
 	host := ""
-	if u, err := url.Parse(w.pod.value("AZURE_AUTHORITY_HOST")); err == nil {
+	if u, err := url.Parse(w.pod.value(wi.AuthorityEnv)); err == nil {
 		host = u.Hostname()
 	}
 	for _, a := range w.pod.Spec.Aliases {
@@ -142,7 +143,7 @@ func (w *walk) exchange(ctx context.Context) {
 		w.skip(linkExchange, "%s; the token is shown to known token services only", needsServer)
 		return
 	}
-	tenant := cmp.Or(w.pod.value("AZURE_TENANT_ID"), w.TenantID)
+	tenant := cmp.Or(w.pod.value(wi.TenantIDEnv), w.TenantID)
 	if tenant == "" {
 		w.skip(linkExchange, "the tenant is not known")
 		return

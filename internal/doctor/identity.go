@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // identity is who the client id belongs to.
@@ -80,7 +81,7 @@ func (w *walk) findIdentity(ctx context.Context) {
 
 func (w *walk) annotate(clientID string) string {
 	return fmt.Sprintf("kubectl annotate serviceaccount %s -n %s --overwrite %s=%s, and re-create the pod",
-		w.pod.Spec.Account, w.report.Namespace, clientIDAnnotation, clientID)
+		w.pod.Spec.Account, w.report.Namespace, wi.ClientIDAnnotation, clientID)
 }
 
 // federated is a federated credential, of an identity or an application.

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // injectedNames are the variables that workloads read.
-var injectedNames = []string{"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST"}
+var injectedNames = []string{wi.ClientIDEnv, wi.TenantIDEnv, wi.TokenFileEnv, wi.AuthorityEnv}
 
 func (w *walk) checkInjection(context.Context) {
 	again := fmt.Sprintf("kubectl delete pod %s -n %s, and create it again", w.pod.Metadata.Name, w.report.Namespace)
@@ -24,7 +26,7 @@ func (w *walk) checkInjection(context.Context) {
 		}
 	}
 	if checked == 0 {
-		w.problem(linkInjection, "take containers out of the annotation "+skipAnnotation+", and re-create the pod", "every container is skipped by annotation")
+		w.problem(linkInjection, "take containers out of the annotation "+wi.SkipAnnotation+", and re-create the pod", "every container is skipped by annotation")
 		return
 	}
 	w.ok(linkInjection, "%d containers have the variables and the token's volume", checked)
@@ -37,10 +39,10 @@ func (w *walk) containerFault(c *container, again string) (fix, fault string) {
 		switch {
 		case w.would != nil:
 			want, _ = w.would.Spec.Containers[0].value(name)
-		case name == "AZURE_CLIENT_ID":
+		case name == wi.ClientIDEnv:
 			want = w.clientID
-		case name == "AZURE_TENANT_ID":
-			want = w.account.Metadata.Annotations[tenantAnnotation]
+		case name == wi.TenantIDEnv:
+			want = w.account.Metadata.Annotations[wi.TenantIDAnnotation]
 		}
 		got, set := c.value(name)
 		switch {
@@ -50,7 +52,7 @@ func (w *walk) containerFault(c *container, again string) (fix, fault string) {
 			return again + "; if the pod's own template sets it, take it out there", fmt.Sprintf("has %s=%s, and a new pod would have %s", name, got, want)
 		}
 	}
-	file, _ := c.value("AZURE_FEDERATED_TOKEN_FILE")
+	file, _ := c.value(wi.TokenFileEnv)
 	for _, m := range c.Mounts {
 		if strings.HasPrefix(file, strings.TrimSuffix(m.Path, "/")+"/") && w.tokenVolume(m.Name) {
 			return "", ""

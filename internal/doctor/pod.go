@@ -10,16 +10,7 @@ import (
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/kube"
-)
-
-// The labels and annotations of Azure Workload Identity.
-// https://azure.github.io/azure-workload-identity/docs/topics/service-account-labels-and-annotations.html
-const (
-	useLabel           = "azure.workload.identity/use"
-	clientIDAnnotation = "azure.workload.identity/client-id"
-	tenantAnnotation   = "azure.workload.identity/tenant-id"
-	skipAnnotation     = "azure.workload.identity/skip-containers"
-	azureAudience      = "api://AzureADTokenExchange"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 type meta struct {
@@ -102,24 +93,24 @@ func (p *pod) audience() string {
 			continue
 		}
 		for _, s := range v.Projected.Sources {
-			if s.Token != nil && strings.HasSuffix(s.Token.Path, "azure-identity-token") {
+			if s.Token != nil && strings.HasSuffix(s.Token.Path, wi.TokenName) {
 				return s.Token.Audience
 			}
 		}
 	}
-	return azureAudience
+	return wi.Audience
 }
 
 // bound says whether the pod uses an identity binding: its token is for a proxy in
 // the cluster, which no federated credential knows.
 // https://learn.microsoft.com/azure/aks/identity-bindings-concepts
-func (p *pod) bound() bool { return p.value("AZURE_KUBERNETES_TOKEN_PROXY") != "" }
+func (p *pod) bound() bool { return p.value(wi.TokenProxyEnv) != "" }
 
 const boundWords = "the pod uses an identity binding: the cluster's proxy decides, by the rights of the service account"
 
 // skipped says whether the webhook was told to leave a container alone.
 func (p *pod) skipped(name string) bool {
-	for s := range strings.SplitSeq(p.Metadata.Annotations[skipAnnotation], ";") {
+	for s := range strings.SplitSeq(p.Metadata.Annotations[wi.SkipAnnotation], ";") {
 		if strings.TrimSpace(s) == name {
 			return true
 		}
@@ -157,17 +148,17 @@ func (w *walk) findPod(ctx context.Context) {
 }
 
 func (w *walk) checkLabel(context.Context) {
-	value, ok := w.pod.Metadata.Labels[useLabel]
-	fix := `add the label ` + useLabel + `: "true" to the pod's template (not to the service account), and re-create the pod`
+	value, ok := w.pod.Metadata.Labels[wi.UseLabel]
+	fix := `add the label ` + wi.UseLabel + `: "true" to the pod's template (not to the service account), and re-create the pod`
 	switch {
 	case value == "true":
-		w.ok(linkLabel, "%s=true", useLabel)
+		w.ok(linkLabel, "%s=true", wi.UseLabel)
 	case ok:
-		w.problem(linkLabel, fix, "the label %s is %q: only \"true\" counts", useLabel, value)
-	case w.pod.Metadata.Annotations[useLabel] != "":
-		w.problem(linkLabel, fix, "%s is an annotation of the pod: it must be a label", useLabel)
+		w.problem(linkLabel, fix, "the label %s is %q: only \"true\" counts", wi.UseLabel, value)
+	case w.pod.Metadata.Annotations[wi.UseLabel] != "":
+		w.problem(linkLabel, fix, "%s is an annotation of the pod: it must be a label", wi.UseLabel)
 	default:
-		w.problem(linkLabel, fix, "the pod lacks the label %s", useLabel)
+		w.problem(linkLabel, fix, "the pod lacks the label %s", wi.UseLabel)
 	}
 }
 
@@ -196,11 +187,11 @@ func firstGUID(none string, texts ...string) string {
 }
 
 func (w *walk) checkClientID(context.Context) {
-	value, ok := w.account.Metadata.Annotations[clientIDAnnotation]
-	own := w.pod.value("AZURE_CLIENT_ID")
+	value, ok := w.account.Metadata.Annotations[wi.ClientIDAnnotation]
+	own := w.pod.value(wi.ClientIDEnv)
 	fix := fmt.Sprintf("kubectl annotate serviceaccount %s -n %s --overwrite %s=%s, and re-create the pod",
-		w.pod.Spec.Account, w.report.Namespace, clientIDAnnotation, firstGUID("CLIENT-ID",
-			value, w.account.Metadata.Labels[clientIDAnnotation], w.pod.Metadata.Annotations[clientIDAnnotation], own))
+		w.pod.Spec.Account, w.report.Namespace, wi.ClientIDAnnotation, firstGUID("CLIENT-ID",
+			value, w.account.Metadata.Labels[wi.ClientIDAnnotation], w.pod.Metadata.Annotations[wi.ClientIDAnnotation], own))
 	switch {
 	case validGUID(value):
 		w.clientID = value
@@ -212,15 +203,15 @@ func (w *walk) checkClientID(context.Context) {
 		w.problem(linkClientID, fix, "the service account's client id %q has blanks around it", value)
 	case ok:
 		w.problem(linkClientID, fix, "the service account's client id %q is not a GUID", value)
-	case w.account.Metadata.Labels[clientIDAnnotation] != "":
-		w.problem(linkClientID, fix, "%s is a label of the service account: it must be an annotation", clientIDAnnotation)
-	case w.pod.Metadata.Annotations[clientIDAnnotation] != "":
-		w.problem(linkClientID, fix, "%s is an annotation of the pod: it must be one of the service account", clientIDAnnotation)
+	case w.account.Metadata.Labels[wi.ClientIDAnnotation] != "":
+		w.problem(linkClientID, fix, "%s is a label of the service account: it must be an annotation", wi.ClientIDAnnotation)
+	case w.pod.Metadata.Annotations[wi.ClientIDAnnotation] != "":
+		w.problem(linkClientID, fix, "%s is an annotation of the pod: it must be one of the service account", wi.ClientIDAnnotation)
 	case w.pod.Spec.Account == "default":
 		w.problem(linkClientID, "set serviceAccountName in the pod's template to the annotated service account, and re-create the pod",
-			"the pod runs as the service account \"default\", which has no %s", clientIDAnnotation)
+			"the pod runs as the service account \"default\", which has no %s", wi.ClientIDAnnotation)
 	default:
-		w.problem(linkClientID, fix, "the service account lacks the annotation %s", clientIDAnnotation)
+		w.problem(linkClientID, fix, "the service account lacks the annotation %s", wi.ClientIDAnnotation)
 	}
 }
 

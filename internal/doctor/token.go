@@ -15,6 +15,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // claims of the service account's token, unverified: they say what will be
@@ -84,7 +85,7 @@ func (w *walk) makeToken(ctx context.Context) {
 	}
 	w.bearer = t.Token
 	c, now := &w.claims, w.Now()
-	subject := "system:serviceaccount:" + ns + ":" + name
+	subject := wi.Subject{Namespace: ns, Name: name}.String()
 	switch {
 	case c.Subject != subject:
 		w.problem(linkToken, "look at kube-apiserver's flags", "the token's subject is %s, not %s", c.Subject, subject)
@@ -93,8 +94,8 @@ func (w *walk) makeToken(ctx context.Context) {
 	case now.Add(maxSkew).Before(time.Unix(c.NotBefore, 0)), now.Add(-maxSkew).After(time.Unix(c.Expires, 0)):
 		w.problem(linkToken, "set the clocks: run a time service on the cluster's machines and here",
 			"the token is good from %s to %s, and here it is %s", clock(c.NotBefore), clock(c.Expires), now.UTC().Format(time.RFC3339))
-	case w.pod.audience() != azureAudience && !w.pod.bound():
-		w.warn(linkToken, "set the webhook's audience to "+azureAudience+", unless the federated credential names another", "issuer %s, subject %s, audience %s", c.Issuer, c.Subject, w.pod.audience())
+	case w.pod.audience() != wi.Audience && !w.pod.bound():
+		w.warn(linkToken, "set the webhook's audience to "+wi.Audience+", unless the federated credential names another", "issuer %s, subject %s, audience %s", c.Issuer, c.Subject, w.pod.audience())
 	default:
 		w.ok(linkToken, "issuer %s, subject %s, audience %s", c.Issuer, c.Subject, w.pod.audience())
 	}

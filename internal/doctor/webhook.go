@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // configuration is a MutatingWebhookConfiguration.
@@ -107,7 +108,7 @@ func (w *walk) choose(ctx context.Context, all []webhook) (*webhook, string) {
 	for k, v := range w.pod.Metadata.Labels {
 		labels[k] = v
 	}
-	labels[useLabel] = "true" // the label has a link of its own
+	labels[wi.UseLabel] = "true" // the label has a link of its own
 	why := ""
 	for i := range all {
 		h := &all[i]
@@ -285,7 +286,7 @@ func (w *walk) askWebhook(ctx context.Context) {
 			w.unasked(linkAnswer, err)
 			return
 		}
-		if injected, _ := w.would.Spec.Containers[0].value("AZURE_FEDERATED_TOKEN_FILE"); injected == "" {
+		if injected, _ := w.would.Spec.Containers[0].value(wi.TokenFileEnv); injected == "" {
 			w.problem(linkAnswer, "look at the webhook's own log; is its failurePolicy Ignore?", "a pod that is created now gets no identity")
 			return
 		}
@@ -310,11 +311,11 @@ func (w *walk) likeness() map[string]any {
 	yes, no := true, false
 	annotations := map[string]string{}
 	for k, v := range w.pod.Metadata.Annotations {
-		if strings.HasPrefix(k, "azure.workload.identity/") && k != skipAnnotation {
+		if strings.HasPrefix(k, wi.Prefix) && k != wi.SkipAnnotation {
 			annotations[k] = v
 		}
 	}
-	labels := map[string]string{useLabel: "true"}
+	labels := map[string]string{wi.UseLabel: "true"}
 	for k, v := range w.pod.Metadata.Labels {
 		labels[k] = v
 	}

@@ -35,9 +35,6 @@ type Expression struct {
 // NewExpression is one in the only language that there is.
 func NewExpression(value string) *Expression { return &Expression{Value: value, LanguageVersion: 1} }
 
-// Audience is what federated credentials accept by default.
-const Audience = "api://AzureADTokenExchange"
-
 // Credentials are the federated credentials of one owner: an identity, whose are
 // resources, or an application, whose are in the directory.
 type Credentials struct{ Collection[Credential] }

@@ -19,6 +19,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // start runs a server until the test ends, and signs in as its admin.
@@ -192,7 +193,7 @@ func testCredentials(t *testing.T, c *manage.Client) {
 		`no federated credential "x" of the application`, "lanyard credential list --app "+app.AppID)
 	for name, all := range map[string]manage.Credentials{"identity": c.Credentials("lab", "trusting"), "application": c.AppCredentials(app.AppID)} {
 		t.Run(name, func(t *testing.T) {
-			want := manage.CredentialProperties{Issuer: "https://one.example.org/", Subject: "a", Audiences: []string{manage.Audience}}
+			want := manage.CredentialProperties{Issuer: "https://one.example.org/", Subject: "a", Audiences: []string{wi.Audience}}
 			for _, first := range []bool{true, false} {
 				got, made, err := all.Create(t.Context(), "one", want)
 				if err != nil || made != first || got.Is.Name != "one" || got.Is.Properties.Subject != "a" {

@@ -50,10 +50,6 @@ func (c *Cluster) Index() []string {
 // CredentialEndsSoon is how long before a cluster's credential ends it is warned of.
 const CredentialEndsSoon = 14 * 24 * time.Hour
 
-// ServiceAccountSubject begins the subjects of all tokens that a cluster signs.
-// https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#service-account-token-volume-projection
-const ServiceAccountSubject = "system:serviceaccount:"
-
 // AllClusters finds every Cluster.
 const AllClusters = "clusters/all"
 

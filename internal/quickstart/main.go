@@ -9,6 +9,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"k8s.io/klog/v2"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // Config is what the pod's manifest gives the workload. What the webhook adds
@@ -28,10 +30,8 @@ type Config struct {
 func FromEnv(getenv func(string) string) (Config, error) {
 	c := Config{VaultURL: getenv("KEYVAULT_URL"), SecretName: getenv("SECRET_NAME")}
 	var faults []error
-	for _, name := range []string{
-		"KEYVAULT_URL", "SECRET_NAME",
-		"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST", "AZURE_FEDERATED_TOKEN_FILE",
-	} {
+	required := []string{"KEYVAULT_URL", "SECRET_NAME", wi.ClientIDEnv, wi.TenantIDEnv, wi.AuthorityEnv, wi.TokenFileEnv}
+	for _, name := range required {
 		if getenv(name) == "" {
 			faults = append(faults, fmt.Errorf("%s environment variable is not set", name))
 		}

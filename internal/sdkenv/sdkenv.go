@@ -5,6 +5,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/shell"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // Config for Variables.
@@ -47,11 +48,11 @@ func Variables(c Config) ([]shell.Variable, error) {
 		}
 		vars.add(options, "JDK_JAVA_OPTIONS")
 	}
-	vars.add(set.LoginURL()+"/", "AZURE_AUTHORITY_HOST")
+	vars.add(set.LoginURL()+"/", wi.AuthorityEnv)
 	if state.ADFS {
-		vars.add("adfs", "AZURE_TENANT_ID")
+		vars.add("adfs", wi.TenantIDEnv)
 	} else {
-		vars.add(state.TenantID, "AZURE_TENANT_ID")
+		vars.add(state.TenantID, wi.TenantIDEnv)
 	}
 	// Terraform has variables of its own, and finds all else at this host.
 	vars.add(strings.TrimPrefix(set.ManagementURL(), "https://"), "ARM_METADATA_HOSTNAME")
@@ -100,7 +101,7 @@ func browser(dir server.Dir) string {
 func Names() []string {
 	return []string{
 		"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
-		"AZURE_EXTENSION_INDEX_URL", "JDK_JAVA_OPTIONS", "AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "ARM_METADATA_HOSTNAME", "ARM_TENANT_ID",
-		"ARM_SUBSCRIPTION_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "ARM_CLIENT_ID", "ARM_CLIENT_SECRET", "BROWSER",
+		"AZURE_EXTENSION_INDEX_URL", "JDK_JAVA_OPTIONS", wi.AuthorityEnv, wi.TenantIDEnv, "ARM_METADATA_HOSTNAME", "ARM_TENANT_ID",
+		"ARM_SUBSCRIPTION_ID", wi.ClientIDEnv, "AZURE_CLIENT_SECRET", "ARM_CLIENT_ID", "ARM_CLIENT_SECRET", "BROWSER",
 	}
 }

@@ -9,15 +9,10 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // Annotations of the service account.
-const (
-	clientIDAnnotation   = "azure.workload.identity/client-id"
-	tenantIDAnnotation   = "azure.workload.identity/tenant-id"
-	expirationAnnotation = "azure.workload.identity/service-account-token-expiration"
-)
-
 func (r *run) accountRef() kube.Ref {
 	return kube.Ref{APIVersion: "v1", Kind: "ServiceAccount", Namespace: r.Namespace, Name: r.Name}
 }
@@ -25,12 +20,12 @@ func (r *run) accountRef() kube.Ref {
 // annotations are what the webhook reads. A Lanyard server has one tenant, which
 // its webhook knows better: it may be "adfs".
 func (r *run) annotations() map[string]string {
-	want := map[string]string{clientIDAnnotation: r.id.Properties.ClientID}
+	want := map[string]string{wi.ClientIDAnnotation: r.id.Properties.ClientID}
 	if r.Server.Azure {
-		want[tenantIDAnnotation] = r.id.Properties.TenantID
+		want[wi.TenantIDAnnotation] = r.id.Properties.TenantID
 	}
 	if r.Expiration != 0 {
-		want[expirationAnnotation] = strconv.Itoa(int(r.Expiration.Seconds()))
+		want[wi.ExpirationAnnotation] = strconv.Itoa(int(r.Expiration.Seconds()))
 	}
 	return want
 }
@@ -71,7 +66,7 @@ func (r *run) createAccount(ctx context.Context) error {
 		}
 	}
 	detail := fmt.Sprintf("annotations of %s in namespace %s", r.Name, r.Namespace)
-	if before := have.Metadata.Annotations[clientIDAnnotation]; before != "" && want[clientIDAnnotation] != "" {
+	if before := have.Metadata.Annotations[wi.ClientIDAnnotation]; before != "" && want[wi.ClientIDAnnotation] != "" {
 		detail += "; its client id was " + before + ": re-create its pods"
 	}
 	r.did(PhaseAccount, "changed", "%s", detail)

@@ -10,9 +10,10 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
-func (r *run) subject() string { return "system:serviceaccount:" + r.Namespace + ":" + r.Name }
+func (r *run) subject() string { return wi.Subject{Namespace: r.Namespace, Name: r.Name}.String() }
 
 func (r *run) credentials() manage.Credentials { return r.Server.Credentials(r.Group, r.Identity) }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/serviceaccount"
+	"github.com/lanyard-io/lanyard/internal/wi"
 	"github.com/lanyard-io/lanyard/lanyardtest"
 )
 
@@ -31,7 +32,7 @@ func newLab(t *testing.T) *lab {
 	t.Helper()
 	return &lab{t, serviceaccount.Config{
 		Server: connect(t), Namespace: "shop", Name: "orders", Group: manage.DefaultGroup,
-		Issuer: "https://issuer.example", Audience: manage.Audience, Role: "Key Vault Secrets User",
+		Issuer: "https://issuer.example", Audience: wi.Audience, Role: "Key Vault Secrets User",
 		Note: func(serviceaccount.Step) {}, Wait: func(string) {},
 	}}
 }
@@ -148,7 +149,7 @@ func TestSharedIdentity(t *testing.T) {
 	l.want(serviceaccount.Create, "identity=created federated-credential=created role-assignment=skipped",
 		func(c *serviceaccount.Config) { noAccount(c); c.Role = "" })
 	_, _, err := l.c.Server.Credentials(manage.DefaultGroup, "shop-orders").Create(t.Context(), "other",
-		manage.CredentialProperties{Issuer: "https://a.example", Subject: "b", Audiences: []string{manage.Audience}})
+		manage.CredentialProperties{Issuer: "https://a.example", Subject: "b", Audiences: []string{wi.Audience}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // difference is what an assertion and a client's credentials do not agree in.
@@ -115,18 +116,18 @@ func issuerHint(presented string, registered []string) string {
 }
 
 func subjectHint(presented string, registered []string) string {
-	namespace, account, ok := serviceAccount(presented)
+	account, ok := wi.ParseSubject(presented)
 	for _, r := range registered {
-		switch rn, ra, rok := serviceAccount(r); {
+		switch other, rok := wi.ParseSubject(r); {
 		case strings.EqualFold(r, presented):
 			return "The subjects differ in letter case only: they must be equal."
 		case strings.TrimSpace(r) == strings.TrimSpace(presented):
 			return "The subjects differ in white space only: they must be equal."
 		case !ok || !rok:
-		case ra == account:
-			return "The service account has the registered name, but is in namespace " + quote(namespace) + ", not " + quote(rn) + "."
-		case rn == namespace:
-			return "The namespace is the registered one, but the service account is " + quote(account) + ", not " + quote(ra) + "."
+		case other.Name == account.Name:
+			return "The service account has the registered name, but is in namespace " + quote(account.Namespace) + ", not " + quote(other.Namespace) + "."
+		case other.Namespace == account.Namespace:
+			return "The namespace is the registered one, but the service account is " + quote(account.Name) + ", not " + quote(other.Name) + "."
 		}
 	}
 	return ""
@@ -141,13 +142,4 @@ func audienceHint(presented, registered []string) string {
 		}
 	}
 	return "Request the token for the registered audience: for a pod, the audience of its projected volume."
-}
-
-// serviceAccount reads a Kubernetes subject, system:serviceaccount:NAMESPACE:NAME.
-func serviceAccount(subject string) (namespace, name string, ok bool) {
-	rest, ok := strings.CutPrefix(subject, model.ServiceAccountSubject)
-	if !ok {
-		return "", "", false
-	}
-	return strings.Cut(rest, ":")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/trust"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // federatedProof is another issuer's assertion, which a federated credential expects.
@@ -74,13 +75,13 @@ func (s *Server) byFederation(q *request) error {
 // checkClusterSubject refuses an attached cluster's assertion on anything but a service
 // account, whatever credentials name its issuer.
 func checkClusterSubject(q *request, issuer string) error {
-	if strings.HasPrefix(q.assertion.Subject, model.ServiceAccountSubject) || q.view.First(model.ClusterIssuerIndex(issuer)) == nil {
+	if strings.HasPrefix(q.assertion.Subject, wi.SubjectPrefix) || q.view.First(model.ClusterIssuerIndex(issuer)) == nil {
 		return nil
 	}
 	q.record.Differed = []string{"subject"}
 	q.record.Hint = "The issuer's keys come from an attached cluster. Detach it if the issuer is not the cluster's, or use a service account's token."
 	return refuse(codeFederatedSubject, "No matching federated identity record found for presented assertion subject %s. The keys of its issuer come from an attached cluster, "+
-		"which speaks only for service accounts: subjects that begin with '%s'.", quote(q.assertion.Subject), model.ServiceAccountSubject)
+		"which speaks only for service accounts: subjects that begin with '%s'.", quote(q.assertion.Subject), wi.SubjectPrefix)
 }
 
 // matching walks the client's credentials whose issuer and subject, or

@@ -21,6 +21,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/pki"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // certificates is where the listener's certificate comes from: rotator or files.
@@ -56,7 +57,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.k, err = kube.Connect(s.c.Kube); err != nil {
 		return nil, err
 	}
-	s.accounts = s.k.WatchAccounts(kube.AccountsConfig{Prefixes: []string{"azure.workload.identity/", "lanyard.io/"}})
+	s.accounts = s.k.WatchAccounts(kube.AccountsConfig{Prefixes: []string{wi.Prefix, wi.OwnPrefix}})
 	if s.certs, err = s.c.certificates(s.k); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/store/embedded"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // lab is two servers, one for each signature setting, a bare handler and a bare etcd.
@@ -173,7 +174,7 @@ func (l *lab) furnish(ctx context.Context, s *server.Server, dir server.Dir) (*s
 		"grant_type": {"client_credentials"}, "client_id": {adm.ClientID}, "client_secret": {adm.ClientSecret},
 		"scope": {set.ManagementURL() + "/.default"},
 	}.Encode())
-	assertion, err := l.issuer.Token("default", "bench", manage.Audience, time.Now())
+	assertion, err := l.issuer.Token("default", "bench", wi.Audience, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +215,7 @@ func (l *lab) makeThings(ctx context.Context, m *manage.Client, admin string) (i
 		return id, err
 	}
 	if _, err := m.Credentials(group, identityName).Put(ctx, "bench", manage.Credential{Properties: manage.CredentialProperties{
-		Issuer: l.issuer.URL, Subject: "system:serviceaccount:default:bench", Audiences: []string{manage.Audience},
+		Issuer: l.issuer.URL, Subject: "system:serviceaccount:default:bench", Audiences: []string{wi.Audience},
 	}}); err != nil {
 		return id, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // leastOfSmall is the least that exchanges may slow down to when the store is full.
@@ -135,7 +136,7 @@ func (b *bench) identity(m *manage.Client, i int) []store.Op {
 			Resource: resource(m.Credentials(group, identity.Name).ID(name), name), ParentKey: identity.Key(),
 			Issuer:    fmt.Sprintf("https://cluster-%d.example.org/", n),
 			Subject:   fmt.Sprintf("system:serviceaccount:team-%d:workload-%d", i%500, i),
-			Audiences: []string{manage.Audience},
+			Audiences: []string{wi.Audience},
 		}})
 	}
 	return ops

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
 // Options say what is unusual about a token; zero values give the usual.
@@ -59,7 +61,7 @@ func (i *Issuer) KubernetesToken(namespace, serviceAccount, audience string, lif
 			"serviceaccount": object(serviceAccount),
 		},
 		"nbf": now,
-		"sub": "system:serviceaccount:" + namespace + ":" + serviceAccount,
+		"sub": wi.Subject{Namespace: namespace, Name: serviceAccount}.String(),
 	}, Options{})
 }
 
