@@ -54,21 +54,18 @@ func (a *Attached) Detach(ctx context.Context, cluster *model.Cluster, force boo
 
 // beginLeaving keeps every replica from working in a cluster that is about to be
 // detached; nil when there is nothing of ours in it.
-func (a *Attached) beginLeaving(ctx context.Context, key string) (*model.ClusterState, int64, error) {
-	for range maxRounds {
-		view, err := a.c.Store.Fresh(ctx)
-		if err != nil {
-			return nil, 0, err
+func (a *Attached) beginLeaving(ctx context.Context, key string) (going *model.ClusterState, rev int64, err error) {
+	err = a.change(ctx, func(view *store.View) (err error) {
+		var state *model.ClusterState
+		if state, rev = a.state(view, key); len(state.Modes) == 0 || a.c.Installer == nil {
+			going = nil
+			return nil
 		}
-		state, rev := a.state(view, key)
-		if len(state.Modes) == 0 || a.c.Installer == nil {
-			return nil, 0, nil
-		}
-		going := *state
-		going.Status, going.Started, going.Ended = model.ClusterDeleting, a.c.Now().UTC(), time.Time{}
-		if rev, err = a.c.Store.Put(ctx, &going, rev); !errors.Is(err, store.ErrConflict) {
-			return &going, rev, err
-		}
-	}
-	return nil, 0, store.ErrConflict
+		next := *state
+		next.Status, next.Started, next.Ended = model.ClusterDeleting, a.c.Now().UTC(), time.Time{}
+		going = &next
+		rev, err = a.c.Store.Put(ctx, going, rev)
+		return err
+	})
+	return going, rev, err
 }

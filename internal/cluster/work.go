@@ -125,26 +125,35 @@ func (a *Attached) Work(ctx context.Context, cluster *model.Cluster) (operation 
 // beginWork writes down that there is work in a cluster. Whoever writes the state
 // at the same time, after work that is done, is no reason to refuse the request.
 func (a *Attached) beginWork(ctx context.Context, cluster *model.Cluster) (operation string, err error) {
-	for range maxRounds {
-		view, err := a.c.Store.Fresh(ctx)
-		if err != nil {
-			return "", err
-		}
+	err = a.change(ctx, func(view *store.View) error {
+		operation = ""
 		state, rev := a.state(view, cluster.Key())
 		_, digest, err := a.plan(cluster, state.Endpoint)
 		if err != nil || digest == state.Installed && (digest != "" || len(state.Modes) == 0) && state.Error == "" {
-			return "", err
+			return err
 		}
 		working := *state
 		if working.Status != model.ClusterUpdating {
 			working.Operation = model.NewUUID()
 		}
 		working.Status, working.Started, working.Ended, working.Error = model.ClusterUpdating, a.c.Now().UTC(), time.Time{}, ""
-		if _, err = a.c.Store.Put(ctx, &working, rev); !errors.Is(err, store.ErrConflict) {
-			return working.Operation, err
-		}
+		operation = working.Operation
+		_, err = a.c.Store.Put(ctx, &working, rev)
+		return err
+	})
+	if errors.Is(err, store.ErrConflict) {
+		operation = ""
 	}
-	return "", store.ErrConflict
+	return operation, err
+}
+
+// change makes a change of one commit on what is stored now.
+func (a *Attached) change(ctx context.Context, change func(*store.View) error) error {
+	view, err := a.c.Store.Fresh(ctx)
+	if err != nil {
+		return err
+	}
+	return a.c.Store.Retry(ctx, view, change)
 }
 
 // runWorks does what is asked for until ctx ends, and looks at every cluster
@@ -192,26 +201,17 @@ func (a *Attached) work(ctx context.Context, key string) {
 	}
 }
 
-// maxRounds is how often reconcile starts over because the state was changed.
-const maxRounds = 5
-
 // reconcile brings what is in a cluster to what is wanted, and writes down how
 // that went.
 func (a *Attached) reconcile(ctx context.Context, key string) error {
-	for range maxRounds {
-		err := a.reconcileOnce(ctx, key)
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
+	err := a.change(ctx, func(view *store.View) error { return a.reconcileOn(ctx, view, key) })
+	if errors.Is(err, store.ErrConflict) {
+		return nil // somebody else is at it
 	}
-	return nil // somebody else is at it
+	return err
 }
 
-func (a *Attached) reconcileOnce(ctx context.Context, key string) error {
-	view, err := a.c.Store.Fresh(ctx)
-	if err != nil {
-		return err
-	}
+func (a *Attached) reconcileOn(ctx context.Context, view *store.View, key string) error {
 	cluster, _, ok := store.Get[*model.Cluster](view, key)
 	if !ok {
 		return nil
@@ -238,7 +238,7 @@ func (a *Attached) reconcileOnce(ctx context.Context, key string) error {
 	if rev == 0 && len(next.Modes) == 0 && next.Error == "" || sameState(state, &next) {
 		return workErr
 	}
-	_, err = a.c.Store.Put(context.WithoutCancel(ctx), &next, rev) // how it went is written when its time is over, too
+	_, err := a.c.Store.Put(context.WithoutCancel(ctx), &next, rev) // how it went is written when its time is over, too
 	return errors.Join(workErr, err)
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/lanyard-io/lanyard/internal/cluster"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -177,4 +179,19 @@ func TestDetachingWhileAnotherReplicaInstalls(t *testing.T) {
 	if c.there || c.seenBy < 2 {
 		t.Errorf("the webhook stays in a cluster that nobody has the credentials of; it was looked for %d times", c.seenBy)
 	}
+}
+
+// Whoever writes the state at the same time is no reason to refuse a request.
+func TestManyBeginTheSameWork(t *testing.T) {
+	f := newFixture(t)
+	k := f.attached(accountServer(t), wanted)
+	var g errgroup.Group
+	for range 20 {
+		a := f.replica()
+		g.Go(func() error {
+			_, _, err := a.Work(t.Context(), k)
+			return err
+		})
+	}
+	f.check(g.Wait())
 }
