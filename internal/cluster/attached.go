@@ -30,7 +30,7 @@ type Config struct {
 // package sts.
 type Attached struct {
 	c     Config
-	works *works
+	queue *queue
 
 	connections connections
 
@@ -42,7 +42,7 @@ func New(c Config) (*Attached, error) {
 	if c.Store == nil || c.Sealer == nil || c.Log == nil || c.Now == nil {
 		return nil, errors.New("cluster: Store, Sealer, Log and Now are needed")
 	}
-	return &Attached{c: c, works: newWorks(), connections: connections{open: map[string]connection{}}}, nil
+	return &Attached{c: c, queue: newQueue(), connections: connections{open: map[string]connection{}}}, nil
 }
 
 const (
@@ -59,7 +59,7 @@ func (a *Attached) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.followKeys(ctx) })
 	if a.c.Installer != nil {
-		g.Go(func() error { return a.runWorks(ctx) })
+		g.Go(func() error { return a.doWork(ctx) })
 	}
 	return g.Wait()
 }

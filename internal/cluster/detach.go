@@ -19,7 +19,7 @@ func (a *Attached) Detach(ctx context.Context, cluster *model.Cluster, force boo
 	}
 	work, cancel := context.WithTimeout(ctx, removalTimeout)
 	defer cancel()
-	err = a.works.alone(work, cluster.Key(), func() error {
+	err = a.queue.alone(work, cluster.Key(), func() error {
 		kubeconfig, err := openKubeconfig(a.c.Sealer, cluster)
 		if err != nil {
 			return err

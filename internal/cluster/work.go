@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,97 +28,13 @@ const (
 	lastRequest = time.Second
 )
 
-// works is the work that this process does in clusters, one at a time in each.
-// Another replica may do the same at the same time: applying twice is as good
-// as once, and the state is written by compare-and-swap. One that detaches the
-// cluster makes the others stop, and removes once more what they were about to do.
-type works struct {
-	queue chan string // keys of clusters
-
-	mu   sync.Mutex
-	jobs map[string]*job // guarded by mu
-}
-
-type job struct {
-	done  chan struct{}      // closed when nothing is left to do
-	again bool               // guarded by works.mu: something changed since it began
-	stop  context.CancelFunc // guarded by works.mu: nil while it waits
-}
-
-func newWorks() *works {
-	return &works{queue: make(chan string, 1024), jobs: map[string]*job{}}
-}
-
-// kick asks for work in a cluster. The result is closed when it is done.
-func (w *works) kick(key string) <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if j := w.jobs[key]; j != nil {
-		j.again = true
-		return j.done
-	}
-	j := &job{done: make(chan struct{})}
-	select {
-	case w.queue <- key:
-		w.jobs[key] = j
-	default: // too much to do: the next tick asks again
-	}
-	return j.done
-}
-
-// begin starts one round of a job; it says no when none is left.
-func (w *works) begin(key string, stop context.CancelFunc, first bool) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	j := w.jobs[key]
-	if !first && !j.again {
-		delete(w.jobs, key)
-		close(j.done)
-		return false
-	}
-	j.again, j.stop = false, stop
-	return true
-}
-
-// alone runs f once nobody else in this process works in the cluster, and
-// interrupts who does.
-func (w *works) alone(ctx context.Context, key string, f func() error) error {
-	mine := &job{done: make(chan struct{})}
-	for {
-		w.mu.Lock()
-		j := w.jobs[key]
-		if j == nil {
-			w.jobs[key] = mine
-			w.mu.Unlock()
-			break
-		}
-		j.again = false
-		if j.stop != nil {
-			j.stop()
-		}
-		w.mu.Unlock()
-		select {
-		case <-j.done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	defer func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.jobs, key)
-		close(mine.done)
-	}()
-	return f()
-}
-
 // Work has the cluster follow its settings, which are stored. done is closed when that
 // is over. There is no operation when there is nothing to do.
 func (a *Attached) Work(ctx context.Context, cluster *model.Cluster) (operation string, done <-chan struct{}, err error) {
 	if operation, err = a.beginWork(ctx, cluster); operation == "" {
 		return "", nil, err
 	}
-	return operation, a.works.kick(cluster.Key()), err
+	return operation, a.queue.add(cluster.Key()), err
 }
 
 // beginWork writes down that there is work in a cluster. Whoever writes the state
@@ -156,41 +71,41 @@ func (a *Attached) change(ctx context.Context, change func(*store.View) error) e
 	return a.c.Store.Retry(ctx, view, change)
 }
 
-// runWorks does what is asked for until ctx ends, and looks at every cluster
+// doWork does what is asked for until ctx ends, and looks at every cluster
 // each minute.
-func (a *Attached) runWorks(ctx context.Context) error {
+func (a *Attached) doWork(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(atATime)
 	defer g.Wait()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	a.kickAll()
+	a.addAll()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			a.kickAll()
-		case key := <-a.works.queue:
+			a.addAll()
+		case key := <-a.queue.keys:
 			g.Go(func() error { a.work(ctx, key); return nil })
 		}
 	}
 }
 
-func (a *Attached) kickAll() {
+func (a *Attached) addAll() {
 	view, err := a.c.Store.View()
 	if err != nil {
 		return // nothing can be written either
 	}
 	for e := range view.Lookup(model.AllClusters) {
-		a.works.kick(e.Key)
+		a.queue.add(e.Key)
 	}
 }
 
 func (a *Attached) work(ctx context.Context, key string) {
 	for first := true; ; first = false {
 		ctx, stop := context.WithTimeout(ctx, workTimeout)
-		if !a.works.begin(key, stop, first) {
+		if !a.queue.begin(key, stop, first) {
 			stop()
 			return
 		}
