@@ -33,17 +33,16 @@ var mayImport = map[string][]string{
 	"internal/names":           std,
 	"internal/obs":             std,
 	"internal/seal":            std,
-	"internal/jsonnames":       std,
 	"internal/egress":          std,
 	"internal/textfile":        std,
 	"internal/outfile":         std,
 	"internal/fault":           std,
 	"internal/shell":           std,
 	"internal/wi":              std,
-	"internal/strictjson":      {"internal/apierr", "internal/jsonnames"},
+	"internal/strictjson":      {"internal/apierr"},
 	"internal/store":           {"internal/model", "internal/apierr", "internal/outfile"},
 	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
-	"internal/trust":           {"internal/apierr", "internal/egress", "internal/jsonnames"},
+	"internal/trust":           {"internal/apierr", "internal/egress", "internal/strictjson"},
 	"internal/limit":           std,
 	"internal/peers":           {"internal/audit", "internal/model", "internal/store"},
 	"internal/audit":           {"internal/model", "internal/apierr", "internal/limit", "internal/obs"},
@@ -122,7 +121,7 @@ var onlyImporter = map[string][]string{
 }
 
 // stdOnly packages import no outside module at all.
-var stdOnly = []string{"internal/egress", "internal/fault", "internal/jsonnames", "internal/model", "internal/outfile", "internal/resid", "internal/apierr", "internal/names", "internal/shell", "internal/wi"}
+var stdOnly = []string{"internal/egress", "internal/fault", "internal/model", "internal/outfile", "internal/resid", "internal/apierr", "internal/names", "internal/shell", "internal/wi"}
 
 type source struct {
 	dir     string // slash-separated, from the root

@@ -21,9 +21,6 @@ func (v *Verifier) SetScope(of func(netip.Addr) string) {
 
 var scopeNames = map[egress.Scope]string{egress.Public: "public", egress.Private: "private", egress.Forbidden: "forbidden"}
 
-// ReadObject lets tests compare the JSON reader with encoding/json.
-var ReadObject = readObject
-
 // ReadDiscovery lets a fuzz target reach the parser of discovery documents.
 var ReadDiscovery = readDiscovery
 

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/lanyard-io/lanyard/internal/strictjson"
 )
 
 // maxRedirects bounds the redirects of one document, all to the same host.
@@ -78,7 +80,7 @@ func parseHTTPS(s string) (*url.URL, error) {
 // readDiscovery checks that the document is the issuer's own and gives the
 // address of its keys.
 func readDiscovery(document []byte, issuer string) (keysURL string, err error) {
-	object, err := readObject(string(document))
+	object, err := strictjson.ReadObject(string(document))
 	if err != nil {
 		return "", fail(outcomeInvalid, fmt.Errorf("reading discovery document: %w", err))
 	}

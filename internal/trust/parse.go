@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/lanyard-io/lanyard/internal/strictjson"
 )
 
 // MaxAssertion is the longest assertion in bytes that Parse looks at.
@@ -185,7 +187,7 @@ func decodeObject(part string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readObject(string(b))
+	return strictjson.ReadObject(string(b))
 }
 
 // strictURL refuses trailing bits, so that one value has one spelling.

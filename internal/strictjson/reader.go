@@ -7,11 +7,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
-	"github.com/lanyard-io/lanyard/internal/jsonnames"
 )
 
-// maxDepth is how deep arrays and objects may nest.
-const maxDepth = 64
+// maxBodyDepth is how deep arrays and objects may nest.
+const maxBodyDepth = 64
 
 // Check refuses what encoding/json lets pass: deep nesting, members that it
 // would take for one, bytes that are not UTF-8, and halves of surrogate pairs, which
@@ -46,22 +45,22 @@ type scanner struct {
 	b     []byte
 	at    int
 	stack []frame
-	names jsonnames.Stack[[]byte]
+	names Stack[[]byte]
 }
 
 // frame is one open array or object.
 type frame struct {
 	object bool
 	key    bool // the next string is a member's name
-	names  jsonnames.Object
+	names  Object
 }
 
 func (s *scanner) step() error {
 	c := s.b[s.at]
 	switch c {
 	case '{', '[':
-		if len(s.stack) == maxDepth {
-			return apierr.New(apierr.Invalid, "the body nests deeper than %d levels at byte %d", maxDepth, s.at)
+		if len(s.stack) == maxBodyDepth {
+			return apierr.New(apierr.Invalid, "the body nests deeper than %d levels at byte %d", maxBodyDepth, s.at)
 		}
 		s.stack = append(s.stack, frame{object: c == '{', key: c == '{', names: s.names.Open()})
 	case '}', ']':

@@ -1,4 +1,4 @@
-package jsonnames
+package strictjson
 
 import (
 	"strings"
