@@ -7,6 +7,7 @@ package apierr
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -95,13 +96,20 @@ func Detail(err error) string {
 // Shown is a foreign text that is fit to be repeated in a Detail: at most so many
 // bytes of it and an ellipsis, on one line.
 func Shown(s string, most int) string {
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return unicode.ReplacementChar
 		}
 		return r
-	}, s)
+	}, cut(s, most))
+}
+
+// Quoted is Shown as a Go string: what cannot be printed is written as an escape.
+func Quoted(s string, most int) string { return strconv.Quote(cut(s, most)) }
+
+func cut(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
 }

@@ -33,16 +33,33 @@ func ReadJSON(r *http.Request, dst any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return apierr.New(apierr.Invalid, "the body is empty; it must be JSON")
 	}
-	if err := strictjson.Check(body); err != nil {
-		return err
+	strict := strictjson.Check(body)
+	if e, ok := errors.AsType[*strictjson.Error](strict); ok && e.Fault != strictjson.Syntax {
+		return ambiguous(e)
 	}
 	if err := json.Unmarshal(body, dst); err != nil {
-		return jsonError(err)
+		return jsonError(err) // says what is wrong with the syntax
 	}
-	return nil
+	return strict
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// ambiguous words what encoding/json would let pass.
+func ambiguous(e *strictjson.Error) error {
+	switch e.Fault {
+	case strictjson.Depth:
+		return apierr.New(apierr.Invalid, "the body nests deeper than %d levels at byte %d", strictjson.MaxDepth, e.At)
+	case strictjson.Twice:
+		return apierr.New(apierr.Invalid, "the body has the member %s twice, at byte %d", apierr.Quoted(e.Name, 64), e.At)
+	case strictjson.Surrogate:
+		return apierr.New(apierr.Invalid, "the body is not JSON: half a surrogate pair at byte %d", e.At)
+	case strictjson.NotUTF8:
+		return apierr.New(apierr.Invalid, "the body is not JSON: not UTF-8 at byte %d", e.At)
+	case strictjson.Syntax, strictjson.NotObject:
+	}
+	return apierr.New(apierr.Invalid, "the body is not JSON, at byte %d", e.At)
+}
 
 // jsonError words a decoding error. Errors of other types may quote the body,
 // which may hold a secret: only their type is kept.

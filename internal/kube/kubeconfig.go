@@ -83,12 +83,12 @@ func ParseKubeconfig(b []byte) (*Kubeconfig, error) {
 	if len(b) > maxKubeconfig {
 		return nil, fmt.Errorf("it is larger than %d KiB", maxKubeconfig>>10)
 	}
-	if strictjson.Check(b) != nil {
-		return nil, errors.New("it has a member twice, in whatever letter case, or is not UTF-8")
-	}
 	var k Kubeconfig
 	if err := json.Unmarshal(b, &k); err != nil {
 		return nil, errors.New("it is not a kubeconfig in JSON")
+	}
+	if strictjson.Check(b) != nil {
+		return nil, errors.New("it has a member twice, in whatever letter case, or is not UTF-8")
 	}
 	one, err := k.current()
 	if err != nil {

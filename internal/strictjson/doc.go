@@ -1,3 +1,4 @@
-// Package strictjson refuses JSON that two readers could take for different things. It
-// decodes nothing: encoding/json does that afterwards.
+// Package strictjson reads JSON that means one thing to every reader, and refuses the
+// rest: encoding/json takes the last of two equal members, in whatever letter case,
+// and replaces broken Unicode.
 package strictjson

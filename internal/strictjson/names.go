@@ -6,33 +6,33 @@ import (
 	"unicode/utf8"
 )
 
-// Few is how many names are compared with each other; an object with more is given
+// few is how many names are compared with each other; an object with more is given
 // a table, so that the time stays linear.
-const Few = 32
+const few = 32
 
-// Stack is the names that the open objects of one document have had so far. The
+// names holds the names that the open objects of one document have had so far. The
 // zero value is ready.
-type Stack[T string | []byte] struct {
+type names[T string | []byte] struct {
 	n    int
-	few  [Few]T // the first of them: most documents have no more
+	few  [few]T // the first of them: most documents have no more
 	more []T
 }
 
-// Object is one open object. The zero value is no object.
-type Object struct {
+// members is one open object. The zero value is no object.
+type members struct {
 	from int                 // of its names in the stack's
-	many map[string]struct{} // once they are more than Few
+	many map[string]struct{} // once they are more than few
 }
 
-// Open begins an object.
-func (s *Stack[T]) Open() Object { return Object{from: s.n} }
+// open begins an object.
+func (s *names[T]) open() members { return members{from: s.n} }
 
-// Close ends the object that was opened last.
-func (s *Stack[T]) Close(o *Object) { s.n = o.from }
+// close ends the object that was opened last.
+func (s *names[T]) close(o *members) { s.n = o.from }
 
-// Add notes a member of the object that was opened last; false if it has had one of
-// that name. A name is valid UTF-8, and stays as it is until Close.
-func (s *Stack[T]) Add(o *Object, name T) bool {
+// add notes a member of the object that was opened last; false if it has had one of
+// that name. A name is valid UTF-8, and stays as it is until close.
+func (s *names[T]) add(o *members, name T) bool {
 	if o.many != nil {
 		return o.add(string(name))
 	}
@@ -41,34 +41,34 @@ func (s *Stack[T]) Add(o *Object, name T) bool {
 			return false
 		}
 	}
-	if s.n-o.from < Few {
+	if s.n-o.from < few {
 		s.push(name)
 		return true
 	}
-	o.many = make(map[string]struct{}, 2*Few)
+	o.many = make(map[string]struct{}, 2*few)
 	for i := o.from; i < s.n; i++ {
 		o.add(string(s.at(i)))
 	}
 	return o.add(string(name))
 }
 
-func (s *Stack[T]) at(i int) T {
-	if i < Few {
+func (s *names[T]) at(i int) T {
+	if i < few {
 		return s.few[i]
 	}
-	return s.more[i-Few]
+	return s.more[i-few]
 }
 
-func (s *Stack[T]) push(name T) {
-	if s.n < Few {
+func (s *names[T]) push(name T) {
+	if s.n < few {
 		s.few[s.n] = name
 	} else {
-		s.more = append(s.more[:s.n-Few], name)
+		s.more = append(s.more[:s.n-few], name)
 	}
 	s.n++
 }
 
-func (o *Object) add(name string) bool {
+func (o *members) add(name string) bool {
 	name = fold(name)
 	if _, ok := o.many[name]; ok {
 		return false

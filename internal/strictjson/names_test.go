@@ -10,11 +10,11 @@ import (
 	"unicode"
 )
 
-func add(names ...string) bool {
-	var s Stack[string]
-	o := s.Open()
-	for _, n := range names {
-		if !s.Add(&o, n) {
+func add(all ...string) bool {
+	var s names[string]
+	o := s.open()
+	for _, n := range all {
+		if !s.add(&o, n) {
 			return false
 		}
 	}
@@ -32,10 +32,10 @@ func TestAdd(t *testing.T) {
 		{"i", "İ", false}, {"i", "ı", false}, {"é", "e\u0301", false}, {"a b", "ab", false}, {"a_b", "ab", false},
 	} {
 		many := []string{}
-		for i := range Few {
+		for i := range few {
 			many = append(many, fmt.Sprint("n", i))
 		}
-		for _, before := range [][]string{nil, many[:Few-1], many} {
+		for _, before := range [][]string{nil, many[:few-1], many} {
 			if got := !add(append(append([]string{}, before...), tt.a, tt.b)...); got != tt.one {
 				t.Errorf("after %d names, %q and %q are one: %v, want %v", len(before), tt.a, tt.b, got, tt.one)
 			}
@@ -44,21 +44,21 @@ func TestAdd(t *testing.T) {
 }
 
 func TestNestedObjects(t *testing.T) {
-	for _, before := range []int{0, Few - 1, Few, 3 * Few} { // names that outer objects have had
-		var s Stack[[]byte]
+	for _, before := range []int{0, few - 1, few, 3 * few} { // names that outer objects have had
+		var s names[[]byte]
 		for i := range before {
-			o := s.Open()
-			s.Add(&o, fmt.Append(nil, "n", i))
+			o := s.open()
+			s.add(&o, fmt.Append(nil, "n", i))
 		}
-		outer := s.Open()
-		got := []bool{s.Add(&outer, []byte("a"))}
-		inner := s.Open()
-		got = append(got, s.Add(&inner, []byte("A")), s.Add(&inner, []byte("a")))
-		s.Close(&inner)
-		inner = s.Open()
-		got = append(got, s.Add(&inner, []byte("a")), s.Add(&inner, []byte("b")))
-		s.Close(&inner)
-		got = append(got, s.Add(&outer, []byte("A")), s.Add(&outer, []byte("b")))
+		outer := s.open()
+		got := []bool{s.add(&outer, []byte("a"))}
+		inner := s.open()
+		got = append(got, s.add(&inner, []byte("A")), s.add(&inner, []byte("a")))
+		s.close(&inner)
+		inner = s.open()
+		got = append(got, s.add(&inner, []byte("a")), s.add(&inner, []byte("b")))
+		s.close(&inner)
+		got = append(got, s.add(&outer, []byte("A")), s.add(&outer, []byte("b")))
 		if want := []bool{true, true, false, true, true, false, true}; !slices.Equal(got, want) {
 			t.Errorf("after %d: got %v, want %v", before, got, want)
 		}
@@ -66,12 +66,12 @@ func TestNestedObjects(t *testing.T) {
 }
 
 func TestFewNamesCostNoMemory(t *testing.T) {
-	names := strings.Fields("iss sub aud exp nbf iat jti kubernetes.io azp email")
+	claims := strings.Fields("iss sub aud exp nbf iat jti kubernetes.io azp email")
 	if n := testing.AllocsPerRun(100, func() {
-		var s Stack[string]
-		o := s.Open()
-		for _, name := range names {
-			s.Add(&o, name)
+		var s names[string]
+		o := s.open()
+		for _, name := range claims {
+			s.add(&o, name)
 		}
 	}); n > 0 {
 		t.Errorf("%v allocations", n)

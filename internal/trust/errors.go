@@ -2,8 +2,8 @@ package trust
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/apierr"
 )
 
 // Reason says why an assertion was refused; the surface maps it to its code.
@@ -42,10 +42,4 @@ func refuse(r Reason, cause error, format string, args ...any) error {
 // maxQuoted is how much of a foreign text a sentence repeats.
 const maxQuoted = 256
 
-// quote makes a foreign text fit to show: short, and nothing unprintable.
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		s = strings.ToValidUTF8(s[:maxQuoted], "") + "…"
-	}
-	return strconv.Quote(s)
-}
+func quote(s string) string { return apierr.Quoted(s, maxQuoted) }

@@ -80,7 +80,7 @@ func parseHTTPS(s string) (*url.URL, error) {
 // readDiscovery checks that the document is the issuer's own and gives the
 // address of its keys.
 func readDiscovery(document []byte, issuer string) (keysURL string, err error) {
-	object, err := strictjson.ReadObject(string(document))
+	object, err := strictjson.Object(string(document), maxDepth)
 	if err != nil {
 		return "", fail(outcomeInvalid, fmt.Errorf("reading discovery document: %w", err))
 	}

@@ -18,6 +18,13 @@ func FuzzParse(f *testing.F) {
 	f.Add(issuer.KubernetesToken("demo", "app", audience, time.Hour))
 	f.Add(compact(`{"alg":"none"}`, `{}`, nil))
 	f.Add(compact(`{"alg":"RS256","kid":"\u00e9"}`, `{"exp":1.5e9,"aud":["a"],"x":[[{}]]}`, []byte("x")) + "\n")
+	for _, object := range []string{
+		` {"a" : [1, -0.5e+7, true, false, null, "\u00e9\n\"", {"b":{}}] } `, `{"sub":"a","SUB":"b"}`, `{"sub":"a","ſub":"b"}`, `{"k":[{"\u212a":1,"K":2}]}`, `{"exp":01}`, `{"sub":"\ud83d\ude00"}`,
+		`{"sub":"\ud83d"}`, "{\"\xff\":1}", `{"a":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}`, "{}\x00", `{"a":"\`,
+	} {
+		f.Add(compact(`{"alg":"RS256"}`, object, nil))
+		f.Add(compact(object, `{}`, nil))
+	}
 	f.Fuzz(func(t *testing.T, token string) {
 		a, err := trust.Parse(token)
 		if err != nil {

@@ -79,7 +79,7 @@ func ParseKeys(jwks []byte, maxKeys int) (count int, err error) {
 // readKeys reads a JWKS. A set without keys is valid: its issuer has withdrawn
 // them all. https://www.rfc-editor.org/rfc/rfc7517#section-5
 func readKeys(jwks []byte, maxKeys int) (*keySet, error) {
-	object, err := strictjson.ReadObject(string(jwks))
+	object, err := strictjson.Object(string(jwks), maxDepth)
 	if err != nil {
 		return nil, fmt.Errorf("reading key set: %w", err)
 	}

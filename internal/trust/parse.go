@@ -18,6 +18,9 @@ const MaxAssertion = 64 << 10
 // maxHeader has room for a client certificate's chain (x5c).
 const maxHeader = 32 << 10
 
+// maxDepth is how deep the JSON of tokens and key sets may nest.
+const maxDepth = 16
+
 // Assertion is a parsed, unverified token.
 type Assertion struct {
 	Alg, KeyID   string
@@ -187,7 +190,7 @@ func decodeObject(part string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return strictjson.ReadObject(string(b))
+	return strictjson.Object(string(b), maxDepth)
 }
 
 // strictURL refuses trailing bits, so that one value has one spelling.
