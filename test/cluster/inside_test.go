@@ -13,8 +13,9 @@ import (
 // testInside is the lab with Lanyard in the cluster: installed by its chart, and
 // its vaults found by the cluster's own DNS. The person is outside.
 func testInside(t *testing.T, c *cluster) {
-	c.addVolume(t)
-	c.helm(t, "install", "lanyard", "../../deploy/chart/lanyard", "--namespace", "lanyard", "--create-namespace", "--wait", "--timeout", "90s")
+	c.addVolumes(t, "data", "restored")
+	c.helm(t, "install", "lanyard", "../../deploy/chart/lanyard", "--namespace", "lanyard", "--create-namespace", "--wait", "--timeout", "90s",
+		"--set", "persistence.storageClassName=grows,persistence.size=8Gi")
 	p := newPerson(t, newShell(t, c))
 	forward := c.forward(t)
 	p.outside()
@@ -36,6 +37,7 @@ func testInside(t *testing.T, c *cluster) {
 	p.must(p.kubectl, "delete", "pod", "quick-start")
 	t.Run("backup", func(t *testing.T) { testBackup(t, c) })
 	p.leave()
+	t.Run("operate", func(t *testing.T) { testOperate(t, c) })
 	c.helm(t, "uninstall", "lanyard", "--namespace", "lanyard", "--wait")
 }
 
@@ -69,26 +71,36 @@ func testBackup(t *testing.T, c *cluster) {
 	}
 }
 
-// addVolume gives the cluster what the chart asks for; nobody provisions any.
-func (c *cluster) addVolume(t *testing.T) {
+// addVolumes gives the cluster what the chart asks for; nobody provisions any.
+func (c *cluster) addVolumes(t *testing.T, names ...string) {
 	t.Helper()
-	dir := filepath.Join(c.dir, "node", "data")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	c.apply(t, "default", `
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: grows}
+provisioner: kubernetes.io/no-provisioner
+allowVolumeExpansion: true
+`)
+	for _, name := range names {
+		dir := filepath.Join(c.dir, "node", name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		c.apply(t, "default", `
 apiVersion: v1
 kind: PersistentVolume
-metadata: {name: data}
+metadata: {name: `+name+`}
 spec:
   capacity: {storage: 16Gi}
   accessModes: [ReadWriteOnce]
+  storageClassName: grows
   local: {path: `+dir+`}
   nodeAffinity:
     required:
       nodeSelectorTerms:
       - matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [node]}]
 `)
+	}
 }
 
 // helm runs a command of Helm as the cluster's admin.
