@@ -164,6 +164,50 @@ func TestGraceFollowsDrain(t *testing.T) {
 	}
 }
 
+// The webhook answers on for drainDelay, and what is under way then for as long as the
+// API server waits.
+func TestWebhookGraceFollowsDrain(t *testing.T) {
+	for values, want := range map[string]any{
+		"drainDelay=5s": nil, // Kubernetes' own 30 s
+		"drainDelay=0s": nil, "drainDelay=20s": 45, "drainDelay=1m": 85, "drainDelay=1500ms": nil, "drainDelay=5500ms": 31,
+		"drainDelay=20s,timeoutSeconds=30": 70, "timeoutSeconds=30": 55,
+	} {
+		made := named(parse(t, template(t, "workload-identity-webhook", "lanyard", "--set", "azureTenantID="+tenant+","+values)))
+		pod := made["Deployment "+deploy.WebhookDeployment]["spec"].(object)["template"].(object)["spec"].(object)
+		if got := pod["terminationGracePeriodSeconds"]; got != want {
+			t.Errorf("%s: %v s of grace, want %v", values, got, want)
+		}
+		drain, _, _ := strings.Cut(strings.TrimPrefix(values, "drainDelay="), ",")
+		if got := strings.Contains(text(t, pod), "--drain-delay="+drain+"\n"); got != (strings.HasPrefix(values, "drainDelay=") && drain != "5s") {
+			t.Errorf("%s: the webhook is told of it: %v", values, got)
+		}
+	}
+}
+
+// Where the grace period would not follow, nothing is made.
+func TestDrainIsSetInOnePlace(t *testing.T) {
+	for _, test := range []struct{ chart, values, want string }{
+		{"workload-identity-webhook", "extraArgs={--drain-delay=40s}", "set drainDelay"},
+		{"workload-identity-webhook", "extraArgs={--strict,--drain-delay,40s}", "set drainDelay"},
+		{"workload-identity-webhook", "extraEnv[0].name=LANYARD_DRAIN_DELAY,extraEnv[0].value=40s", "set drainDelay"},
+		{"workload-identity-webhook", "drainDelay=61s", "a minute at most"},
+		{"workload-identity-webhook", "drainDelay=2m", "a minute at most"},
+		{"workload-identity-webhook", "drainDelay=1m30s", "drainDelay"},
+		{"lanyard", "extraArgs={--drain=90s}", "set drain in place"},
+		{"lanyard", "extraArgs={--audit-sync,--drain,90s}", "set drain in place"},
+		{"lanyard", "extraEnv[0].name=LANYARD_DRAIN,extraEnv[0].value=40s", "set drain in place"},
+	} {
+		values := test.values
+		if test.chart != "lanyard" {
+			values += ",azureTenantID=" + tenant
+		}
+		if said := refused(t, test.chart, "--set", values); !strings.Contains(said, test.want) {
+			t.Errorf("%s with %s: %q, want %q in it", test.chart, test.values, said, test.want)
+		}
+	}
+	serverChart(t, "extraArgs={--audit-sync}") // others are nobody's business
+}
+
 func TestWebhookListenerIsReached(t *testing.T) {
 	for _, value := range []string{"webhookPort=7444", "extraArgs={--webhook=:7444}", "extraArgs={--webhook,0.0.0.0:7444}", "extraArgs={--audit-sync,--webhook=[::]:7444,--rs256}"} {
 		all := serverChart(t, value)

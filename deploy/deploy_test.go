@@ -55,18 +55,34 @@ func named(objects []object) map[string]object {
 // template is what a chart makes.
 func template(t *testing.T, chart, namespace string, args ...string) []byte {
 	t.Helper()
+	out, errs, err := helmTemplate(t, chart, append(args, "--namespace", namespace)...)
+	if err != nil {
+		t.Fatalf("helm template: %v\n%s", err, errs)
+	}
+	return out
+}
+
+// refused is what a chart says of values that it does not take.
+func refused(t *testing.T, chart string, args ...string) string {
+	t.Helper()
+	out, errs, err := helmTemplate(t, chart, args...)
+	if err == nil {
+		t.Errorf("%s takes %v:\n%s", chart, args, out)
+	}
+	return errs
+}
+
+func helmTemplate(t *testing.T, chart string, args ...string) (out []byte, errs string, err error) {
+	t.Helper()
 	helm := os.Getenv("LANYARD_HELM")
 	if helm == "" {
 		t.Skip("NOT TESTED: LANYARD_HELM does not name Helm: test/chart/run does")
 	}
-	cmd := exec.CommandContext(t.Context(), helm, append([]string{"template", "lanyard", "chart/" + chart, "--namespace", namespace}, args...)...)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("helm template: %v\n%s", err, errs.Bytes())
-	}
-	return out
+	cmd := exec.CommandContext(t.Context(), helm, append([]string{"template", "lanyard", "chart/" + chart}, args...)...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err = cmd.Output()
+	return out, said.String(), err
 }
 
 const tenant = "11111111-2222-3333-4444-555555555555"

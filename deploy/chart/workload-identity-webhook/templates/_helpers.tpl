@@ -25,3 +25,18 @@ release: {{ .Release.Name }}
 {{- $image }}
 {{- end }}
 {{- end }}
+
+{{- /* Seconds of drainDelay, rounded up. */}}
+{{- define "webhook.drain" -}}
+{{- $n := regexFind "^[0-9]+" .Values.drainDelay | int }}
+{{- if hasSuffix "ms" .Values.drainDelay }}{{ div (add $n 999) 1000 }}
+{{- else if hasSuffix "m" .Values.drainDelay }}{{ mul 60 $n }}
+{{- else }}{{ $n }}
+{{- end }}
+{{- end }}
+
+{{- /* Seconds from the signal to the kill: after the drain, the last review may take as
+       long as the API server waits for it, and leaving takes a moment. */}}
+{{- define "webhook.grace" -}}
+{{ max 30 (add 20 (include "webhook.drain" . | int) (int .Values.timeoutSeconds)) }}
+{{- end }}
