@@ -20,8 +20,8 @@ const (
 	lockFirst   = time.Minute
 	lockLongest = time.Hour
 	forgetAfter = 24 * time.Hour // without a failure
-	// unknownCounters are what the attempts at unknown names are counted in,
-	// only so that they take as long as others.
+	// unknownCounters is how many counters unknown names share. They exist only so
+	// that a try at one takes as long as others.
 	unknownCounters = 64
 	countTries      = 5
 )
@@ -33,9 +33,8 @@ func unknownOwner(name string) string {
 	return "unknown-" + strconv.Itoa(int(h.Sum32()%unknownCounters))
 }
 
-// count notes an attempt as failed, which a success takes back, and says until
-// when the account was locked before it. One at a time on this replica, so that
-// only another replica can be faster.
+// count notes an attempt as failed; a success takes that back. locked is the end of a lock
+// that it met. Attempts are counted one at a time, so only another replica can be faster.
 func (p *People) count(ctx context.Context, owner string) (locked time.Time, err error) {
 	select {
 	case p.counting <- struct{}{}:

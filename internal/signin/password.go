@@ -22,7 +22,7 @@ func (p *People) Check(ctx context.Context, name, secret string, from limit.Sour
 	if len(secret) > password.MaxBytes || len(name) > MaxName {
 		return nil, &Refusal{Reason: Wrong, Note: "The name or the password is longer than any."}
 	}
-	// Before the count and the queue of hashes, so that one stranger fills neither.
+	// This comes before the count and the queue of hashes, so that one stranger fills neither.
 	if wait := p.failures.Take(from); wait > 0 {
 		return nil, &Refusal{Reason: TooMany, Wait: wait}
 	}
@@ -30,7 +30,7 @@ func (p *People) Check(ctx context.Context, name, secret string, from limit.Sour
 	if err != nil {
 		return nil, err
 	}
-	// Counted before it is looked at: attempts at the same moment cannot share a count.
+	// The count comes first: attempts at the same moment cannot share one.
 	locked, err := p.count(ctx, owner)
 	if err != nil {
 		return nil, err

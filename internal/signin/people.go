@@ -75,9 +75,8 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return "sign-in refused: " + string(r.Reason) }
 
-// FullName is a user's whole name: one without a domain is of our own. A user has
-// always a domain, so a short name is nobody else's, and all that hangs on a name is
-// looked up by the whole one.
+// FullName is a user's whole name: one without a domain is of our own. Every user has a
+// domain, so a short name cannot be another's.
 func (p *People) FullName(name string) string {
 	name = strings.TrimSpace(name)
 	if name == "" || strings.Contains(name, "@") {

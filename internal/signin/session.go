@@ -15,7 +15,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// Lives of what a sign-in leaves behind.
+// How long a sign-in lasts.
 const (
 	refreshIdle    = 30 * 24 * time.Hour // a refresh token that nobody uses
 	refreshLongest = 90 * 24 * time.Hour // all that one sign-in brings

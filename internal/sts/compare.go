@@ -8,7 +8,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
-// difference is what an assertion and a client's credentials do not agree in.
+// difference is one between an assertion and a client's credentials.
 type difference struct {
 	code       *code
 	what       string // issuer, subject or audience

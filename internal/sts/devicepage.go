@@ -93,7 +93,7 @@ func (v *visit) device() (*model.DeviceCode, int64, error) {
 	return d, e.Rev, nil
 }
 
-// settle stores the person's answer, of which there is one.
+// settle stores the person's answer. A second one is refused.
 func (v *visit) settle(d *model.DeviceCode, rev int64, message string) error {
 	_, err := v.s.store.Put(v.r.Context(), d, rev)
 	if errors.Is(err, store.ErrConflict) {

@@ -30,6 +30,7 @@ func FuzzScope(f *testing.F) {
 
 func FuzzTokenForm(f *testing.F) {
 	f.Add("grant_type=client_credentials&client_id=a&client_secret=b&scope=x%2F.default", "", false)
+	f.Add("grant_type=password&client_id=a&scope=x%2F.default", "", false)
 	f.Add("grant_type=client_credentials&client_id=a&client_assertion=a.b.c&resource=x&client_assertion_type="+assertionTypeJWT, "Basic YTpi", true)
 	f.Fuzz(func(t *testing.T, body, authorization string, v1 bool) {
 		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))

@@ -10,7 +10,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/httpx"
 )
 
-// clientGrant is of a client that asks for itself: there is nothing but its proof.
+// clientGrant is for a client that asks for itself, by its proof alone.
 // https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 var clientGrant = grant{
 	name:  "client_credentials",
@@ -20,7 +20,7 @@ var clientGrant = grant{
 	},
 }
 
-// clientSubject is the client of a request as whom its token is for.
+// clientSubject is a request whose token is for its client.
 type clientSubject request
 
 func (*clientSubject) redeem(context.Context) error { return nil }
@@ -67,8 +67,8 @@ func (c *clientSubject) answer(w http.ResponseWriter, a *access.Claims, token st
 	return httpx.WriteJSON(w, http.StatusOK, tokenBody{Type: "Bearer", Expires: seconds, ExtExpires: seconds, Refresh: refresh, Token: token})
 }
 
-// lifetimes are what the answer says of a token's life: in how many seconds it ends,
-// and from when on it is better replaced, if that is long before.
+// lifetimes are the seconds until a token ends, and until it should be replaced if that is
+// worth telling.
 func lifetimes(life time.Duration) (expires, refresh int64) {
 	if life >= refreshFrom {
 		refresh = int64(life/time.Second) / 2

@@ -64,8 +64,8 @@ func errCodeUsed() error {
 	return refuse(codeGrantUsed, "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token.")
 }
 
-// checkCode checks what binds a code to the one who asked for it. A second use
-// ends what the first one began: one of the two is a thief.
+// checkCode compares a code with the request to redeem it. A second use ends the session of
+// the first one: one of the two is a thief.
 func (s *Server) checkCode(ctx context.Context, q *request, code *model.AuthCode) error {
 	verifier := q.form.Get("code_verifier")
 	switch {

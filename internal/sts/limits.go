@@ -49,7 +49,7 @@ func (s *Server) Limited() map[string]func() uint64 {
 // source is the request's sender.
 func source(ctx context.Context) limit.Source { return limit.SourceOf(obs.RequestFrom(ctx).Remote) }
 
-// shortestWait is what a client is told at least: whole seconds are all it can be told.
+// shortestWait is the shortest one that an answer can tell: Retry-After has whole seconds.
 const shortestWait = time.Second
 
 func tooMany(what string, wait time.Duration) error {

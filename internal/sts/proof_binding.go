@@ -44,10 +44,9 @@ type Clusters interface {
 // bindingsInFlight bounds the questions that strangers can have us ask clusters.
 const bindingsInFlight = 64
 
-// bindingRoutes are the identity binding endpoints: SDKs send all that they would
-// ask the authority, under the endpoint's path, and others the bare request. The
-// Host header stays the authority's, so documents name that: set, or the names
-// that were asked.
+// bindingRoutes are the identity binding endpoints. SDKs send there, under the endpoint's
+// path, all requests to the authority; other clients send the bare token request. Documents
+// name the authority of set or, if that is nil, of the Host header.
 func (s *Server) bindingRoutes(set *names.Set) []httpx.Route {
 	if s.clusters == nil {
 		return nil

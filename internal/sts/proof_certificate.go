@@ -38,8 +38,8 @@ var certificateProof = proof{
 	find: (*Server).byCertificate,
 }
 
-// byCertificate finds the registered certificate that an assertion names. A chain
-// that is sent along (x5c) is not looked at: what is registered decides.
+// byCertificate finds the registered certificate that an assertion names. It does not look
+// at a chain that is sent along (x5c).
 // https://learn.microsoft.com/entra/identity-platform/certificate-credentials
 func (s *Server) byCertificate(q *request) error {
 	if !strings.EqualFold(q.assertion.Subject, q.clientID) {
@@ -80,7 +80,7 @@ func (s *Server) namedCertificates(q *request, registered []model.Certificate) [
 }
 
 // thumbprint reads x5t or x5t#S256, which is base64url. But az pads it, and MSAL
-// for Go writes plain base64. Nothing gives nil.
+// for Go writes plain base64. An empty one gives nil.
 func thumbprint(s string) (b []byte, ok bool) {
 	if s == "" {
 		return nil, true

@@ -131,7 +131,7 @@ func readUserScope(text string) (u scope, err error) {
 	return u, nil
 }
 
-// impersonation is the one scope of our surfaces: what the user may do, the client may.
+// impersonation is the one scope of our surfaces. It gives the client all rights of the user.
 const impersonation = "user_impersonation"
 
 // granted is the answer's scope: what was asked for, and what it means.

@@ -58,7 +58,7 @@ func (s *Server) visit(w http.ResponseWriter, r *http.Request) *visit {
 	return v
 }
 
-// token is what our forms carry: only who can read our pages knows it.
+// token is in our forms. No other site can read it.
 func (v *visit) token() string {
 	if v.csrf == "" {
 		v.csrf = rand.Text()
