@@ -130,6 +130,12 @@ func (k *Kubeconfig) current() (*Kubeconfig, error) {
 	return one, nil
 }
 
+// unusable is what of a kubeconfig cannot be used, and what to give instead.
+type unusable struct{ what, instead string }
+
+// Error implements error.
+func (u *unusable) Error() string { return u.what + ": " + u.instead }
+
 // check refuses what cannot be used from here, or not safely.
 func (k *Kubeconfig) check() error {
 	c, u := &k.Clusters[0].Cluster, &k.Users[0].User
@@ -138,15 +144,15 @@ func (k *Kubeconfig) check() error {
 	case err != nil || server.Scheme != "https" || server.Hostname() == "" || server.User != nil || server.RawQuery != "" || server.Fragment != "":
 		return errors.New("its server must be an https URL")
 	case c.Insecure:
-		return errors.New("it skips the check of the server's certificate (insecure-skip-tls-verify): give the cluster's CA")
+		return &unusable{"it skips the check of the server's certificate (insecure-skip-tls-verify)", "give the cluster's CA"}
 	case c.Proxy != "":
 		return errors.New("it needs a proxy (proxy-url), which is not supported")
 	case c.CAFile != "" || u.CertificateFile != "" || u.KeyFile != "" || u.TokenFile != "":
-		return errors.New("it refers to files: their content must be in it (kubectl config view --raw --minify --flatten)")
+		return &unusable{"it refers to files", "their content must be in it (kubectl config view --raw --minify --flatten)"}
 	case len(u.Exec) > 0 || len(u.Provider) > 0:
-		return errors.New("its user runs a program to sign in (exec, auth-provider): give a user with a client certificate or a token")
+		return &unusable{"its user runs a program to sign in (exec, auth-provider)", "give a user with a client certificate or a token"}
 	case u.Username != "" || u.Impersonate != "":
-		return errors.New("its user has a password or impersonates another: give a user with a client certificate or a token")
+		return &unusable{"its user has a password or impersonates another", "give a user with a client certificate or a token"}
 	case u.Token == "" && (u.Certificate == "" || u.Key == ""):
 		return errors.New("its user has neither a token nor a client certificate with its key")
 	}

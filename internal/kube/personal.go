@@ -81,6 +81,9 @@ func ReadKubeconfig(path, context string) (*Kubeconfig, error) {
 	if err == nil {
 		err = one.check()
 	}
+	if u, ok := errors.AsType[*unusable](err); ok {
+		return nil, fault.WithHint(fmt.Errorf("%s: %s", path, u.what), u.instead)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

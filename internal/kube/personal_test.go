@@ -76,8 +76,8 @@ func TestPersonalKubeconfigsThatAreOfNoUse(t *testing.T) {
 		"unknown-cluster": {second, "lost", `it has no cluster "gone"`, ""},
 		"no-kubeconfig":   {"secret: [", "", "not a kubeconfig", ""},
 		"no-file":         {personal, "", "reading the kubeconfig's certificate-authority", ""},
-		"program":         {strings.Replace(second, "token: theirs", "exec: {command: aws, apiVersion: client.authentication.k8s.io/v1}", 1), "", "runs a program to sign in", ""},
-		"unchecked":       {strings.Replace(second, "elsewhere.test\"", "elsewhere.test\", insecure-skip-tls-verify: true", 1), "", "insecure-skip-tls-verify", ""},
+		"program":         {strings.Replace(second, "token: theirs", "exec: {command: aws, apiVersion: client.authentication.k8s.io/v1}", 1), "", "runs a program to sign in", "a client certificate or a token"},
+		"unchecked":       {strings.Replace(second, "elsewhere.test\"", "elsewhere.test\", insecure-skip-tls-verify: true", 1), "", "insecure-skip-tls-verify", "the cluster's CA"},
 		"http":            {strings.Replace(second, "https:", "http:", 1), "", "must be an https URL", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
