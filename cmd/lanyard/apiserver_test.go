@@ -11,9 +11,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// apiserver FILE: play the API server of a cluster as far as attaching needs it;
-// FILE becomes a kubeconfig for it.
+// apiserver FILE [TOKEN]: play the API server of a cluster as far as attaching needs
+// it, which takes every token; FILE becomes a kubeconfig for it.
 func startAPIServer(ts *testscript.TestScript, _ bool, args []string) {
+	token := "anything"
+	if len(args) > 1 {
+		token = args[1]
+	}
 	mux := http.NewServeMux()
 	s := httptest.NewTLSServer(mux)
 	ts.Defer(s.Close)
@@ -31,6 +35,6 @@ kind: Config
 current-context: test
 clusters: [{name: test, cluster: {server: %q, certificate-authority-data: %s}}]
 contexts: [{name: test, context: {cluster: test, user: test}}]
-users: [{name: test, user: {token: anything}}]
-`, s.URL, base64.StdEncoding.EncodeToString(ca)), 0o600))
+users: [{name: test, user: {token: %s}}]
+`, s.URL, base64.StdEncoding.EncodeToString(ca), token), 0o600))
 }

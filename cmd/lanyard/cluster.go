@@ -117,7 +117,7 @@ func clusterTable(all ...cluster) table {
 		switch {
 		case k.Properties.Attachment.KeysError != "":
 			accepted = "no: its keys cannot be read"
-		case k.Properties.Attachment.Attention != "":
+		case k.Properties.OIDC.Enabled && k.Properties.Attachment.Attention != "":
 			accepted += ", until " + k.Properties.Attachment.CredentialEnds
 		}
 		if k.Properties.Security.WorkloadIdentity.Enabled {
