@@ -234,6 +234,23 @@ func TestRefresh(t *testing.T) {
 	w.refused(w.post(tokenURL, refreshing(third)), 400, "invalid_grant", 700082)
 }
 
+// A grant is used up last: a request for a resource that there is not costs no refresh
+// token, and counts as no try of a password.
+func TestRefusedResourcesUseUpNothing(t *testing.T) {
+	w := newWorld(t, nil)
+	w.user(aliceUPN, word)
+	token := w.extra(w.post(orgURL, ropc(aliceUPN, word))).Refresh
+	for range 12 {
+		w.refused(w.post(orgURL, refreshing(token, "scope", "https://else/.default")), 400, "invalid_resource", 500011)
+		w.refused(w.post(orgURL, ropc(aliceUPN, "wrong", "scope", "https://else/.default")), 400, "invalid_resource", 500011)
+	}
+	w.ahead.Store(int64(2 * time.Minute)) // past the time in which a replaced token is still good
+	if w.extra(w.post(orgURL, refreshing(token))).Refresh == "" {
+		t.Error("the token was used up by a request that was refused")
+	}
+	w.issued(w.post(orgURL, ropc(aliceUPN, word)))
+}
+
 // A replaced token that comes back later was stolen, or its successor was: all end.
 func TestRefreshReplayEndsTheSignIn(t *testing.T) {
 	w := newWorld(t, nil)
