@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 	"internal/arm":             surface,
 	"internal/graph":           surface,
 	"internal/vault":           surface,
-	"internal/items":           {"internal/apierr", "internal/model", "internal/store"},
+	"internal/items":           {"internal/apierr", "internal/model", "internal/seal", "internal/store"},
 	"internal/client":          {"internal/names"},
 	"internal/manage":          {"internal/access", "internal/audit", "internal/client", "internal/fault", "internal/model", "internal/shell", "internal/wi"},
 	"internal/cluster":         {"deploy", "internal/admission", "internal/apierr", "internal/egress", "internal/kube", "internal/model", "internal/pki", "internal/seal", "internal/store", "internal/strictjson", "internal/trust", "internal/wi"},

@@ -2,7 +2,6 @@ package arm
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -63,6 +62,8 @@ func (c *call) vaultOfSecret() (*model.Vault, error) {
 func secretIn(vault *model.Vault, name string) items.Ref {
 	return items.Ref{Kind: model.Secrets, Vault: strings.ToLower(vault.Name), Name: name}
 }
+
+func (c *call) items() items.Items { return items.Items{Store: c.s.c.Store, Sealer: c.s.c.Sealer} }
 
 func (c *call) getVaultSecret() error {
 	vault, err := c.vaultOfSecret()
@@ -178,11 +179,7 @@ func (c *call) addVaultSecret(vault *model.Vault, in *items.Secret, old *model.I
 	if err := in.Apply(v, now); err != nil {
 		return err
 	}
-	sealed, err := c.s.c.Sealer.Seal([]byte(*in.Value), v.Key())
-	if err != nil {
-		return fmt.Errorf("sealing %s: %w", v.Key(), err)
-	}
-	item, err := secret.Add(c.r.Context(), c.s.c.Store, c.view, vault, v, sealed)
+	item, err := c.items().Add(c.r.Context(), c.view, vault, v, []byte(*in.Value))
 	if taken, ok := errors.AsType[*items.TakenError](err); ok {
 		return fail(conflict, "Secret %s is currently in a deleted but recoverable state, and its name cannot be reused; "+
 			"in this state, the secret can only be recovered or purged.", taken.Item.Name)
@@ -198,7 +195,7 @@ func (c *call) addVaultSecret(vault *model.Vault, in *items.Secret, old *model.I
 
 func (c *call) updateVaultSecret(vault *model.Vault, in *items.Secret) error {
 	secret := secretIn(vault, c.id.Name())
-	item, v, err := secret.Update(c.r.Context(), c.s.c.Store, c.view, func(v *model.ItemVersion) error {
+	item, v, err := c.items().Update(c.r.Context(), c.view, &secret, func(v *model.ItemVersion) error {
 		return in.Apply(v, c.s.c.Now().Unix())
 	})
 	if errors.Is(err, items.ErrMissing) {

@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -65,10 +67,46 @@ func (r *Ref) NewVersion(now int64) *model.ItemVersion {
 	return &model.ItemVersion{ItemKind: r.Kind, Vault: r.Vault, Name: r.Name, Version: hex.EncodeToString(id[:]), Created: now}
 }
 
-// Add writes a version, its sealed value and the item that names it, or nothing.
-func (r *Ref) Add(ctx context.Context, s *store.Store, view *store.View, vault *model.Vault, v *model.ItemVersion, sealed []byte) (*model.Item, error) {
+// Items opens and writes what vaults hold.
+type Items struct {
+	Store  *store.Store
+	Sealer *seal.Sealer
+}
+
+// Value opens a version's value; ErrMissing when it was purged since the view.
+func (i Items) Value(ctx context.Context, e *store.Entry) ([]byte, error) {
+	sealed, err := i.Store.Blob(ctx, e)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", e.Key, err)
+	}
+	if sealed == nil {
+		return nil, ErrMissing
+	}
+	value, err := i.Sealer.Open(sealed, e.Key)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", e.Key, err)
+	}
+	return value, nil
+}
+
+// Seal makes the write of a version that is new, with its value.
+func (i Items) Seal(v *model.ItemVersion, value []byte) (store.Op, error) {
+	sealed, err := i.Sealer.Seal(value, v.Key())
+	if err != nil {
+		return store.Op{}, fmt.Errorf("sealing %s: %w", v.Key(), err)
+	}
+	return store.Op{Value: v, Blob: sealed}, nil
+}
+
+// Add writes a version, its value and the item that names it, or nothing.
+func (i Items) Add(ctx context.Context, view *store.View, vault *model.Vault, v *model.ItemVersion, value []byte) (*model.Item, error) {
+	write, err := i.Seal(v, value)
+	if err != nil {
+		return nil, err
+	}
+	r := Ref{Kind: v.ItemKind, Vault: v.Vault, Name: v.Name}
 	var next *model.Item
-	err := r.Retry(ctx, s, view, func(view *store.View) error {
+	err = i.Retry(ctx, view, &r, func(view *store.View) error {
 		item, rev := r.Find(view)
 		if item != nil && item.Deleted != nil {
 			return &TakenError{item}
@@ -82,15 +120,15 @@ func (r *Ref) Add(ctx context.Context, s *store.Store, view *store.View, vault *
 		if err != nil {
 			return err
 		}
-		_, err = s.Commit(ctx, unchanged, store.Op{Value: next, Rev: rev}, store.Op{Value: v, Blob: sealed})
+		_, err = i.Store.Commit(ctx, unchanged, store.Op{Value: next, Rev: rev}, write)
 		return err
 	})
 	return next, err
 }
 
 // Update changes the attributes of a live item's version. change gets a copy.
-func (r *Ref) Update(ctx context.Context, s *store.Store, view *store.View, change func(*model.ItemVersion) error) (item *model.Item, v *model.ItemVersion, err error) {
-	err = r.Retry(ctx, s, view, func(view *store.View) error {
+func (i Items) Update(ctx context.Context, view *store.View, r *Ref, change func(*model.ItemVersion) error) (item *model.Item, v *model.ItemVersion, err error) {
+	err = i.Retry(ctx, view, r, func(view *store.View) error {
 		var e *store.Entry
 		if item, e, err = r.Live(view); err != nil {
 			return err
@@ -100,10 +138,20 @@ func (r *Ref) Update(ctx context.Context, s *store.Store, view *store.View, chan
 			return err
 		}
 		v = &next
-		_, err := s.Put(ctx, v, e.Rev)
+		_, err := i.Store.Put(ctx, v, e.Rev)
 		return err
 	})
 	return item, v, err
+}
+
+// Retry makes a change of an item by compare-and-swap, and makes it anew when
+// another writer was first: a PUT adds a version of its own, so losing is no answer.
+func (i Items) Retry(ctx context.Context, view *store.View, r *Ref, change func(*store.View) error) error {
+	err := i.Store.InTurn(ctx, model.ItemKey(r.Kind, r.Vault, r.Name), view, change)
+	if errors.Is(err, store.ErrConflict) {
+		return apierr.New(apierr.Throttled, "Too many requests change this %s at the same time.", r.Kind.Noun())
+	}
+	return err
 }
 
 // VaultUnchanged is the condition that a vault is there and was not changed. Without
@@ -115,14 +163,4 @@ func VaultUnchanged(view *store.View, v *model.Vault) (store.Op, error) {
 		return store.Op{}, ErrNoVault
 	}
 	return store.Op{Key: e.Key, Rev: e.Rev, Check: true}, nil
-}
-
-// Retry makes a change of the item by compare-and-swap, and makes it anew when
-// another writer was first: a PUT adds a version of its own, so losing is no answer.
-func (r *Ref) Retry(ctx context.Context, s *store.Store, view *store.View, change func(*store.View) error) error {
-	err := s.InTurn(ctx, model.ItemKey(r.Kind, r.Vault, r.Name), view, change)
-	if errors.Is(err, store.ErrConflict) {
-		return apierr.New(apierr.Throttled, "Too many requests change this %s at the same time.", r.Kind.Noun())
-	}
-	return err
 }

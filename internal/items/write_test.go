@@ -3,12 +3,14 @@ package items_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/store/storetest"
 )
@@ -29,22 +31,30 @@ func TestWritersTakeTurns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := seal.New(kek)
+	if err != nil {
+		t.Fatal(err)
+	}
 	commits.Store(0)
 	const writers = 40
 	secret := items.Ref{Kind: model.Secrets, Vault: "v", Name: "hot"}
 	start := make(chan struct{})
-	var all sync.WaitGroup
+	all, wait := items.Items{Store: s, Sealer: sealer}, sync.WaitGroup{}
 	for i := range writers {
-		all.Go(func() {
+		wait.Go(func() {
 			<-start
 			v := secret.NewVersion(int64(i))
-			if _, err := secret.Add(t.Context(), s, view, vault, v, fmt.Append(nil, i)); err != nil {
+			if _, err := all.Add(t.Context(), view, vault, v, fmt.Append(nil, i)); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	close(start)
-	all.Wait()
+	wait.Wait()
 	if n := commits.Load(); n > 3*writers {
 		t.Errorf("%d writers needed %d commits", writers, n)
 	}

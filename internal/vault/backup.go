@@ -53,7 +53,7 @@ func (c *call) backup() (answer, error) {
 		if len(a.Versions) == maxBackupVersions {
 			return answer{}, fail(badParameter, "The %s has more than %d versions and cannot be backed up.", c.Kind.Noun(), maxBackupVersions)
 		}
-		value, err := c.value(e)
+		value, err := c.s.items.Value(c.r.Context(), e)
 		if err != nil {
 			return answer{}, err
 		}
@@ -64,22 +64,6 @@ func (c *call) backup() (answer, error) {
 		return answer{}, err
 	}
 	return ok(blob{sealed}), nil
-}
-
-// value opens a version's sealed value; ErrMissing when it was purged since the view.
-func (c *call) value(e *store.Entry) ([]byte, error) {
-	sealed, err := c.s.store.Blob(c.r.Context(), e)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", e.Key, err)
-	}
-	if sealed == nil {
-		return nil, items.ErrMissing
-	}
-	value, err := c.s.sealer.Open(sealed, e.Key)
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", e.Key, err)
-	}
-	return value, nil
 }
 
 func (c *call) sealArchive(a *archive) (string, error) {
@@ -210,14 +194,14 @@ func (c *call) resealed(a *archive) (current *model.ItemVersion, commits [][]sto
 		if v.Version == a.Current {
 			current = v
 		}
-		sealed, err := c.s.sealer.Seal(a.Versions[i].Plain, v.Key())
+		op, err := c.s.items.Seal(v, a.Versions[i].Plain)
 		if err != nil {
-			return nil, nil, fmt.Errorf("sealing %s: %w", v.Key(), err)
+			return nil, nil, err
 		}
-		if len(ops) == restoreChunk || size+len(sealed) > restoreBytes && len(ops) > 0 {
+		if len(ops) == restoreChunk || size+len(op.Blob) > restoreBytes && len(ops) > 0 {
 			commits, ops, size = append(commits, ops), nil, 0
 		}
-		ops, size = append(ops, store.Op{Value: v, Blob: sealed}), size+len(sealed)
+		ops, size = append(ops, op), size+len(op.Blob)
 	}
 	if current == nil {
 		return nil, nil, errors.New("the backup has no current version")

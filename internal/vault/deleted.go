@@ -52,7 +52,7 @@ func (c *call) recoverable(item *model.Item) error {
 func (c *call) changeItem(change func(*model.Item) error) (answer, error) {
 	var next *model.Item
 	var v *model.ItemVersion
-	err := c.Retry(c.r.Context(), c.s.store, c.view, func(view *store.View) error {
+	err := c.s.items.Retry(c.r.Context(), c.view, &c.Ref, func(view *store.View) error {
 		item, rev := c.Find(view)
 		if item == nil {
 			return change(nil)
@@ -82,7 +82,7 @@ func currentVersion(view *store.View, item *model.Item) *model.ItemVersion {
 
 // purge removes a deleted item and all its versions for good.
 func (c *call) purge() (answer, error) {
-	err := c.Retry(c.r.Context(), c.s.store, c.view, func(view *store.View) error {
+	err := c.s.items.Retry(c.r.Context(), c.view, &c.Ref, func(view *store.View) error {
 		item, rev := c.Find(view)
 		if err := c.recoverable(item); err != nil {
 			return err

@@ -1,8 +1,6 @@
 package vault
 
 import (
-	"fmt"
-
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -53,11 +51,7 @@ func (c *call) readNewSecret() error {
 // setSecret makes a new version, and the secret with it if there is none.
 func (c *call) setSecret() (answer, error) {
 	in := c.body.(*newSecret)
-	sealed, err := c.s.sealer.Seal([]byte(*in.value), in.version.Key())
-	if err != nil {
-		return answer{}, fmt.Errorf("sealing %s: %w", in.version.Key(), err)
-	}
-	item, err := c.Add(c.r.Context(), c.s.store, c.view, c.vault, in.version, sealed)
+	item, err := c.s.items.Add(c.r.Context(), c.view, c.vault, in.version, []byte(*in.value))
 	if err != nil {
 		return answer{}, err
 	}
@@ -76,7 +70,7 @@ func (c *call) getSecret() (answer, error) {
 	if err := c.readable(v); err != nil {
 		return answer{}, err
 	}
-	value, err := c.value(e)
+	value, err := c.s.items.Value(c.r.Context(), e)
 	if err != nil {
 		return answer{}, err
 	}
@@ -97,7 +91,7 @@ func (c *call) readSecretUpdate() error {
 
 // updateSecret changes a version's attributes; its value never changes.
 func (c *call) updateSecret() (answer, error) {
-	item, v, err := c.Update(c.r.Context(), c.s.store, c.view, func(v *model.ItemVersion) error {
+	item, v, err := c.s.items.Update(c.r.Context(), c.view, &c.Ref, func(v *model.ItemVersion) error {
 		return c.body.(*items.Secret).Apply(v, c.s.now().Unix())
 	})
 	if err != nil {

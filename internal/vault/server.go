@@ -9,6 +9,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/httpx"
+	"github.com/lanyard-io/lanyard/internal/items"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/obs"
@@ -40,6 +41,7 @@ type Server struct {
 	table        []operation
 	store        *store.Store
 	sealer       *seal.Sealer
+	items        items.Items
 	gate         *access.Gate
 	authenticate func(r *http.Request, surface names.Surface) (model.Caller, error)
 	tenant       string
@@ -70,7 +72,8 @@ func New(c Config) (*Server, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Server{
-		table: rows(), store: c.Store, sealer: c.Sealer, gate: c.Gate, authenticate: c.Authenticate,
+		table: rows(), gate: c.Gate, authenticate: c.Authenticate,
+		store: c.Store, sealer: c.Sealer, items: items.Items{Store: c.Store, Sealer: c.Sealer},
 		tenant: c.TenantID,
 		// SDKs compare the challenge's tenant with the credential's byte for byte.
 		challenge: strings.ToLower(c.ChallengeTenant),
