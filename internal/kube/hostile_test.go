@@ -183,3 +183,30 @@ func TestErrorsRepeatNoForeignBody(t *testing.T) {
 		t.Errorf("no HTTP: %v", err)
 	}
 }
+
+// A document is asked of whatever answers at the address in a kubeconfig.
+func TestDocumentsHaveLimits(t *testing.T) {
+	const inside = "what-only-the-network-inside-may-see"
+	for name, c := range map[string]struct {
+		serve http.HandlerFunc
+		want  string
+	}{
+		"good":     {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }, ""},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, "/version answers 302"},
+		"refused":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, inside, http.StatusTeapot) }, "/version answers 418"},
+		"large":    {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Repeat(inside, 1<<14)) }, "/version answers more than 256 KiB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := hostile(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/version" || r.Header.Get("Authorization") != "Bearer the-token" {
+					t.Errorf("asked for %s with %q", r.URL, r.Header)
+				}
+				c.serve(w, r)
+			})
+			b, err := k.Document(t.Context(), "/version")
+			if c.want == "" && (err != nil || string(b) != "{}") || c.want != "" && (err == nil || err.Error() != c.want) {
+				t.Errorf("%.40q, %v; want the error %q", b, err, c.want)
+			}
+		})
+	}
+}
