@@ -120,8 +120,8 @@ func (c *call) mayReadCredential(f *model.FederatedCredential) bool {
 }
 
 // mayChangeKeys asks for the right to write applications when an issuer's keys decide
-// about any: with keys of one's own one can be each of them. Who may write issuers,
-// at the root, may write all managed identities' credentials anyway.
+// about any: with keys of one's own one can be each of them. A right to write issuers
+// is held at the root, and so covers all managed identities' credentials anyway.
 func (c *call) mayChangeKeys(issuer string) error {
 	for f := range c.credentialsOf(issuer) {
 		if ofApplication(f) {

@@ -16,8 +16,8 @@ import (
 // which keeps Kubernetes out of the surfaces.
 type Clusters interface {
 	// Attach gives a cluster a kubeconfig, and fills in what its API server says of
-	// itself. It returns the keys of the cluster's issuer, and writes nothing. What
-	// the caller can mend is an error of kind apierr.Invalid.
+	// itself. It returns the keys of the cluster's issuer, and writes nothing. An error
+	// that the caller can put right is of kind apierr.Invalid.
 	Attach(ctx context.Context, c *model.Cluster, kubeconfig []byte) (keys []byte, err error)
 	// Keys reads the keys of the cluster's issuer. Its errors are as those of Attach.
 	Keys(ctx context.Context, c *model.Cluster) (keys []byte, err error)

@@ -12,7 +12,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// webhookInput is a cluster's settings of the webhook. What is missing stays.
+// webhookInput is a cluster's settings of the webhook. A setting that is missing stays.
 type webhookInput struct {
 	Mode       *model.WebhookMode `json:"mode"`
 	URL        *string            `json:"url"`

@@ -80,8 +80,8 @@ func (c *call) boundIdentity(raw string) (*store.Entry, *model.Identity, error) 
 }
 
 // bindCredential adds the write of the identity's one credential for bindings, if
-// it is the first. That credential stays when bindings go: another cluster may
-// be bound, and who deletes it ends all bindings of the identity at once.
+// it is the first. That credential stays when bindings go: another cluster may be
+// bound. To delete it is to end all bindings of the identity at once.
 func (c *call) bindCredential(ch *change, in *input, entry *store.Entry, identity *model.Identity) error {
 	f := &model.FederatedCredential{
 		Resource: model.Resource{

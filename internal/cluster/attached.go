@@ -48,9 +48,9 @@ func New(c Config) (*Attached, error) {
 const (
 	// poll is how often every cluster is looked at: how soon a rotated key is known.
 	poll = time.Minute
-	// atATime is of how many clusters keys are read at a time, and in how many work
-	// is done.
-	atATime = 8
+	// maxParallel bounds the clusters whose keys are read at the same time, and those in
+	// which work is done.
+	maxParallel = 8
 )
 
 // Run keeps the keys of attached clusters fresh, and what is in them as it is
@@ -67,6 +67,6 @@ func (a *Attached) Run(ctx context.Context) error {
 // maxWords is how many bytes of a cluster's words are kept.
 const maxWords = 2048
 
-// brief makes words of a cluster fit to keep and to show: its API server may say
+// shorten makes words of a cluster fit to keep and to show: its API server may say
 // whatever it likes.
-func brief(s string) string { return egress.Printable(s, maxWords) }
+func shorten(s string) string { return egress.Printable(s, maxWords) }

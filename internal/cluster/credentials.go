@@ -15,8 +15,8 @@ import (
 )
 
 // Attach gives a cluster a kubeconfig, and fills in what its API server says of
-// itself. It returns the keys of the cluster's issuer, and writes nothing. What the
-// caller can mend is an error of kind apierr.Invalid.
+// itself. It returns the keys of the cluster's issuer, and writes nothing. An error
+// that the caller can put right is of kind apierr.Invalid.
 func (a *Attached) Attach(ctx context.Context, c *model.Cluster, kubeconfig []byte) (keys []byte, err error) {
 	k, err := kube.ParseKubeconfig(kubeconfig)
 	if err != nil {
@@ -64,7 +64,8 @@ func (a *Attached) CredentialEnds(c *model.Cluster) time.Time {
 }
 
 // noteEnds writes down when the credentials of clusters end that an older program
-// stored. Where that cannot be known, or another was first, it is left to the next call.
+// stored. A cluster whose kubeconfig cannot be read, or that is being changed, is left to
+// the next call.
 func (a *Attached) noteEnds(ctx context.Context) {
 	view, err := a.c.Store.View()
 	if err != nil {

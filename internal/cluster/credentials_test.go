@@ -71,7 +71,7 @@ func TestEndOfACredentialIsKept(t *testing.T) {
 	}
 }
 
-// That a credential says nothing is kept as well.
+// It is kept as well that a credential says nothing.
 func TestCredentialWithoutAnEnd(t *testing.T) {
 	f := newFixture(t)
 	k := f.attached(accountServer(t), nil)

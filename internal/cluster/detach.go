@@ -13,8 +13,8 @@ import (
 // Detach takes the webhook out of a cluster that is about to be forgotten: afterwards
 // nobody has its credentials. force goes on when that fails.
 func (a *Attached) Detach(ctx context.Context, cluster *model.Cluster, force bool) error {
-	going, rev, err := a.beginLeaving(ctx, cluster.Key())
-	if err != nil || going == nil {
+	leaving, rev, err := a.beginDetach(ctx, cluster.Key())
+	if err != nil || leaving == nil {
 		return err
 	}
 	work, cancel := context.WithTimeout(ctx, removalTimeout)
@@ -24,12 +24,12 @@ func (a *Attached) Detach(ctx context.Context, cluster *model.Cluster, force boo
 		if err != nil {
 			return err
 		}
-		was := *going
-		if err := a.uninstall(work, kubeconfig, going, model.WebhookNone); err != nil {
+		was := *leaving
+		if err := a.uninstall(work, kubeconfig, leaving, model.WebhookNone); err != nil {
 			return err
 		}
-		select { // until another replica has heard of it, and what it asked for has come
-		case <-time.After(leavingPoll + lastRequest):
+		select { // until other replicas have heard of it, and their last request has come
+		case <-time.After(detachPoll + lastRequest):
 		case <-work.Done():
 			return work.Err()
 		}
@@ -44,28 +44,28 @@ func (a *Attached) Detach(ctx context.Context, cluster *model.Cluster, force boo
 	case errors.Is(err, context.DeadlineExceeded):
 		err = errors.New("the cluster did not answer in time")
 	}
-	going.Status, going.Ended, going.Error = model.ClusterFailed, a.c.Now().UTC(), brief(err.Error())
-	if _, putErr := a.c.Store.Put(ctx, going, rev); putErr != nil {
+	leaving.Status, leaving.Ended, leaving.Error = model.ClusterFailed, a.c.Now().UTC(), shorten(err.Error())
+	if _, putErr := a.c.Store.Put(ctx, leaving, rev); putErr != nil {
 		a.c.Log.WarnContext(ctx, "could not write down that a cluster stays", "cluster", cluster.ID, "error", putErr)
 	}
 	return apierr.New(apierr.Conflict, "The webhook could not be removed from the cluster '%s': %s. Pods that ask for it could not start any more. "+
-		"Repeat this when the cluster is in reach, or leave it there with 'lanyard cluster detach %s --force'.", cluster.Name, going.Error, cluster.Name)
+		"Repeat this when the cluster is in reach, or leave it there with 'lanyard cluster detach %s --force'.", cluster.Name, leaving.Error, cluster.Name)
 }
 
-// beginLeaving keeps every replica from working in a cluster that is about to be
+// beginDetach keeps every replica from working in a cluster that is about to be
 // detached; nil when there is nothing of ours in it.
-func (a *Attached) beginLeaving(ctx context.Context, key string) (going *model.ClusterState, rev int64, err error) {
+func (a *Attached) beginDetach(ctx context.Context, key string) (leaving *model.ClusterState, rev int64, err error) {
 	err = a.change(ctx, func(view *store.View) (err error) {
 		var state *model.ClusterState
 		if state, rev = a.state(view, key); len(state.Modes) == 0 || a.c.Installer == nil {
-			going = nil
+			leaving = nil
 			return nil
 		}
 		next := *state
 		next.Status, next.Started, next.Ended = model.ClusterDeleting, a.c.Now().UTC(), time.Time{}
-		going = &next
-		rev, err = a.c.Store.Put(ctx, going, rev)
+		leaving = &next
+		rev, err = a.c.Store.Put(ctx, leaving, rev)
 		return err
 	})
-	return going, rev, err
+	return leaving, rev, err
 }

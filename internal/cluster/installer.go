@@ -120,7 +120,7 @@ func (i *Installer) Install(ctx context.Context, kubeconfig []byte, k *model.Clu
 	}
 	defer api.Close()
 	taken, objects, err := i.survey(ctx, api, objects)
-	for errors.Is(err, errLeaving) { // removed a moment ago
+	for errors.Is(err, errTerminating) { // removed a moment ago
 		if err := pause(ctx, time.Second); err != nil {
 			return "", fmt.Errorf("waiting until the old namespace is gone: %w", err)
 		}
@@ -145,13 +145,13 @@ func (i *Installer) connect(kubeconfig []byte) (*kube.Cluster, error) {
 	return kube.Connect(kube.Config{Kubeconfig: kubeconfig, Log: i.c.Log, Now: i.c.Now})
 }
 
-// takings are the objects that were there before, and who made them.
-type takings struct {
+// takenOver are the objects that were there before, and who made them.
+type takenOver struct {
 	names  []string
 	owners []string
 }
 
-func (t *takings) note() string {
+func (t *takenOver) note() string {
 	if len(t.names) == 0 {
 		return ""
 	}
@@ -165,16 +165,16 @@ func (t *takings) note() string {
 // survey looks at what is there under our names, which are those of the webhook
 // that we stand in for. Another server's is refused. Anybody else's is taken
 // over, but for a namespace: it stays theirs, and is not applied.
-func (i *Installer) survey(ctx context.Context, api *kube.Cluster, objects []object) (*takings, []object, error) {
-	taken := &takings{}
+func (i *Installer) survey(ctx context.Context, api *kube.Cluster, objects []object) (*takenOver, []object, error) {
+	taken := &takenOver{}
 	var ours []object
 	for _, o := range objects {
 		there, err := i.look(ctx, api, o.ref())
 		switch {
 		case err != nil:
 			return nil, objects, err
-		case there != nil && there.leaving && o.ref().Kind == "Namespace":
-			return nil, objects, errLeaving
+		case there != nil && there.terminating && o.ref().Kind == "Namespace":
+			return nil, objects, errTerminating
 		case there == nil || there.server == i.c.Server:
 		case there.server != "":
 			return nil, objects, fmt.Errorf("the cluster has the webhook of another Lanyard server, %s (%s): detach the cluster there first", there.server, o.ref())
@@ -195,13 +195,13 @@ func (i *Installer) survey(ctx context.Context, api *kube.Cluster, objects []obj
 
 // found is an object of the cluster: whose it is.
 type found struct {
-	server  string   // ours, if it has our annotation
-	owners  []string // field managers
-	leaving bool     // it is being deleted
+	server      string   // ours, if it has our annotation
+	owners      []string // field managers
+	terminating bool     // it is being deleted
 }
 
-// errLeaving says that nothing can be made in a namespace that is being deleted.
-var errLeaving = errors.New("the namespace is being deleted")
+// errTerminating says that nothing can be made in a namespace that is being deleted.
+var errTerminating = errors.New("the namespace is being deleted")
 
 // pause waits, or says why not.
 func pause(ctx context.Context, d time.Duration) error {
@@ -236,7 +236,7 @@ func (i *Installer) look(ctx context.Context, api *kube.Cluster, ref kube.Ref) (
 	if err := json.Unmarshal(b, &o); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", ref, err)
 	}
-	there := &found{server: o.Metadata.Annotations[serverNote], leaving: o.Metadata.Deletion != nil}
+	there := &found{server: o.Metadata.Annotations[serverNote], terminating: o.Metadata.Deletion != nil}
 	for _, m := range o.Metadata.ManagedFields {
 		if m.Manager != manager && !slices.Contains(there.owners, m.Manager) {
 			there.owners = append(there.owners, m.Manager)
@@ -247,7 +247,7 @@ func (i *Installer) look(ctx context.Context, api *kube.Cluster, ref kube.Ref) (
 
 // apply applies one object. A Deployment's selector cannot be changed: one that
 // was taken over with another is made anew.
-func (i *Installer) apply(ctx context.Context, api *kube.Cluster, o object, taken *takings) error {
+func (i *Installer) apply(ctx context.Context, api *kube.Cluster, o object, taken *takenOver) error {
 	b, err := json.Marshal(o)
 	if err != nil {
 		return err
@@ -259,7 +259,7 @@ func (i *Installer) apply(ctx context.Context, api *kube.Cluster, o object, take
 	}
 	_, err = api.Apply(ctx, b, manager)
 	if errors.Is(err, kube.ErrInvalid) && o.ref().Kind == "Deployment" && slices.Contains(taken.names, o.ref().String()) {
-		if err := i.vacate(ctx, api, o.ref()); err != nil {
+		if err := i.removeDeployment(ctx, api, o.ref()); err != nil {
 			return fmt.Errorf("making %s anew: %w", o.ref(), err)
 		}
 		_, err = api.Apply(ctx, b, manager)
@@ -267,9 +267,9 @@ func (i *Installer) apply(ctx context.Context, api *kube.Cluster, o object, take
 	return err
 }
 
-// vacate removes a Deployment, but not its pods, which go on answering. They have
+// removeDeployment removes a Deployment, but not its pods, which go on answering. They have
 // the label that ours selects, so it adopts them, and replaces them one by one.
-func (i *Installer) vacate(ctx context.Context, api *kube.Cluster, ref kube.Ref) error {
+func (i *Installer) removeDeployment(ctx context.Context, api *kube.Cluster, ref kube.Ref) error {
 	if _, err := api.Orphan(ctx, ref); err != nil {
 		return err
 	}
@@ -285,7 +285,7 @@ func (i *Installer) vacate(ctx context.Context, api *kube.Cluster, ref kube.Ref)
 }
 
 // Remove takes away what Install put there in a mode, and leaves what the mode keep
-// needs. What does not bear our mark stays.
+// needs. Objects without our mark stay.
 func (i *Installer) Remove(ctx context.Context, kubeconfig []byte, mode, keep model.WebhookMode) error {
 	api, err := i.connect(kubeconfig)
 	if err != nil {

@@ -137,9 +137,9 @@ func (a *Attached) followKeys(ctx context.Context) error {
 	}
 }
 
-// Refresh reads every published cluster's keys once, of several at a
-// time: one that is slow keeps no other's withdrawn key alive. What fails is
-// logged, and tried again at the next call.
+// Refresh reads every published cluster's keys once, of several at a time: a slow
+// cluster keeps no other's withdrawn key alive. A failure is logged; the next call tries
+// again.
 func (a *Attached) Refresh(ctx context.Context) {
 	a.noteEnds(ctx)
 	view, err := a.c.Store.Fresh(ctx)
@@ -148,7 +148,7 @@ func (a *Attached) Refresh(ctx context.Context) {
 	}
 	a.warnOfEnds(ctx, view)
 	var g errgroup.Group
-	g.SetLimit(atATime)
+	g.SetLimit(maxParallel)
 	defer g.Wait()
 	for e := range view.Lookup(model.PublishedClusters) {
 		cluster, ok := e.Value.(*model.Cluster)
@@ -173,7 +173,7 @@ func (a *Attached) refresh(ctx context.Context, view *store.View, cluster *model
 	case err != nil && (held == nil || held.KeysGone() || now.Sub(held.Updated) < stale):
 		return err
 	case err != nil:
-		keys, now, fault = []byte(model.NoKeys), held.Updated, brief(err.Error())
+		keys, now, fault = []byte(model.NoKeys), held.Updated, shorten(err.Error())
 		a.c.Log.WarnContext(ctx, "stopped trusting a cluster's keys, which are too old", "cluster", cluster.ID)
 	case held != nil && bytes.Equal(held.Keys, keys) && now.Sub(held.Updated) < stamp:
 		return nil

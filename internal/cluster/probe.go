@@ -80,11 +80,11 @@ func (i *Installer) probe(ctx context.Context, api *kube.Cluster) error {
 	if err != nil {
 		return fmt.Errorf("trying a pod in namespace %s: %w", namespace, err)
 	}
-	return i.judge(made)
+	return i.checkPod(made)
 }
 
-// judge says whether a pod went through this server's webhook.
-func (i *Installer) judge(pod []byte) error {
+// checkPod says whether a pod went through this server's webhook.
+func (i *Installer) checkPod(pod []byte) error {
 	var p struct {
 		Spec struct {
 			Containers []struct {

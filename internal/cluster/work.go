@@ -21,10 +21,10 @@ const (
 	// webhookStamp is how often an unchanged state is written again, as a sign
 	// that the webhook answers.
 	webhookStamp = 5 * time.Minute
-	// leavingPoll is how often a replica that works in a cluster asks whether
-	// another is detaching it, and lastRequest is how long what it had asked the
-	// cluster for until then may take.
-	leavingPoll = 200 * time.Millisecond
+	// detachPoll is how often a replica that works in a cluster asks whether
+	// another is detaching it. lastRequest is how long the cluster may take for the
+	// request that was under way then.
+	detachPoll  = 200 * time.Millisecond
 	lastRequest = time.Second
 )
 
@@ -37,8 +37,8 @@ func (a *Attached) Work(ctx context.Context, cluster *model.Cluster) (operation 
 	return operation, a.queue.add(cluster.Key()), err
 }
 
-// beginWork writes down that there is work in a cluster. Whoever writes the state
-// at the same time, after work that is done, is no reason to refuse the request.
+// beginWork writes down that there is work in a cluster. Earlier work may end at the
+// same time and write its state: that refuses no request.
 func (a *Attached) beginWork(ctx context.Context, cluster *model.Cluster) (operation string, err error) {
 	err = a.change(ctx, func(view *store.View) error {
 		operation = ""
@@ -75,7 +75,7 @@ func (a *Attached) change(ctx context.Context, change func(*store.View) error) e
 // each minute.
 func (a *Attached) doWork(ctx context.Context) error {
 	var g errgroup.Group
-	g.SetLimit(atATime)
+	g.SetLimit(maxParallel)
 	defer g.Wait()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
@@ -132,7 +132,7 @@ func (a *Attached) reconcileOn(ctx context.Context, view *store.View, key string
 		return nil
 	}
 	state, rev := a.state(view, key)
-	if rev == 0 && !cluster.WorkloadIdentity || a.leaving(state) {
+	if rev == 0 && !cluster.WorkloadIdentity || a.detaching(state) {
 		return nil
 	}
 	next := *state
@@ -142,7 +142,7 @@ func (a *Attached) reconcileOn(ctx context.Context, view *store.View, key string
 	}
 	next.Error = ""
 	if workErr != nil {
-		next.Error = brief(workErr.Error())
+		next.Error = shorten(workErr.Error())
 	}
 	if next.Ended.IsZero() || workErr == nil && next.Status == model.ClusterFailed {
 		next.Ended, next.Status = a.c.Now().UTC(), model.ClusterSucceeded
@@ -153,18 +153,18 @@ func (a *Attached) reconcileOn(ctx context.Context, view *store.View, key string
 	if rev == 0 && len(next.Modes) == 0 && next.Error == "" || sameState(state, &next) {
 		return workErr
 	}
-	_, err := a.c.Store.Put(context.WithoutCancel(ctx), &next, rev) // how it went is written when its time is over, too
+	_, err := a.c.Store.Put(context.WithoutCancel(ctx), &next, rev) // the outcome is written even after workTimeout
 	return errors.Join(workErr, err)
 }
 
-// sameState says whether writing b in a's place would tell nobody anything.
+// sameState says whether b tells a reader no more than a.
 func sameState(a, b *model.ClusterState) bool {
 	return a.Status == b.Status && a.Error == b.Error && a.Note == b.Note && a.Installed == b.Installed &&
 		slices.Equal(a.Modes, b.Modes) && a.Ended.Equal(b.Ended) && b.Answered.Sub(a.Answered) < webhookStamp
 }
 
-// install does what is to be done in the cluster. next becomes what is true
-// then, rev the revision of what is stored of it.
+// install does what is to be done in the cluster. next becomes the state that it is in
+// then; rev becomes the revision of the stored state.
 func (a *Attached) install(ctx context.Context, cluster *model.Cluster, next *model.ClusterState, rev *int64) error {
 	mode, digest, err := a.plan(cluster, next.Endpoint)
 	if err != nil {
@@ -185,7 +185,7 @@ func (a *Attached) install(ctx context.Context, cluster *model.Cluster, next *mo
 		next.Answered = a.c.Now().UTC()
 		return nil
 	}
-	if len(next.Modes) == 0 || next.Modes[0] != mode { // what may be there is known before it is
+	if len(next.Modes) == 0 || next.Modes[0] != mode { // it is written down before anything is put there
 		next.Modes = append([]model.WebhookMode{mode}, slices.DeleteFunc(slices.Clone(next.Modes), func(m model.WebhookMode) bool { return m == mode })...)
 		next.Installed = ""
 		if *rev, err = a.c.Store.Put(ctx, next, *rev); err != nil {
@@ -196,7 +196,7 @@ func (a *Attached) install(ctx context.Context, cluster *model.Cluster, next *mo
 		return a.c.Installer.Install(ctx, kubeconfig, cluster, next.Endpoint)
 	})
 	if note != "" {
-		next.Note = brief(note)
+		next.Note = shorten(note)
 	}
 	if err != nil {
 		return err
@@ -205,14 +205,14 @@ func (a *Attached) install(ctx context.Context, cluster *model.Cluster, next *mo
 	return a.uninstall(ctx, kubeconfig, next, mode)
 }
 
-// whileAttached runs f, and ends its context when some replica begins to detach
-// the cluster, or when that cannot be known: what is put into the cluster then
-// would stay there, and nobody could take it out. It is ErrConflict then.
+// whileAttached runs f, and ends its context when some replica begins to detach the
+// cluster, or when that cannot be known: nobody could take out again what f puts there.
+// The error is store.ErrConflict when the cluster is being detached.
 func (a *Attached) whileAttached(ctx context.Context, key string, f func(context.Context) (string, error)) (note string, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() {
-		tick := time.NewTicker(leavingPoll)
+		tick := time.NewTicker(detachPoll)
 		defer tick.Stop()
 		for {
 			select {
@@ -222,7 +222,7 @@ func (a *Attached) whileAttached(ctx context.Context, key string, f func(context
 			}
 			if view, err := a.c.Store.Fresh(ctx); err != nil {
 				stop(fmt.Errorf("asking whether the cluster is being detached: %w", err))
-			} else if state, _ := a.state(view, key); a.leaving(state) || view.Get(key) == nil {
+			} else if state, _ := a.state(view, key); a.detaching(state) || view.Get(key) == nil {
 				stop(store.ErrConflict)
 			}
 		}
@@ -275,8 +275,8 @@ func (a *Attached) state(v *store.View, key string) (*model.ClusterState, int64)
 	return model.NewClusterState(key, a.c.Now()), 0
 }
 
-// leaving says whether some replica is detaching the cluster. One that stopped
-// half way does so no longer.
-func (a *Attached) leaving(state *model.ClusterState) bool {
+// detaching says whether some replica is detaching the cluster. A replica that stopped
+// half way is no longer believed after workTimeout.
+func (a *Attached) detaching(state *model.ClusterState) bool {
 	return state.Status == model.ClusterDeleting && a.c.Now().Sub(state.Started) < workTimeout
 }

@@ -181,7 +181,7 @@ func TestDetachingWhileAnotherReplicaInstalls(t *testing.T) {
 	}
 }
 
-// Whoever writes the state at the same time is no reason to refuse a request.
+// A state that others write at the same time refuses no request.
 func TestManyBeginTheSameWork(t *testing.T) {
 	f := newFixture(t)
 	k := f.attached(accountServer(t), wanted)

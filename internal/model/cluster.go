@@ -69,8 +69,8 @@ const (
 	WebhookNone       WebhookMode = "none"       // somebody else sees to it
 )
 
-// Webhook is a cluster's settings of the admission webhook. What is empty is the
-// server's default.
+// Webhook is a cluster's settings of the admission webhook. An empty one is the server's
+// default.
 type Webhook struct {
 	Mode WebhookMode `json:"mode,omitempty"`
 	// URL is where the cluster's API server reaches the server's webhook
