@@ -31,6 +31,10 @@ const (
 	WebhookName          = "mutation.azure-workload-identity.io"
 )
 
+// A pod that is to stop answers on for the default of --drain-delay; after that, the
+// last review takes as long as the API server waits, and leaving takes a moment.
+const drainSeconds, leaveSeconds = 5, 20
+
 // trustConfigMap holds the CA that pods are to trust.
 const trustConfigMap = "azure-wi-webhook-trust"
 
@@ -56,8 +60,6 @@ type WebhookConfig struct {
 
 	FailurePolicy  string // Fail or Ignore
 	TimeoutSeconds int    // 1 to 30
-
-	Args []string // further arguments of `lanyard webhook`
 }
 
 // HostAlias is a line of /etc/hosts in the pods.
@@ -220,9 +222,6 @@ func (c WebhookConfig) args() []any {
 	if c.Strict {
 		args = append(args, "--strict")
 	}
-	for _, a := range c.Args {
-		args = append(args, a)
-	}
 	return args
 }
 
@@ -239,6 +238,9 @@ func (c WebhookConfig) fillDeployment(o map[string]any) {
 	container["image"], container["args"] = c.Image, c.args()
 	if c.PullPolicy != "" {
 		container["imagePullPolicy"] = c.PullPolicy
+	}
+	if grace := drainSeconds + c.TimeoutSeconds + leaveSeconds; grace > 30 {
+		pod["terminationGracePeriodSeconds"] = grace
 	}
 	if len(c.CA) > 0 {
 		container["volumeMounts"] = []any{map[string]any{"name": "trust", "mountPath": trustDir, "readOnly": true}}
