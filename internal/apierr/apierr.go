@@ -1,7 +1,7 @@
 // Package apierr is the one error that crosses package borders on its way to a
 // caller: a Kind, which decides what the answer looks like, and a Detail, which
 // is safe to show. It knows no HTTP and no vendor's codes: each surface turns
-// kinds into its own wire errors in its errors.go.
+// kinds into its own wire errors in its errors.go, all in one shape, which is Code.
 package apierr
 
 import (
@@ -74,6 +74,28 @@ func New(kind Kind, format string, args ...any) error {
 // Wrap adds a kind and a safe detail to a cause that stays in the log.
 func Wrap(err error, kind Kind, format string, args ...any) error {
 	return &Error{Kind: kind, Detail: fmt.Sprintf(format, args...), Err: err}
+}
+
+// Code is a row of a surface's catalogue: all that its wire says of one mistake. As an
+// error it is the cause that Fail wraps, so that CodeOf finds it again.
+type Code interface {
+	comparable
+	error // as clients know it
+	Kind() Kind
+}
+
+// Fail makes an error with a wire code and a sentence for the caller.
+func Fail[C Code](c C, format string, args ...any) error { return Wrap(c, c.Kind(), format, args...) }
+
+// CodeOf is the code that Fail gave; for other packages' errors, the plain one of their kind.
+func CodeOf[C Code](err error, plain map[Kind]C) C {
+	if c, ok := errors.AsType[C](err); ok {
+		return c
+	}
+	if c, ok := plain[KindOf(err)]; ok {
+		return c
+	}
+	return plain[Internal]
 }
 
 // KindOf is the kind of the outermost Error in err's chain; Internal if there is none.

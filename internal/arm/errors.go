@@ -13,141 +13,89 @@ import (
 
 // code is an error code of Resource Manager or of one of its providers.
 // https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors
-type code string
+type code struct {
+	name string
+	kind apierr.Kind
+}
 
-const (
-	accountNameInvalid      code = "AccountNameInvalid"
-	authenticationFailed    code = "AuthenticationFailed"
-	authorizationFailed     code = "AuthorizationFailed"
-	badRequest              code = "BadRequest"
-	conflict                code = "Conflict"
-	deletedVaultNotFound    code = "DeletedVaultNotFound"
-	expiredToken            code = "ExpiredAuthenticationToken"
-	insufficientPermissions code = "InsufficientPermissions"
-	internalServerError     code = "InternalServerError"
-	invalidAPIVersion       code = "InvalidApiVersionParameter"
-	invalidFilter           code = "InvalidFilterInQueryString"
-	invalidGroup            code = "InvalidResourceGroup"
-	invalidGroupLocation    code = "InvalidResourceGroupLocation"
-	invalidLocation         code = "InvalidResourceLocation"
-	invalidNamespace        code = "InvalidResourceNamespace"
-	invalidQuery            code = "InvalidQueryParameterValue"
-	invalidRequestContent   code = "InvalidRequestContent"
-	invalidRequestURI       code = "InvalidRequestUri"
-	invalidResourceName     code = "InvalidResourceName"
-	invalidResourceType     code = "InvalidResourceType"
-	invalidSubscriptionID   code = "InvalidSubscriptionId"
-	invalidTag              code = "InvalidTagNameOrValue"
-	invalidToken            code = "InvalidAuthenticationToken"
-	invalidTokenAudience    code = "InvalidAuthenticationTokenAudience"
-	invalidTokenTenant      code = "InvalidAuthenticationTokenTenant"
-	locationRequired        code = "LocationRequired"
-	methodNotAllowed        code = "MethodNotAllowed"
-	missingAPIVersion       code = "MissingApiVersionParameter"
-	noRegisteredProvider    code = "NoRegisteredProviderFound"
-	notFound                code = "NotFound"
-	parentNotFound          code = "ParentResourceNotFound"
-	preconditionFailed      code = "PreconditionFailed"
-	principalNotFound       code = "PrincipalNotFound"
-	requestTimeout          code = "RequestTimeout"
-	requestTooLarge         code = "RequestContentTooLarge"
-	resourceGroupNotFound   code = "ResourceGroupNotFound"
-	resourceNotFound        code = "ResourceNotFound"
-	roleAssignmentExists    code = "RoleAssignmentExists"
-	roleAssignmentFixed     code = "RoleAssignmentUpdateNotPermitted"
-	roleAssignmentNotFound  code = "RoleAssignmentNotFound"
-	roleDefinitionNotFound  code = "RoleDefinitionDoesNotExist"
-	serviceUnavailable      code = "ServiceUnavailable"
-	subscriptionNotFound    code = "SubscriptionNotFound"
-	tooManyRequests         code = "TooManyRequests"
-	tooManyTags             code = "TooManyTags"
-	unmatchedPrincipalType  code = "UnmatchedPrincipalType"
-	unsupportedMediaType    code = "UnsupportedMediaType"
-	vaultExists             code = "VaultAlreadyExists"
-	vaultNameInvalid        code = "VaultNameNotValid"
+func (c *code) Error() string     { return c.name }
+func (c *code) Kind() apierr.Kind { return c.kind }
+
+var (
+	accountNameInvalid      = &code{"AccountNameInvalid", apierr.Invalid}
+	authenticationFailed    = &code{"AuthenticationFailed", apierr.Unauthenticated}
+	authorizationFailed     = &code{"AuthorizationFailed", apierr.Forbidden}
+	badRequest              = &code{"BadRequest", apierr.Invalid}
+	conflict                = &code{"Conflict", apierr.Conflict}
+	deletedVaultNotFound    = &code{"DeletedVaultNotFound", apierr.NotFound}
+	expiredToken            = &code{"ExpiredAuthenticationToken", apierr.Unauthenticated}
+	insufficientPermissions = &code{"InsufficientPermissions", apierr.Forbidden}
+	internalServerError     = &code{"InternalServerError", apierr.Internal}
+	invalidAPIVersion       = &code{"InvalidApiVersionParameter", apierr.Invalid}
+	invalidFilter           = &code{"InvalidFilterInQueryString", apierr.Invalid}
+	invalidGroup            = &code{"InvalidResourceGroup", apierr.Invalid}
+	invalidGroupLocation    = &code{"InvalidResourceGroupLocation", apierr.Conflict}
+	invalidLocation         = &code{"InvalidResourceLocation", apierr.Conflict}
+	invalidNamespace        = &code{"InvalidResourceNamespace", apierr.NotFound}
+	invalidQuery            = &code{"InvalidQueryParameterValue", apierr.Invalid}
+	invalidRequestContent   = &code{"InvalidRequestContent", apierr.Invalid}
+	invalidRequestURI       = &code{"InvalidRequestUri", apierr.Invalid}
+	invalidResourceName     = &code{"InvalidResourceName", apierr.Invalid}
+	invalidResourceType     = &code{"InvalidResourceType", apierr.NotFound}
+	invalidSubscriptionID   = &code{"InvalidSubscriptionId", apierr.Invalid}
+	invalidTag              = &code{"InvalidTagNameOrValue", apierr.Invalid}
+	invalidToken            = &code{"InvalidAuthenticationToken", apierr.Unauthenticated}
+	invalidTokenAudience    = &code{"InvalidAuthenticationTokenAudience", apierr.Unauthenticated}
+	invalidTokenTenant      = &code{"InvalidAuthenticationTokenTenant", apierr.Unauthenticated}
+	locationRequired        = &code{"LocationRequired", apierr.Invalid}
+	methodNotAllowed        = &code{"MethodNotAllowed", apierr.MethodNotAllowed}
+	missingAPIVersion       = &code{"MissingApiVersionParameter", apierr.Invalid}
+	noRegisteredProvider    = &code{"NoRegisteredProviderFound", apierr.Invalid}
+	notFound                = &code{"NotFound", apierr.NotFound}
+	parentNotFound          = &code{"ParentResourceNotFound", apierr.NotFound}
+	preconditionFailed      = &code{"PreconditionFailed", apierr.PreconditionFailed}
+	principalNotFound       = &code{"PrincipalNotFound", apierr.Invalid}
+	requestTimeout          = &code{"RequestTimeout", apierr.Timeout}
+	requestTooLarge         = &code{"RequestContentTooLarge", apierr.TooLarge}
+	resourceGroupNotFound   = &code{"ResourceGroupNotFound", apierr.NotFound}
+	resourceNotFound        = &code{"ResourceNotFound", apierr.NotFound}
+	roleAssignmentExists    = &code{"RoleAssignmentExists", apierr.Conflict}
+	roleAssignmentFixed     = &code{"RoleAssignmentUpdateNotPermitted", apierr.Conflict}
+	roleAssignmentNotFound  = &code{"RoleAssignmentNotFound", apierr.NotFound}
+	roleDefinitionNotFound  = &code{"RoleDefinitionDoesNotExist", apierr.Invalid}
+	serviceUnavailable      = &code{"ServiceUnavailable", apierr.Unavailable}
+	subscriptionNotFound    = &code{"SubscriptionNotFound", apierr.NotFound}
+	tooManyRequests         = &code{"TooManyRequests", apierr.Throttled}
+	tooManyTags             = &code{"TooManyTags", apierr.Invalid}
+	unmatchedPrincipalType  = &code{"UnmatchedPrincipalType", apierr.Invalid}
+	unsupportedMediaType    = &code{"UnsupportedMediaType", apierr.Unsupported}
+	vaultExists             = &code{"VaultAlreadyExists", apierr.Conflict}
+	vaultNameInvalid        = &code{"VaultNameNotValid", apierr.Invalid}
 )
 
-// kinds says what each code that handlers use is about; its status follows.
-var kinds = map[code]apierr.Kind{
-	badRequest:              apierr.Invalid,
-	conflict:                apierr.Conflict,
-	deletedVaultNotFound:    apierr.NotFound,
-	insufficientPermissions: apierr.Forbidden,
-	invalidAPIVersion:       apierr.Invalid,
-	invalidFilter:           apierr.Invalid,
-	invalidGroup:            apierr.Invalid,
-	invalidGroupLocation:    apierr.Conflict,
-	invalidLocation:         apierr.Conflict,
-	invalidNamespace:        apierr.NotFound,
-	invalidQuery:            apierr.Invalid,
-	invalidRequestContent:   apierr.Invalid,
-	invalidRequestURI:       apierr.Invalid,
-	invalidResourceName:     apierr.Invalid,
-	invalidResourceType:     apierr.NotFound,
-	invalidSubscriptionID:   apierr.Invalid,
-	invalidTag:              apierr.Invalid,
-	locationRequired:        apierr.Invalid,
-	methodNotAllowed:        apierr.MethodNotAllowed,
-	missingAPIVersion:       apierr.Invalid,
-	noRegisteredProvider:    apierr.Invalid,
-	notFound:                apierr.NotFound,
-	parentNotFound:          apierr.NotFound,
-	preconditionFailed:      apierr.PreconditionFailed,
-	principalNotFound:       apierr.Invalid,
-	resourceGroupNotFound:   apierr.NotFound,
-	resourceNotFound:        apierr.NotFound,
-	roleAssignmentExists:    apierr.Conflict,
-	roleAssignmentFixed:     apierr.Conflict,
-	roleAssignmentNotFound:  apierr.NotFound,
-	roleDefinitionNotFound:  apierr.Invalid,
-	subscriptionNotFound:    apierr.NotFound,
-	tooManyTags:             apierr.Invalid,
-	unmatchedPrincipalType:  apierr.Invalid,
-	vaultExists:             apierr.Conflict,
-	vaultNameInvalid:        apierr.Invalid,
+// plain has the codes of errors that bring none of their own.
+var plain = map[apierr.Kind]*code{
+	apierr.Internal:           internalServerError,
+	apierr.Invalid:            invalidRequestContent,
+	apierr.Unauthenticated:    invalidToken,
+	apierr.Forbidden:          authorizationFailed,
+	apierr.NotFound:           notFound,
+	apierr.MethodNotAllowed:   methodNotAllowed,
+	apierr.Conflict:           conflict,
+	apierr.PreconditionFailed: preconditionFailed,
+	apierr.TooLarge:           requestTooLarge,
+	apierr.Throttled:          tooManyRequests,
+	apierr.Unavailable:        serviceUnavailable,
+	apierr.Timeout:            requestTimeout,
+	apierr.Unsupported:        unsupportedMediaType,
 }
-
-// answers says how a kind is answered: its status, and the code of an error
-// that brings none of its own.
-var answers = map[apierr.Kind]struct {
-	status int
-	code   code
-}{
-	apierr.Internal:           {http.StatusInternalServerError, internalServerError},
-	apierr.Invalid:            {http.StatusBadRequest, invalidRequestContent},
-	apierr.Unauthenticated:    {http.StatusUnauthorized, invalidToken},
-	apierr.Forbidden:          {http.StatusForbidden, authorizationFailed},
-	apierr.NotFound:           {http.StatusNotFound, notFound},
-	apierr.MethodNotAllowed:   {http.StatusMethodNotAllowed, methodNotAllowed},
-	apierr.Conflict:           {http.StatusConflict, conflict},
-	apierr.PreconditionFailed: {http.StatusPreconditionFailed, preconditionFailed},
-	apierr.TooLarge:           {http.StatusRequestEntityTooLarge, requestTooLarge},
-	apierr.Throttled:          {http.StatusTooManyRequests, tooManyRequests},
-	apierr.Unavailable:        {http.StatusServiceUnavailable, serviceUnavailable},
-	apierr.Timeout:            {http.StatusRequestTimeout, requestTimeout},
-	apierr.Unsupported:        {http.StatusUnsupportedMediaType, unsupportedMediaType},
-}
-
-// wireError gives an error a code of its own.
-type wireError struct{ code code }
-
-func (e *wireError) Error() string { return string(e.code) }
 
 // fail makes an error with one of the codes above and a sentence for the caller.
-func fail(c code, format string, args ...any) error {
-	return apierr.Wrap(&wireError{c}, kinds[c], format, args...)
-}
+func fail(c *code, format string, args ...any) error { return apierr.Fail(c, format, args...) }
 
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	kind := apierr.KindOf(err)
-	answer, known := answers[kind]
-	if !known {
-		answer = answers[apierr.Internal]
-	}
-	c, message := answer.code, apierr.Detail(err)
-	if e, ok := errors.AsType[*wireError](err); ok {
-		c = e.code
-	}
+	kind := apierr.KindOf(err) // decides, for the kind of one code is another here and there
+	c, message, status := apierr.CodeOf(err, plain), apierr.Detail(err), httpx.Status(kind)
 	switch kind {
 	case apierr.Unauthenticated:
 		c, message = tokenFailure(err)
@@ -163,13 +111,13 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	case apierr.Throttled, apierr.Unavailable:
 		w.Header().Set("Retry-After", httpx.RetryAfter(err))
 	}
-	httpx.SetCode(r, string(c))
+	httpx.SetCode(r, c.name)
 	if r.Method == http.MethodHead {
-		w.WriteHeader(answer.status)
+		w.WriteHeader(status)
 		return
 	}
 	// The answer is lost only with the connection, which the edge notes.
-	_ = httpx.WriteJSON(w, answer.status, errorBody{errorDetail{Code: c, Message: message}})
+	_ = httpx.WriteJSON(w, status, errorBody{errorDetail{Code: c.name, Message: message}})
 }
 
 type errorBody struct {
@@ -177,7 +125,7 @@ type errorBody struct {
 }
 
 type errorDetail struct {
-	Code    code   `json:"code"`
+	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
@@ -189,7 +137,7 @@ func denial(d *access.Denied) string {
 
 // tokenFailure words a refused token. The message goes into a quoted header
 // value as well, so what the token said stays out unless it is harmless there.
-func tokenFailure(err error) (code, string) {
+func tokenFailure(err error) (*code, string) {
 	e, ok := errors.AsType[*access.TokenError](err)
 	if !ok {
 		return invalidToken, "The access token is invalid."

@@ -311,7 +311,7 @@ func (c *call) checkAvailable(typ string, taken func(name string) bool) error {
 	out := available{Available: true}
 	switch {
 	case !model.ValidVaultName(in.Name):
-		out = available{Reason: string(accountNameInvalid), Message: "A vault's name must have 3 to 24 letters, digits and single dashes, begin with a letter and end with a letter or digit."}
+		out = available{Reason: accountNameInvalid.name, Message: "A vault's name must have 3 to 24 letters, digits and single dashes, begin with a letter and end with a letter or digit."}
 	case taken(in.Name):
 		out = available{Reason: "AlreadyExists", Message: fmt.Sprintf("The vault name '%s' is already in use.", in.Name)}
 	}

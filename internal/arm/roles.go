@@ -64,7 +64,7 @@ func list(s []string) []string {
 func (c *call) getRole() error {
 	r, ok := access.RoleByID(c.id.Name())
 	if !ok {
-		return apierr.Wrap(&wireError{roleDefinitionNotFound}, apierr.NotFound, "The specified role definition with ID '%s' does not exist.", strings.ReplaceAll(c.id.Name(), "-", ""))
+		return apierr.Wrap(roleDefinitionNotFound, apierr.NotFound, "The specified role definition with ID '%s' does not exist.", strings.ReplaceAll(c.id.Name(), "-", ""))
 	}
 	return httpx.WriteJSON(c.w, http.StatusOK, c.showRole(&r))
 }

@@ -10,69 +10,54 @@ import (
 	"github.com/lanyard-io/lanyard/internal/obs"
 )
 
-// code is an error code of Graph. As an error it is the cause that fail wraps,
-// so that writeError finds it again.
-type code string
-
+// code is an error code of Graph.
 // https://learn.microsoft.com/graph/errors
-const (
-	badRequest       code = "Request_BadRequest"
-	delegatedOnly    code = "BadRequest"
-	duplicate        code = "Request_MultipleObjectsWithSameKeyValue"
-	concurrency      code = "Directory_ConcurrencyViolation"
-	invalidToken     code = "InvalidAuthenticationToken"
-	internal         code = "UnknownError"
-	methodNotAllowed code = "Request_MethodNotAllowed"
-	quota            code = "Directory_QuotaExceeded"
-	resourceNotFound code = "Request_ResourceNotFound"
-	throttled        code = "TooManyRequests"
-	tooLarge         code = "RequestBodyTooLarge"
-	requestDenied    code = "Authorization_RequestDenied"
-	timeout          code = "RequestTimeout"
-	unavailable      code = "ServiceUnavailable"
-	unsupportedQuery code = "Request_UnsupportedQuery"
-	unsupportedMedia code = "UnsupportedMediaType"
-)
-
-func (c code) Error() string { return string(c) }
-
-// kinds says what each code that handlers use is about; its status follows.
-var kinds = map[code]apierr.Kind{
-	badRequest:       apierr.Invalid,
-	delegatedOnly:    apierr.Invalid,
-	duplicate:        apierr.Conflict,
-	concurrency:      apierr.Conflict,
-	methodNotAllowed: apierr.MethodNotAllowed,
-	quota:            apierr.Forbidden,
-	resourceNotFound: apierr.NotFound,
-	unsupportedQuery: apierr.Invalid,
+type code struct {
+	name string
+	kind apierr.Kind
 }
 
-// answers says how a kind is answered: its status, and the code of an error
-// that brings none of its own.
-var answers = map[apierr.Kind]struct {
-	status int
-	code   code
-}{
-	apierr.Internal:           {http.StatusInternalServerError, internal},
-	apierr.Invalid:            {http.StatusBadRequest, badRequest},
-	apierr.Unauthenticated:    {http.StatusUnauthorized, invalidToken},
-	apierr.Forbidden:          {http.StatusForbidden, requestDenied},
-	apierr.NotFound:           {http.StatusNotFound, resourceNotFound},
-	apierr.MethodNotAllowed:   {http.StatusMethodNotAllowed, methodNotAllowed},
-	apierr.Conflict:           {http.StatusConflict, concurrency},
-	apierr.PreconditionFailed: {http.StatusPreconditionFailed, concurrency},
-	apierr.TooLarge:           {http.StatusRequestEntityTooLarge, tooLarge},
-	apierr.Throttled:          {http.StatusTooManyRequests, throttled},
-	apierr.Unavailable:        {http.StatusServiceUnavailable, unavailable},
-	apierr.Timeout:            {http.StatusRequestTimeout, timeout},
-	apierr.Unsupported:        {http.StatusUnsupportedMediaType, unsupportedMedia},
+func (c *code) Error() string     { return c.name }
+func (c *code) Kind() apierr.Kind { return c.kind }
+
+var (
+	badRequest       = &code{"Request_BadRequest", apierr.Invalid}
+	delegatedOnly    = &code{"BadRequest", apierr.Invalid}
+	duplicate        = &code{"Request_MultipleObjectsWithSameKeyValue", apierr.Conflict}
+	concurrency      = &code{"Directory_ConcurrencyViolation", apierr.Conflict}
+	invalidToken     = &code{"InvalidAuthenticationToken", apierr.Unauthenticated}
+	internal         = &code{"UnknownError", apierr.Internal}
+	methodNotAllowed = &code{"Request_MethodNotAllowed", apierr.MethodNotAllowed}
+	quota            = &code{"Directory_QuotaExceeded", apierr.Forbidden}
+	resourceNotFound = &code{"Request_ResourceNotFound", apierr.NotFound}
+	throttled        = &code{"TooManyRequests", apierr.Throttled}
+	tooLarge         = &code{"RequestBodyTooLarge", apierr.TooLarge}
+	requestDenied    = &code{"Authorization_RequestDenied", apierr.Forbidden}
+	timeout          = &code{"RequestTimeout", apierr.Timeout}
+	unavailable      = &code{"ServiceUnavailable", apierr.Unavailable}
+	unsupportedQuery = &code{"Request_UnsupportedQuery", apierr.Invalid}
+	unsupportedMedia = &code{"UnsupportedMediaType", apierr.Unsupported}
+)
+
+// plain has the codes of errors that bring none of their own.
+var plain = map[apierr.Kind]*code{
+	apierr.Internal:           internal,
+	apierr.Invalid:            badRequest,
+	apierr.Unauthenticated:    invalidToken,
+	apierr.Forbidden:          requestDenied,
+	apierr.NotFound:           resourceNotFound,
+	apierr.MethodNotAllowed:   methodNotAllowed,
+	apierr.Conflict:           concurrency,
+	apierr.PreconditionFailed: concurrency,
+	apierr.TooLarge:           tooLarge,
+	apierr.Throttled:          throttled,
+	apierr.Unavailable:        unavailable,
+	apierr.Timeout:            timeout,
+	apierr.Unsupported:        unsupportedMedia,
 }
 
 // fail is an error with a wire code and a sentence for the caller.
-func fail(c code, format string, args ...any) error {
-	return apierr.Wrap(c, kinds[c], format, args...)
-}
+func fail(c *code, format string, args ...any) error { return apierr.Fail(c, format, args...) }
 
 // notFoundError has the words by which az knows that something is missing.
 func notFoundError(id string) error {
@@ -84,7 +69,7 @@ type errorBody struct {
 }
 
 type errorDetail struct {
-	Code    code       `json:"code"`
+	Code    string     `json:"code"`
 	Message string     `json:"message"`
 	Inner   innerError `json:"innerError"`
 }
@@ -96,16 +81,8 @@ type innerError struct {
 }
 
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	kind := apierr.KindOf(err)
-	answer, known := answers[kind]
-	if !known {
-		answer = answers[apierr.Internal]
-	}
-	c, message := answer.code, apierr.Detail(err)
-	if own, ok := errors.AsType[code](err); ok {
-		c = own
-	}
-	switch kind {
+	c, message := apierr.CodeOf(err, plain), apierr.Detail(err)
+	switch apierr.KindOf(err) {
 	case apierr.Unauthenticated:
 		set, _ := httpx.Target(r)
 		w.Header().Set("WWW-Authenticate", `Bearer realm="", authorization_uri="`+set.LoginURL()+"/"+s.c.TenantID+`/oauth2/v2.0/authorize"`)
@@ -117,13 +94,13 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	case apierr.Throttled, apierr.Unavailable:
 		w.Header().Set("Retry-After", httpx.RetryAfter(err))
 	}
-	httpx.SetCode(r, string(c))
+	httpx.SetCode(r, c.name)
 	q := obs.RequestFrom(r.Context())
-	body := errorBody{errorDetail{c, message, innerError{
+	body := errorBody{errorDetail{c.name, message, innerError{
 		Date: s.c.Now().UTC().Format("2006-01-02T15:04:05"), RequestID: q.ID, ClientRequestID: q.Correlation,
 	}}}
 	// The answer is lost only with the connection, which the edge notes.
-	_ = httpx.WriteJSON(w, answer.status, body)
+	_ = httpx.WriteJSON(w, httpx.Status(apierr.KindOf(err)), body)
 }
 
 // where says at which scope the gate is asked about an action.
