@@ -1,7 +1,6 @@
 package sts
 
 import (
-	"cmp"
 	"errors"
 	"math"
 	"net/http"
@@ -91,12 +90,11 @@ var (
 )
 
 // Error is the code as clients know it.
-func (c *code) Error() string { return "AADSTS" + strconv.Itoa(c.number) }
+func (c *code) Error() string     { return "AADSTS" + strconv.Itoa(c.number) }
+func (c *code) Kind() apierr.Kind { return c.kind }
 
 // refuse makes an error with a code and a sentence for the caller.
-func refuse(c *code, format string, args ...any) error {
-	return apierr.Wrap(c, c.kind, format, args...)
-}
+func refuse(c *code, format string, args ...any) error { return apierr.Fail(c, format, args...) }
 
 // words are what users know some codes by. A sentence of our own may follow.
 var words = map[*code]string{
@@ -124,10 +122,7 @@ func explain(c *code, cause error, detail string) error {
 }
 
 // codeOf is the code of an error that refuse made; nil for others.
-func codeOf(err error) *code {
-	c, _ := errors.AsType[*code](err)
-	return c
-}
+func codeOf(err error) *code { return apierr.CodeOf[*code](err, nil) }
 
 // errorBody is Entra's error envelope. trace_id is the request's id.
 type errorBody struct {
@@ -143,7 +138,7 @@ const timestampLayout = "2006-01-02 15:04:05Z"
 
 // writeError is the surface's: it words every error as Entra does.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	c := wireError(err)
+	c := apierr.CodeOf(err, plain)
 	h := w.Header()
 	setNoStore(h)
 	if after := retryAfter(err, c.status); after > 0 {
@@ -180,8 +175,8 @@ func (s *Server) writeDiscoveryError(w http.ResponseWriter, r *http.Request, err
 	s.writeError(w, r, err)
 }
 
-// codes are those of errors that bring none of their own, by their kind.
-var codes = map[apierr.Kind]*code{
+// plain has the codes of errors that bring none of their own.
+var plain = map[apierr.Kind]*code{
 	apierr.Invalid:            codeMalformed,
 	apierr.Unauthenticated:    codeMalformed,
 	apierr.Forbidden:          codeMalformed,
@@ -194,11 +189,7 @@ var codes = map[apierr.Kind]*code{
 	apierr.MethodNotAllowed:   codeMethod,
 	apierr.Throttled:          codeThrottled,
 	apierr.Unavailable:        codeUnavailable,
-}
-
-// wireError is what an error looks like on the wire.
-func wireError(err error) *code {
-	return cmp.Or(codeOf(err), codes[apierr.KindOf(err)], codeInternal)
+	apierr.Internal:           codeInternal,
 }
 
 // Clients without a Retry-After wait a minute and longer.

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,118 +15,65 @@ import (
 	"github.com/lanyard-io/lanyard/internal/obs"
 )
 
-// code is a row of the catalogue. As an error it is the cause that fail wraps,
-// so that writeError finds it again.
-type code uint8
-
-const (
-	internal code = iota
-	badParameter
-	unauthorized
-	accessDenied
-	forbiddenByRbac
-	forbiddenByFirewall
-	forbiddenByConnection
-	secretDisabled
-	purgeProtected
-	secretNotFound
-	vaultNotFound
-	contactsNotFound
-	notFound
-	notSupported
-	methodNotAllowed
-	conflict
-	deletedButRecoverable
-	beingRecovered
-	preconditionFailed
-	tooLarge
-	throttled
-	unavailable
-	timeout
-	unsupportedMedia
-)
-
-// catalogue is Key Vault's error codes.
+// code is a row of Key Vault's catalogue of errors.
 // https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
-var catalogue = [...]struct {
+type code struct {
+	name   string
+	inner  string // says more, in innererror
 	kind   apierr.Kind
-	status int
-	code   string
-	inner  string
-}{
-	internal:              {apierr.Internal, http.StatusInternalServerError, "InternalError", ""},
-	badParameter:          {apierr.Invalid, http.StatusBadRequest, "BadParameter", ""},
-	unauthorized:          {apierr.Unauthenticated, http.StatusUnauthorized, "Unauthorized", ""},
-	accessDenied:          {apierr.Forbidden, http.StatusForbidden, "Forbidden", "AccessDenied"},
-	forbiddenByRbac:       {apierr.Forbidden, http.StatusForbidden, "Forbidden", "ForbiddenByRbac"},
-	forbiddenByFirewall:   {apierr.Forbidden, http.StatusForbidden, "Forbidden", "ForbiddenByFirewall"},
-	forbiddenByConnection: {apierr.Forbidden, http.StatusForbidden, "Forbidden", "ForbiddenByConnection"},
-	secretDisabled:        {apierr.Forbidden, http.StatusForbidden, "Forbidden", "SecretDisabled"},
-	purgeProtected:        {apierr.Forbidden, http.StatusForbidden, "Forbidden", ""},
-	secretNotFound:        {apierr.NotFound, http.StatusNotFound, "SecretNotFound", ""},
-	vaultNotFound:         {apierr.NotFound, http.StatusNotFound, "VaultNotFound", ""},
-	contactsNotFound:      {apierr.NotFound, http.StatusNotFound, "ContactsNotFound", ""},
-	notFound:              {apierr.NotFound, http.StatusNotFound, "NotFound", ""},
-	notSupported:          {apierr.NotFound, http.StatusNotImplemented, "NotSupported", ""},
-	methodNotAllowed:      {apierr.MethodNotAllowed, http.StatusMethodNotAllowed, "MethodNotAllowed", ""},
-	conflict:              {apierr.Conflict, http.StatusConflict, "Conflict", ""},
-	deletedButRecoverable: {apierr.Conflict, http.StatusConflict, "Conflict", "ObjectIsDeletedButRecoverable"},
-	beingRecovered:        {apierr.Conflict, http.StatusConflict, "Conflict", "ObjectIsBeingRecovered"},
-	preconditionFailed:    {apierr.PreconditionFailed, http.StatusPreconditionFailed, "PreconditionFailed", ""},
-	tooLarge:              {apierr.TooLarge, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", ""},
-	throttled:             {apierr.Throttled, http.StatusTooManyRequests, "Throttled", ""},
-	unavailable:           {apierr.Unavailable, http.StatusServiceUnavailable, "ServiceUnavailable", ""},
-	timeout:               {apierr.Timeout, http.StatusRequestTimeout, "RequestTimeout", ""},
-	unsupportedMedia:      {apierr.Unsupported, http.StatusUnsupportedMediaType, "UnsupportedMediaType", ""},
+	status int // 0: that of the kind
 }
 
 // Error is the most precise code, as it appears on the wire.
-func (c code) Error() string {
-	if inner := catalogue[c].inner; inner != "" {
-		return inner
-	}
-	return catalogue[c].code
+func (c *code) Error() string     { return cmp.Or(c.inner, c.name) }
+func (c *code) Kind() apierr.Kind { return c.kind }
+
+var (
+	internal              = &code{name: "InternalError", kind: apierr.Internal}
+	badParameter          = &code{name: "BadParameter", kind: apierr.Invalid}
+	unauthorized          = &code{name: "Unauthorized", kind: apierr.Unauthenticated}
+	accessDenied          = &code{name: "Forbidden", inner: "AccessDenied", kind: apierr.Forbidden}
+	forbiddenByRbac       = &code{name: "Forbidden", inner: "ForbiddenByRbac", kind: apierr.Forbidden}
+	forbiddenByFirewall   = &code{name: "Forbidden", inner: "ForbiddenByFirewall", kind: apierr.Forbidden}
+	forbiddenByConnection = &code{name: "Forbidden", inner: "ForbiddenByConnection", kind: apierr.Forbidden}
+	secretDisabled        = &code{name: "Forbidden", inner: "SecretDisabled", kind: apierr.Forbidden}
+	purgeProtected        = &code{name: "Forbidden", kind: apierr.Forbidden}
+	secretNotFound        = &code{name: "SecretNotFound", kind: apierr.NotFound}
+	vaultNotFound         = &code{name: "VaultNotFound", kind: apierr.NotFound}
+	contactsNotFound      = &code{name: "ContactsNotFound", kind: apierr.NotFound}
+	notFound              = &code{name: "NotFound", kind: apierr.NotFound}
+	notSupported          = &code{name: "NotSupported", kind: apierr.NotFound, status: http.StatusNotImplemented}
+	methodNotAllowed      = &code{name: "MethodNotAllowed", kind: apierr.MethodNotAllowed}
+	conflict              = &code{name: "Conflict", kind: apierr.Conflict}
+	deletedButRecoverable = &code{name: "Conflict", inner: "ObjectIsDeletedButRecoverable", kind: apierr.Conflict}
+	beingRecovered        = &code{name: "Conflict", inner: "ObjectIsBeingRecovered", kind: apierr.Conflict}
+	preconditionFailed    = &code{name: "PreconditionFailed", kind: apierr.PreconditionFailed}
+	tooLarge              = &code{name: "RequestEntityTooLarge", kind: apierr.TooLarge}
+	throttled             = &code{name: "Throttled", kind: apierr.Throttled}
+	unavailable           = &code{name: "ServiceUnavailable", kind: apierr.Unavailable}
+	timeout               = &code{name: "RequestTimeout", kind: apierr.Timeout}
+	unsupportedMedia      = &code{name: "UnsupportedMediaType", kind: apierr.Unsupported}
+)
+
+// plain has the codes of errors that bring none of their own.
+var plain = map[apierr.Kind]*code{
+	apierr.Invalid:            badParameter,
+	apierr.Unauthenticated:    unauthorized,
+	apierr.Forbidden:          accessDenied,
+	apierr.NotFound:           notFound,
+	apierr.MethodNotAllowed:   methodNotAllowed,
+	apierr.Conflict:           conflict,
+	apierr.PreconditionFailed: preconditionFailed,
+	apierr.TooLarge:           tooLarge,
+	apierr.Throttled:          throttled,
+	apierr.Unavailable:        unavailable,
+	apierr.Timeout:            timeout,
+	apierr.Unsupported:        unsupportedMedia,
+	apierr.Internal:           internal,
 }
 
 // fail is an error with a wire code and a sentence for the caller.
-func fail(c code, format string, args ...any) error {
-	return apierr.Wrap(c, catalogue[c].kind, format, args...)
-}
-
-// codeOf is the code that fail gave; for other packages' errors, the plain code of their kind.
-func codeOf(err error) code {
-	if c, ok := errors.AsType[code](err); ok {
-		return c
-	}
-	switch apierr.KindOf(err) {
-	case apierr.Invalid:
-		return badParameter
-	case apierr.Unauthenticated:
-		return unauthorized
-	case apierr.Forbidden:
-		return accessDenied
-	case apierr.NotFound:
-		return notFound
-	case apierr.MethodNotAllowed:
-		return methodNotAllowed
-	case apierr.Conflict:
-		return conflict
-	case apierr.PreconditionFailed:
-		return preconditionFailed
-	case apierr.TooLarge:
-		return tooLarge
-	case apierr.Throttled:
-		return throttled
-	case apierr.Unavailable:
-		return unavailable
-	case apierr.Timeout:
-		return timeout
-	case apierr.Unsupported:
-		return unsupportedMedia
-	case apierr.Internal:
-	}
-	return internal
-}
+func fail(c *code, format string, args ...any) error { return apierr.Fail(c, format, args...) }
 
 type errorBody struct {
 	Error struct {
@@ -142,12 +90,11 @@ type innerCode struct {
 // writeError answers in Key Vault's format. A client without a good token gets
 // the challenge, from which SDKs learn whom to ask for one.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	c := codeOf(err)
-	row := catalogue[c]
+	c := apierr.CodeOf(err, plain)
 	var body errorBody
-	body.Error.Code, body.Error.Message = row.code, apierr.Detail(err)
-	if row.inner != "" {
-		body.Error.Inner = &innerCode{row.inner}
+	body.Error.Code, body.Error.Message = c.name, apierr.Detail(err)
+	if c.inner != "" {
+		body.Error.Inner = &innerCode{c.inner}
 	}
 	switch c {
 	case unauthorized:
@@ -158,7 +105,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 	}
 	httpx.SetCode(r, c.Error())
-	if err := httpx.WriteJSON(w, row.status, body); err != nil {
+	if err := httpx.WriteJSON(w, cmp.Or(c.status, httpx.Status(c.kind)), body); err != nil {
 		s.log.DebugContext(r.Context(), "answer not written", "error", err)
 	}
 }
@@ -208,7 +155,7 @@ func (c *call) deletedMissing() error {
 
 // readable refuses what a disabled version would show.
 func (c *call) readable(v *model.ItemVersion) error {
-	if !v.Disabled || c.kind.disabled == 0 {
+	if !v.Disabled || c.kind.disabled == nil {
 		return nil
 	}
 	return fail(c.kind.disabled, "Operation get is not allowed on a disabled %s.", c.Kind.Noun())
