@@ -90,6 +90,8 @@ var mayImport = map[string][]string{
 	"cmd/quickstart":           {"internal/quickstart"},
 	"lanyardtest":              anything,
 	"deploy/images":            std,
+
+	"internal/manage/managetest": {"internal/client", "internal/manage", "internal/server"},
 }
 
 var surface = []string{

@@ -2,24 +2,19 @@ package serviceaccount_test
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
 	"github.com/lanyard-io/lanyard/internal/manage"
-	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/manage/managetest"
 	"github.com/lanyard-io/lanyard/internal/serviceaccount"
 	"github.com/lanyard-io/lanyard/internal/wi"
-	"github.com/lanyard-io/lanyard/lanyardtest"
 )
 
 // lab is a real Lanyard, and what is asked of it.
@@ -31,39 +26,10 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	return &lab{t, serviceaccount.Config{
-		Server: connect(t), Namespace: "shop", Name: "orders", Group: manage.DefaultGroup,
+		Server: managetest.Start(t, managetest.Config{}), Namespace: "shop", Name: "orders", Group: manage.DefaultGroup,
 		Issuer: "https://issuer.example", Audience: wi.Audience, Role: "Key Vault Secrets User",
 		Note: func(serviceaccount.Step) {}, Wait: func(string) {},
 	}}
-}
-
-// connect signs in to a server of its own.
-func connect(t *testing.T) *manage.Client {
-	t.Helper()
-	dir := server.Dir(filepath.Join(t.TempDir(), "lanyard"))
-	s := lanyardtest.New(t, lanyardtest.Config{Dir: string(dir)})
-	state, err := dir.State()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := state.Names()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := os.ReadFile(s.CAFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	c, err := client.New(client.Config{
-		Names: n.Own(), Roots: roots, Dial: state.Listen, TenantID: s.TenantID, SubscriptionID: s.SubscriptionID,
-		ClientID: s.Admin.ClientID, ClientSecret: s.Admin.ClientSecret,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return manage.New(c)
 }
 
 type flow func(context.Context, serviceaccount.Config) (*serviceaccount.Result, error)

@@ -2,7 +2,6 @@ package trail_test
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"net/url"
 	"os"
@@ -14,8 +13,8 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/lanyard-io/lanyard/internal/audit"
-	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/manage/managetest"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/trail"
 )
@@ -39,52 +38,12 @@ func startEtcd(t *testing.T) (endpoint string) {
 	return "http://" + etcd.Clients[0].Addr().String()
 }
 
-// startServer runs one server of that etcd until the test ends, and signs in to it with
-// the credentials of the directory that has them.
-func startServer(t *testing.T, etcd string, dir, admin server.Dir) *manage.Client {
-	t.Helper()
-	c := server.Config{DataDir: string(dir), Listen: "127.0.0.1:0", Proxy: "off", Debug: "off"}
-	c.Etcd.Endpoints = []string{etcd}
-	ctx, stop := context.WithCancel(context.Background())
-	s, err := server.New(ctx, c)
-	if err != nil {
-		stop()
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	a, err := server.ReadAdmin(admin.AdminFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := os.ReadFile(dir.CA())
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	signedIn, err := client.New(client.Config{
-		Names: s.Names().Own(), Roots: roots, Dial: s.State().Listen, TenantID: a.TenantID, SubscriptionID: a.SubscriptionID,
-		ClientID: a.ClientID, ClientSecret: a.ClientSecret,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return manage.New(signedIn)
-}
-
 // Two servers share a store. What one decides is followed at the other: what was there
 // at the start, what comes after, each record once, until the context ends.
 func TestFollowOverTwoServers(t *testing.T) {
 	etcd := startEtcd(t)
 	first, second := server.Dir(t.TempDir()), server.Dir(t.TempDir())
-	one := startServer(t, etcd, first, first)
+	one := managetest.Start(t, managetest.Config{Dir: first, Etcd: []string{etcd}})
 	key, err := os.ReadFile(first.KeyFile())
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +51,7 @@ func TestFollowOverTwoServers(t *testing.T) {
 	if err := os.WriteFile(second.KeyFile(), key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	other := startServer(t, etcd, second, first)
+	other := managetest.Start(t, managetest.Config{Dir: second, Admin: first, Etcd: []string{etcd}})
 	warn := func(format string, args ...any) { t.Logf(format, args...) }
 	for { // each makes itself known a moment after its start
 		answer, err := one.Decisions(t.Context(), audit.Query{Limit: 1})
@@ -172,9 +131,7 @@ func TestFollowOverTwoServers(t *testing.T) {
 
 // What cannot be shown ends it, as does a server that refuses.
 func TestFollowEndsWithAnError(t *testing.T) {
-	etcd := startEtcd(t)
-	dir := server.Dir(t.TempDir())
-	c := trail.Config{Server: startServer(t, etcd, dir, dir), Warn: func(string, ...any) {}}
+	c := trail.Config{Server: managetest.Start(t, managetest.Config{}), Warn: func(string, ...any) {}}
 	full := fmt.Errorf("no room")
 	if _, err := c.Server.Groups().Put(t.Context(), "one", manage.Group{Location: "local"}); err != nil {
 		t.Fatal(err)
