@@ -153,7 +153,7 @@ func (c Config) loadFile() (*rest.Config, string, error) {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && len(k.Clusters) == 0:
 		return nil, "", fmt.Errorf("%s: no kubeconfig there, or no cluster in it", c.Path)
 	case err != nil:
-		return nil, "", fmt.Errorf("%s is not a kubeconfig that can be read", c.Path)
+		return nil, "", err
 	}
 	return resolve(clientcmd.NewNonInteractiveClientConfig(*k, c.Context, &clientcmd.ConfigOverrides{}, nil))
 }

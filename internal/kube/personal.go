@@ -1,13 +1,14 @@
 package kube
 
 import (
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/tools/clientcmd"
@@ -17,52 +18,18 @@ import (
 	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
-// errNoKubeconfig says that a file is something else. The parser's own words may
-// quote a credential.
-var errNoKubeconfig = errors.New("not a kubeconfig")
-
-// readFiles reads a person's own kubeconfig: a file, or several as in $KUBECONFIG, of
-// which the first decides. The files that they name are found beside them.
+// readFiles reads a person's own kubeconfig, a file or several, as kubectl does. The
+// error repeats nothing of the parser's words, which may quote a credential.
 func readFiles(path string) (*api.Config, error) {
-	all := api.NewConfig()
-	missing := error(nil)
 	files := filepath.SplitList(path)
-	for _, file := range files {
-		b, err := textfile.Read(file)
-		if errors.Is(err, fs.ErrNotExist) && len(files) > 1 {
-			missing = err
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		k, err := clientcmd.Load(b)
-		if err != nil {
-			return nil, errNoKubeconfig
-		}
-		all.CurrentContext = cmp.Or(all.CurrentContext, k.CurrentContext)
-		for name, c := range k.Clusters {
-			c.LocationOfOrigin = file
-			addNew(all.Clusters, name, c)
-		}
-		for name, u := range k.AuthInfos {
-			u.LocationOfOrigin = file
-			addNew(all.AuthInfos, name, u)
-		}
-		for name, c := range k.Contexts {
-			addNew(all.Contexts, name, c)
-		}
+	if !slices.ContainsFunc(files, func(file string) bool { _, err := os.Stat(file); return err == nil }) {
+		return nil, fs.ErrNotExist
 	}
-	if len(all.Clusters)+len(all.AuthInfos)+len(all.Contexts) == 0 && missing != nil {
-		return nil, missing
+	k, err := (&clientcmd.ClientConfigLoadingRules{Precedence: files}).Load()
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a kubeconfig that can be read", path)
 	}
-	return all, clientcmd.ResolveLocalPaths(all)
-}
-
-func addNew[T any](to map[string]T, name string, value T) {
-	if _, ok := to[name]; !ok {
-		to[name] = value
-	}
+	return k, nil
 }
 
 // ReadKubeconfig reads one context of a person's own kubeconfig, the current one if
@@ -72,10 +39,8 @@ func ReadKubeconfig(path, context string) (*Kubeconfig, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fault.WithHint(fmt.Errorf("no kubeconfig at %s", path), "name one: --kubeconfig FILE, or KUBECONFIG in the environment")
-	case errors.Is(err, errNoKubeconfig):
-		return nil, fmt.Errorf("%s: %w", path, err)
 	case err != nil:
-		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+		return nil, err
 	}
 	one, err := flatten(k, context)
 	if err == nil {

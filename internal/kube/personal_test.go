@@ -74,7 +74,7 @@ func TestPersonalKubeconfigsThatAreOfNoUse(t *testing.T) {
 		"no-context":      {"kind: Config", "", "it has no current context", "--context"},
 		"unknown-context": {personal, "prod", `it has no context "prod"`, ""},
 		"unknown-cluster": {second, "lost", `it has no cluster "gone"`, ""},
-		"no-kubeconfig":   {"secret: [", "", "not a kubeconfig", ""},
+		"no-kubeconfig":   {"secret: [", "", "is not a kubeconfig that can be read", ""},
 		"no-file":         {personal, "", "reading the kubeconfig's certificate-authority", ""},
 		"program":         {strings.Replace(second, "token: theirs", "exec: {command: aws, apiVersion: client.authentication.k8s.io/v1}", 1), "", "runs a program to sign in", "a client certificate or a token"},
 		"unchecked":       {strings.Replace(second, "elsewhere.test\"", "elsewhere.test\", insecure-skip-tls-verify: true", 1), "", "insecure-skip-tls-verify", "the cluster's CA"},
