@@ -32,7 +32,8 @@ type Attached struct {
 	c     Config
 	queue *queue
 
-	connections connections
+	mu   sync.Mutex
+	open map[string]connection // by cluster key; guarded by mu
 
 	warned sync.Map // key of a cluster: the end of its credential that the log knows of
 }
@@ -42,7 +43,7 @@ func New(c Config) (*Attached, error) {
 	if c.Store == nil || c.Sealer == nil || c.Log == nil || c.Now == nil {
 		return nil, errors.New("cluster: Store, Sealer, Log and Now are needed")
 	}
-	return &Attached{c: c, queue: newQueue(), connections: connections{open: map[string]connection{}}}, nil
+	return &Attached{c: c, queue: newQueue(), open: map[string]connection{}}, nil
 }
 
 const (

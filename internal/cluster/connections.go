@@ -5,27 +5,19 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
-// connections are kept, for the questions about service accounts that come with
-// every exchange.
-type connections struct {
-	mu   sync.Mutex
-	open map[string]connection // by cluster key; guarded by mu
-}
-
-// connection is kept until its cluster gets new credentials.
+// connection is kept for the questions about service accounts, which come with every
+// exchange, until its cluster gets new credentials.
 type connection struct {
 	sum [sha256.Size]byte // of the sealed kubeconfig
 	api *kube.Cluster
 }
 
-// Review says whose token it is, if the cluster accepts it for the audience now;
-// model.ErrClusterToken if it does not.
+// Review implements sts.Clusters.
 func (a *Attached) Review(ctx context.Context, c *model.Cluster, token, audience string) (model.ClusterUser, error) {
 	api, err := a.connect(c)
 	if err != nil {
@@ -38,8 +30,7 @@ func (a *Attached) Review(ctx context.Context, c *model.Cluster, token, audience
 	return model.ClusterUser(user), err
 }
 
-// MayUse says whether the cluster's roles let a user use a client id: the verb
-// use-managed-identity, on the resource of that name.
+// MayUse implements sts.Clusters.
 func (a *Attached) MayUse(ctx context.Context, c *model.Cluster, user model.ClusterUser, clientID string) (bool, error) {
 	api, err := a.connect(c)
 	if err != nil {
@@ -50,14 +41,14 @@ func (a *Attached) MayUse(ctx context.Context, c *model.Cluster, user model.Clus
 
 func (a *Attached) connect(c *model.Cluster) (*kube.Cluster, error) {
 	sum := sha256.Sum256(c.Kubeconfig)
-	a.connections.mu.Lock()
-	defer a.connections.mu.Unlock()
-	if conn, ok := a.connections.open[c.Key()]; ok {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if conn, ok := a.open[c.Key()]; ok {
 		if conn.sum == sum {
 			return conn.api, nil
 		}
 		conn.api.Close()
-		delete(a.connections.open, c.Key())
+		delete(a.open, c.Key())
 	}
 	kubeconfig, err := openKubeconfig(a.c.Sealer, c)
 	if err != nil {
@@ -67,6 +58,6 @@ func (a *Attached) connect(c *model.Cluster) (*kube.Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", c.Key(), err)
 	}
-	a.connections.open[c.Key()] = connection{sum, api}
+	a.open[c.Key()] = connection{sum, api}
 	return api, nil
 }

@@ -14,9 +14,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// Attach gives a cluster a kubeconfig, and fills in what its API server says of
-// itself. It returns the keys of the cluster's issuer, and writes nothing. An error
-// that the caller can put right is of kind apierr.Invalid.
+// Attach implements arm.Clusters.
 func (a *Attached) Attach(ctx context.Context, c *model.Cluster, kubeconfig []byte) (keys []byte, err error) {
 	k, err := kube.ParseKubeconfig(kubeconfig)
 	if err != nil {
@@ -40,8 +38,7 @@ func unreachable(c *model.Cluster, err error) error {
 	return apierr.New(apierr.Invalid, "The cluster's API server %s did not give what is needed: %s.", c.Server, err)
 }
 
-// Kubeconfig is the attached kubeconfig in YAML, with the names that the managed
-// service gives: clients build on the context being the cluster's name.
+// Kubeconfig implements arm.Clusters.
 func (a *Attached) Kubeconfig(c *model.Cluster, user string) ([]byte, error) {
 	k, err := a.kubeconfig(c)
 	if err != nil {
@@ -50,8 +47,8 @@ func (a *Attached) Kubeconfig(c *model.Cluster, user string) ([]byte, error) {
 	return k.Named(c.Name, user)
 }
 
-// CredentialEnds is when the cluster's credential ends; zero when it does not say. The
-// kubeconfig is read for it only if an older program stored the cluster.
+// CredentialEnds implements arm.Clusters. The kubeconfig is read for it only if an older
+// program stored the cluster.
 func (a *Attached) CredentialEnds(c *model.Cluster) time.Time {
 	if c.CredentialEnds != nil {
 		return *c.CredentialEnds

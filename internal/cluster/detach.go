@@ -10,8 +10,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// Detach takes the webhook out of a cluster that is about to be forgotten: afterwards
-// nobody has its credentials. force goes on when that fails.
+// Detach implements arm.Clusters.
 func (a *Attached) Detach(ctx context.Context, cluster *model.Cluster, force bool) error {
 	leaving, rev, err := a.beginDetach(ctx, cluster.Key())
 	if err != nil || leaving == nil {

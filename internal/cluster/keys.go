@@ -28,7 +28,7 @@ const (
 	stale = 10 * time.Minute
 )
 
-// Keys reads the keys of the cluster's issuer. Its errors are as those of Attach.
+// Keys implements arm.Clusters.
 func (a *Attached) Keys(ctx context.Context, c *model.Cluster) ([]byte, error) {
 	keys, err := a.keys(ctx, c)
 	if err != nil {

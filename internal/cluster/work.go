@@ -28,8 +28,7 @@ const (
 	lastRequest = time.Second
 )
 
-// Work has the cluster follow its settings, which are stored. done is closed when that
-// is over. There is no operation when there is nothing to do.
+// Work implements arm.Clusters.
 func (a *Attached) Work(ctx context.Context, cluster *model.Cluster) (operation string, done <-chan struct{}, err error) {
 	if operation, err = a.beginWork(ctx, cluster); operation == "" {
 		return "", nil, err
@@ -259,8 +258,7 @@ func (a *Attached) plan(cluster *model.Cluster, endpoint string) (model.WebhookM
 	return a.c.Installer.Plan(cluster, endpoint)
 }
 
-// Mode is how a cluster with these settings would get the webhook. An error says
-// which setting is missing.
+// Mode implements arm.Clusters.
 func (a *Attached) Mode(cluster *model.Cluster) (model.WebhookMode, error) {
 	mode, _, err := a.plan(cluster, "")
 	return mode, err
