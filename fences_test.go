@@ -53,6 +53,7 @@ var mayImport = map[string][]string{
 	"internal/webhook":         {"internal/admission", "internal/httpx", "internal/kube", "internal/obs", "internal/pki", "internal/wi"},
 	"internal/pki":             std,
 	"internal/password":        {"internal/apierr"},
+	"internal/prompt":          {"internal/fault"},
 	"internal/proxy":           {"internal/names"},
 	"internal/clusterdns":      {"internal/kube", "internal/model", "internal/store"},
 	"deploy":                   {"internal/wi"},
