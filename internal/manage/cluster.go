@@ -38,6 +38,9 @@ type Cluster struct {
 	} `json:"properties"`
 }
 
+// Busy says that the server is not done with the cluster.
+func (k Cluster) Busy() bool { return k.Properties.State == "Updating" }
+
 // Webhook is how a cluster gets the webhook, and how that goes.
 type Webhook struct {
 	Mode       string `json:"mode,omitempty"`

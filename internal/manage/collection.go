@@ -64,11 +64,20 @@ func (s Collection[T]) List(ctx context.Context) ([]Whole[T], error) {
 
 // Delete deletes one.
 func (s Collection[T]) Delete(ctx context.Context, name string) error {
-	res, err := s.api.Call(ctx, http.MethodDelete, s.id(name), nil, nil, nil)
-	if err == nil && res.StatusCode == http.StatusNoContent && !s.directory {
-		err = &client.Error{Status: http.StatusNotFound}
+	found, err := s.Remove(ctx, name)
+	if err == nil && !found {
+		err = s.worded(ctx, name, &client.Error{Status: http.StatusNotFound})
 	}
-	return s.worded(ctx, name, err)
+	return err
+}
+
+// Remove deletes one that need not be there.
+func (s Collection[T]) Remove(ctx context.Context, name string) (found bool, err error) {
+	res, err := s.api.Call(ctx, http.MethodDelete, s.id(name), nil, nil, nil)
+	if client.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil && (s.directory || res.StatusCode != http.StatusNoContent), err
 }
 
 // Put writes one as it is wanted, whatever was there.

@@ -169,13 +169,14 @@ func (v SecretVault) worded(err error) error {
 	case e.ErrorCode == "Conflict":
 		return fault.WithHint(err, "a deleted secret has this name: lanyard secret recover or purge it")
 	case e.ErrorCode == "Forbidden", e.StatusCode == 403 && e.RawResponse != nil:
-		return fault.WithHint(err, v.refused(e))
+		return fault.WithHint(err, Refused(e, v.vault))
 	}
 	return err
 }
 
-// refused is where to look when a vault refuses: the vault says who decided.
-func (v SecretVault) refused(e *azcore.ResponseError) string {
+// Refused is where to look when a vault refuses: the vault says who decided. Its name
+// may be empty, when nobody knows it.
+func Refused(e *azcore.ResponseError, vault string) string {
 	answer := client.ParseError(e.RawResponse)
 	explain := "lanyard explain " + e.RawResponse.Header.Get("x-ms-request-id")
 	switch answer.Inner {
@@ -192,5 +193,8 @@ func (v SecretVault) refused(e *azcore.ResponseError) string {
 	case "SecretDisabled":
 		return "the secret is disabled: az keyvault secret set-attributes --enabled true"
 	}
-	return "lanyard policy list " + v.vault + ", or " + explain
+	if vault == "" {
+		return explain
+	}
+	return "lanyard policy list " + vault + ", or " + explain
 }
