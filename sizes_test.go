@@ -21,10 +21,6 @@ const (
 // longFunctions may have more lines, each for the reason beside it.
 var longFunctions = map[string]string{
 	"cmd/lanyard.newAttachCmd":              aCommand,
-	"cmd/lanyard.newClusterCmd":             aCommand,
-	"cmd/lanyard.newIdentityCmd":            aCommand,
-	"cmd/lanyard.newIssuerCmd":              aCommand,
-	"cmd/lanyard.newPolicyCmd":              aCommand,
 	"cmd/lanyard.newUpCmd":                  aCommand,
 	"internal/server.Run":                   "the order of starting and stopping is seen at once",
 	"internal/server.ensureAdmin":           "to be cut",

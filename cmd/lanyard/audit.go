@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/audit"
-	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/explain"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
@@ -85,8 +84,8 @@ on one etcd, all of them are asked; who could not be asked is said.`,
 	return cmd
 }
 
-func (a *app) trail(c *client.Client, q audit.Query) trail.Config {
-	return trail.Config{Server: manage.New(c), Query: q, Warn: a.say}
+func (a *app) trail(c *manage.Client, q audit.Query) trail.Config {
+	return trail.Config{Server: c, Query: q, Warn: a.say}
 }
 
 // auditFollowed writes a record that has come.

@@ -12,6 +12,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/azcli"
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/textfile"
 	"github.com/lanyard-io/lanyard/internal/wi"
 )
@@ -27,7 +28,7 @@ func (z *azureFlags) add(cmd *cobra.Command) {
 }
 
 // server signs in to Azure or to the Lanyard server.
-func (a *app) serverFor(z azureFlags) (*client.Client, error) {
+func (a *app) serverFor(z azureFlags) (*manage.Client, error) {
 	if z.env == "" {
 		c, err := a.connect()
 		if err != nil {
@@ -54,7 +55,8 @@ func (a *app) serverFor(z azureFlags) (*client.Client, error) {
 	if z.tenant == "" {
 		z.tenant = a.Getenv(wi.TenantIDEnv)
 	}
-	return client.NewAzure(client.AzureConfig{Cloud: cloud, TenantID: z.tenant, SubscriptionID: z.subscription})
+	c, err := client.NewAzure(client.AzureConfig{Cloud: cloud, TenantID: z.tenant, SubscriptionID: z.subscription})
+	return manage.New(c), err
 }
 
 func (a *app) cloud(name string) (client.Cloud, error) {

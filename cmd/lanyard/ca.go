@@ -13,6 +13,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/outfile"
 	"github.com/lanyard-io/lanyard/internal/pki"
+	"github.com/lanyard-io/lanyard/internal/prompt"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
 
@@ -90,7 +91,7 @@ func (a *app) printBytes(b []byte, err error) error {
 }
 
 func (a *app) noTerminal() error {
-	if isTerminal(a.Out) {
+	if prompt.IsTerminal(a.Out) {
 		return fault.WithHint(errors.New("this is not for a terminal"), "write it to a file: add > FILE")
 	}
 	return nil

@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/lanyard-io/lanyard/internal/manage"
+)
 
 func TestClusterTableSaysWhatIsAccepted(t *testing.T) {
 	const end = "2026-12-24T00:00:00.0000000Z"
@@ -16,11 +20,11 @@ func TestClusterTableSaysWhatIsAccepted(t *testing.T) {
 		{true, "it ends", end, "", "yes, until " + end},
 		{true, "its tokens are refused", end, "it answers 401", "no: its keys cannot be read"},
 	} {
-		var k cluster
+		var k manage.Cluster
 		k.Properties.OIDC.Enabled = c.enabled
 		a := &k.Properties.Attachment
 		a.Attention, a.CredentialEnds, a.KeysError = c.attention, c.ends, c.bad
-		if got := clusterTable(k).rows[0][4]; got != c.want {
+		if got := clusters().table(k).rows[0][4]; got != c.want {
 			t.Errorf("%+v: ACCEPTED %q, want %q", c, got, c.want)
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -12,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/access"
-	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/manage"
 )
 
 // completeTimeout is how long a shell waits for names.
@@ -24,7 +23,7 @@ type source func(*completion) ([]string, error)
 // completion is a command line whose next word is asked for.
 type completion struct {
 	ctx  context.Context
-	c    *client.Client
+	c    *manage.Client
 	cmd  *cobra.Command
 	args []string
 }
@@ -33,23 +32,23 @@ type completion struct {
 func (a *app) names(noun, word string) source {
 	switch word {
 	case "VAULT", "vault":
-		return resourceNames(vaultKind())
+		return namesIn(vaults(), func(v manage.Vault) string { return v.Name })
 	case "identity":
-		return resourceNames(identityKind())
+		return namesIn(identities(), func(i manage.Identity) string { return i.Name })
 	case "cluster":
-		return resourceNames(clusterKind())
+		return namesIn(clusters(), func(k manage.Cluster) string { return k.Name })
 	case "APPID", "app":
-		return appIDs
+		return namesIn(applications(), func(a manage.Application) string { return cobra.CompletionWithDesc(a.AppID, a.DisplayName) })
 	case "user":
 		return userNames
 	case "resource-group":
-		return groupNames
+		return namesIn(groups(), func(g manage.Group) string { return g.Name })
 	case "ROLE":
 		return roleNames
 	case "NAME":
 		switch noun {
 		case "group":
-			return groupNames
+			return namesIn(groups(), func(g manage.Group) string { return g.Name })
 		case "user", "vault", "identity", "cluster":
 			return a.names("", noun)
 		case "credential":
@@ -129,48 +128,25 @@ func (p *completion) flag(name string) string {
 	return ""
 }
 
-// listed are the names in a collection of the management API.
-func (p *completion) listed(path, version string) ([]string, error) {
-	all, err := listAll[struct{ Name string }](p.ctx, p.c, path, version)
-	var names []string
-	for _, e := range all {
-		names = append(names, e.Name)
-	}
-	return names, err
-}
-
-func resourceNames(k kind) source {
+// namesIn are the names of a noun's things; of those in a group, if a flag says which.
+func namesIn[T any](n *things[T], name func(T) string) source {
 	return func(p *completion) ([]string, error) {
-		base := "/subscriptions/" + p.c.Subscription
-		if group := p.flag("resource-group"); group != "" {
-			base = target{group: group}.groupID(p.c)
+		for _, check := range n.checks {
+			if err := check(nil); err != nil {
+				return nil, err
+			}
 		}
-		return p.listed(base+"/providers/"+k.typ, k.version)
+		all, err := n.in(p.c, groupOf(p.cmd)).List(p.ctx)
+		var names []string
+		for _, one := range all {
+			names = append(names, name(one.Is))
+		}
+		return names, err
 	}
 }
 
-func groupNames(p *completion) ([]string, error) {
-	return p.listed("/subscriptions/"+p.c.Subscription+"/resourceGroups", groupsVersion)
-}
-
-func appIDs(p *completion) (ids []string, err error) {
-	err = p.c.GraphList(p.ctx, "/applications", func(raw json.RawMessage) error {
-		var one application
-		err := json.Unmarshal(raw, &one)
-		ids = append(ids, cobra.CompletionWithDesc(one.AppID, one.DisplayName))
-		return err
-	})
-	return ids, err
-}
-
-func userNames(p *completion) (names []string, err error) {
-	err = p.c.GraphList(p.ctx, "/users", func(raw json.RawMessage) error {
-		var one person
-		err := json.Unmarshal(raw, &one)
-		names = append(names, strings.TrimSuffix(one.UPN, "@"+p.c.Domain()))
-		return err
-	})
-	return names, err
+func userNames(p *completion) ([]string, error) {
+	return namesIn(users(), func(u manage.User) string { return strings.TrimSuffix(u.UPN, "@"+p.c.Domain()) })(p)
 }
 
 func roleNames(*completion) (names []string, err error) {
@@ -180,55 +156,43 @@ func roleNames(*completion) (names []string, err error) {
 	return names, nil
 }
 
-func credentialNames(p *completion) (names []string, err error) {
-	o := credentialOwner{target: target{group: p.flag("resource-group")}, identity: p.flag("identity"), app: p.flag("app")}
-	if err := o.check(); err != nil {
-		return nil, err
-	}
-	all, err := o.list(p.ctx, p.c)
-	for _, one := range parts(all) {
-		names = append(names, one.Name)
-	}
-	return names, err
+func credentialNames(p *completion) ([]string, error) {
+	o := credentialOwner{target: target{group: groupOf(p.cmd)}, identity: p.flag("identity"), app: p.flag("app")}
+	return namesIn(o.credentials(), func(c manage.Credential) string { return c.Name })(p)
 }
 
 func bindingNames(p *completion) ([]string, error) {
-	o := bindingOwner{target: target{group: p.flag("resource-group")}, cluster: p.flag("cluster")}
-	return p.listed(o.path(p.c), clusterVersion)
+	o := bindingOwner{target: target{group: groupOf(p.cmd)}, cluster: p.flag("cluster")}
+	return namesIn(o.bindings(), func(b manage.Binding) string { return b.Name })(p)
 }
 
 // deletedNames are what recover and purge take.
 func deletedNames(noun string) source {
 	return func(p *completion) (names []string, err error) {
 		if noun == "secret" {
-			return secretsOf(p, true)
+			return secretsOf(p, manage.SecretVault.Deleted)
 		}
-		all, err := deletedVaults(p.ctx, p.c)
-		for _, v := range parts(all) {
-			names = append(names, v.Name)
+		all, err := p.c.DeletedVaults(p.ctx, "")
+		for _, v := range all {
+			names = append(names, v.Is.Name)
 		}
 		return names, err
 	}
 }
 
-func secretNames(p *completion) ([]string, error) { return secretsOf(p, false) }
+func secretNames(p *completion) ([]string, error) { return secretsOf(p, manage.SecretVault.List) }
 
-// secretsOf are the names on the first page of a vault's secrets, which is many.
-func secretsOf(p *completion, deleted bool) (names []string, err error) {
-	vault, err := secretsClient(p.c, p.args[0])
+func secretsOf(p *completion, list func(manage.SecretVault, context.Context) ([]manage.Secret, error)) (names []string, err error) {
+	vault, err := p.c.SecretVault(p.args[0])
 	if err != nil {
 		return nil, err
 	}
-	if deleted {
-		page, err := vault.NewListDeletedSecretPropertiesPager(nil).NextPage(p.ctx)
-		for _, s := range page.Value {
-			names = append(names, s.ID.Name())
-		}
-		return names, err
+	all, err := list(vault, p.ctx)
+	for _, s := range all {
+		names = append(names, s.Name)
 	}
-	page, err := vault.NewListSecretPropertiesPager(nil).NextPage(p.ctx)
-	for _, s := range page.Value {
-		names = append(names, s.ID.Name())
+	if len(names) > 0 {
+		err = nil // those that came in time
 	}
 	return names, err
 }

@@ -1,25 +1,23 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/url"
 
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // connect signs in: to the data directory's server, or to --server.
-func (a *app) connect() (*client.Client, error) {
+func (a *app) connect() (*manage.Client, error) {
 	c := client.Config{}
 	address, caFile := a.server, a.caFile
 	if address == "" {
@@ -52,7 +50,8 @@ func (a *app) connect() (*client.Client, error) {
 	}
 	c.TenantID, c.SubscriptionID = adm.TenantID, adm.SubscriptionID
 	c.ClientID, c.ClientSecret = adm.ClientID, adm.ClientSecret
-	return client.New(c)
+	signedIn, err := client.New(c)
+	return manage.New(signedIn), err
 }
 
 // credentialsPath is the file to sign in with.
@@ -75,61 +74,10 @@ func readRoots(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// API versions that the command line speaks.
-const (
-	groupsVersion   = "2021-04-01"
-	identityVersion = "2025-01-31-preview"
-	vaultVersion    = "2023-07-01"
-	roleVersion     = "2022-04-01"
-	lanyardVersion  = "2026-11-01"
-)
-
-// defaultGroup is made when it is missing, so that a first use needs no group.
-const (
-	defaultGroup    = "lanyard"
-	defaultLocation = "local"
-)
-
-// target is where an ARM resource goes: the flags that its commands share.
+// target is where a resource goes: the flags that its commands share.
 type target struct {
 	group    string
 	location string
-}
-
-func (t target) groupID(c *client.Client) string {
-	return "/subscriptions/" + c.Subscription + "/resourceGroups/" + url.PathEscape(t.group)
-}
-
-func (t target) identityID(c *client.Client, name string) string {
-	return t.id(c, identityKind(), name)
-}
-
-func (t target) vaultID(c *client.Client, name string) string { return t.id(c, vaultKind(), name) }
-
-// ensure makes the default group; a group that the user named must exist.
-func (t target) ensure(ctx context.Context, c *client.Client) error {
-	err := c.ARM(ctx, "GET", t.groupID(c), groupsVersion, nil, nil)
-	if !client.IsNotFound(err) {
-		return err
-	}
-	if t.group != defaultGroup {
-		return noGroup(t.group)
-	}
-	_, err = c.Create(ctx, t.groupID(c), groupsVersion, map[string]string{"location": t.location}, nil)
-	return err
-}
-
-// listAll reads a whole collection of the management API. It is never nil, so
-// that an empty one prints as [].
-func listAll[T any](ctx context.Context, c *client.Client, path, apiVersion string) ([]T, error) {
-	all := []T{}
-	err := c.List(ctx, path, apiVersion, func(raw json.RawMessage) error {
-		var one T
-		err := json.Unmarshal(raw, &one)
-		all = append(all, one)
-		return err
-	})
-	return all, err
 }
 
 // trusting is a transport that trusts roots and no others.

@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/demo"
+
+	"github.com/lanyard-io/lanyard/internal/prompt"
 )
 
 func newDemoCmd(a *app) *cobra.Command {
@@ -23,7 +25,7 @@ Then show three refusals. Nothing is left behind.`,
 				return err
 			}
 			return demo.Run(cmd.Context(), demo.Config{
-				Out: a.Out, Color: isTerminal(a.Out) && a.Getenv("NO_COLOR") == "",
+				Out: a.Out, Color: prompt.IsTerminal(a.Out) && a.Getenv("NO_COLOR") == "",
 				Workload: []string{self, "quickstart", "--once"},
 			})
 		},

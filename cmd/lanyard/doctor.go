@@ -34,7 +34,7 @@ Nothing is changed. The exit code is 1 when something is broken.`,
 			if err != nil {
 				return err
 			}
-			return a.diagnosis(doctor.Server(cmd.Context(), c))
+			return a.diagnosis(doctor.Server(cmd.Context(), c.Client))
 		},
 	}
 	z.add(cmd)
@@ -110,10 +110,12 @@ func (a *app) podNames(ctx context.Context, k kubeFlags, namespace string) []str
 // doctorServer finds the server to look at. That there is none is not at fault:
 // the cluster may use Azure.
 func (a *app) doctorServer(c *doctor.Config, z azureFlags) (err error) {
-	c.Server, err = a.serverFor(z)
+	server, err := a.serverFor(z)
+	if err == nil {
+		c.Server = server.Client
+	}
 	if err != nil && z.env == "" && a.server == "" && (errors.Is(err, fs.ErrNotExist) || fault.Hint(err) != "") {
 		if _, stateErr := a.state(); stateErr != nil {
-			c.Server = nil
 			return nil
 		}
 	}

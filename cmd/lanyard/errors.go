@@ -15,6 +15,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/manage"
 )
 
 // Exit codes, which scripts may rely on.
@@ -161,7 +162,7 @@ func hintFor(err error) string {
 		return "lanyard explain " + correlation
 	}
 	if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.StatusCode == 403 && e.RawResponse != nil {
-		return forbidden(e, "")
+		return manage.Refused(e, "")
 	}
 	if e, ok := errors.AsType[*client.Error](err); ok {
 		switch e.Status {
@@ -195,28 +196,4 @@ func hintOfSystem(err error) string {
 		return "run as the user who started the server, or choose another --data-dir"
 	}
 	return ""
-}
-
-// forbidden is where to look when a vault refuses: the vault says who decided.
-func forbidden(e *azcore.ResponseError, vault string) string {
-	answer := client.ParseError(e.RawResponse)
-	explain := "lanyard explain " + e.RawResponse.Header.Get("x-ms-request-id")
-	switch answer.Inner {
-	case "ForbiddenByRbac":
-		where := ""
-		if _, rest, ok := strings.Cut(answer.Message, "Resource: '"); ok {
-			scope, _, _ := strings.Cut(rest, "'")
-			scope, _, _ = strings.Cut(scope, "/secrets")
-			where = " --scope " + scope
-		}
-		return "the vault uses roles, and none lets you: lanyard role list" + where + ", or " + explain
-	case "ForbiddenByFirewall", "ForbiddenByConnection":
-		return "the vault's network rules refuse you: az keyvault network-rule list, or " + explain
-	case "SecretDisabled":
-		return "the secret is disabled: az keyvault secret set-attributes --enabled true"
-	}
-	if vault != "" {
-		return "lanyard policy list " + vault + ", or " + explain
-	}
-	return explain
 }

@@ -3,11 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/manage"
 )
 
 // holder says who gets a role or a policy: one of its fields is set.
@@ -16,8 +15,16 @@ type holder struct {
 	objectID, appID, identity, user string
 }
 
-// add gives a command the flags that name a principal; one of them is needed.
-func (h *holder) add(cmd *cobra.Command) {
+// holderVerb is a command that does something to its argument for a principal, which
+// one of its flags names.
+func (a *app) holderVerb(h *holder, w words, do func(ctx context.Context, c *manage.Client, arg, principal string) error, checks ...func([]string) error) *cobra.Command {
+	cmd := a.verb(w, func(cmd *cobra.Command, c *manage.Client, args []string) error {
+		principal, err := h.find(cmd.Context(), c)
+		if err != nil {
+			return err
+		}
+		return do(cmd.Context(), c, args[0], principal)
+	}, checks...)
 	f := cmd.Flags()
 	f.StringVar(&h.objectID, "object-id", "", "object id of the principal")
 	f.StringVar(&h.appID, "app", "", "client `id` of an application")
@@ -25,6 +32,7 @@ func (h *holder) add(cmd *cobra.Command) {
 	f.StringVar(&h.user, "user", "", "`name` of a user")
 	cmd.MarkFlagsOneRequired("object-id", "app", "identity", "user")
 	cmd.MarkFlagsMutuallyExclusive("object-id", "app", "identity", "user")
+	return cmd
 }
 
 // kind is the principal's type; an object id's is the server's to find.
@@ -41,51 +49,20 @@ func (h *holder) kind() string {
 // String is the principal as the user named it.
 func (h *holder) String() string { return cmp.Or(h.identity, h.appID, h.user, h.objectID) }
 
-// holder finds the object id of a principal.
-func (a *app) holder(cmd *cobra.Command, c *client.Client, h *holder) (string, error) {
+// find is the object id of the principal.
+func (h *holder) find(ctx context.Context, c *manage.Client) (string, error) {
 	switch {
 	case h.identity != "":
-		i, err := a.identity(cmd, h.target, h.identity)
-		return i.is.Properties.PrincipalID, err
+		i, err := c.Identities(h.group).Get(ctx, h.identity)
+		return i.Is.Properties.PrincipalID, err
 	case h.appID != "":
-		if err := checkAppID(h.appID); err != nil {
+		if err := checkAppID([]string{h.appID}); err != nil {
 			return "", err
 		}
-		var principal struct {
-			ID string `json:"id"`
-		}
-		err := c.Graph(cmd.Context(), "GET", principalPath(h.appID), nil, &principal)
-		if client.IsNotFound(err) {
-			err = noApp(h.appID)
-		}
-		return principal.ID, err
+		return c.Principal(ctx, h.appID)
 	case h.user != "":
-		u, err := showUser(cmd.Context(), c, h.user)
-		return u.is.ID, err
+		u, err := c.Users().Get(ctx, h.user)
+		return u.Is.ID, err
 	}
 	return h.objectID, nil
-}
-
-// maxIDs is how many ids the directory takes at once.
-const maxIDs = 1000
-
-// principalNames asks the directory who the principals are. The list is of use
-// without it, so a caller who may not ask sees ids.
-func principalNames(ctx context.Context, c *client.Client, ids []string) map[string]string {
-	names := map[string]string{}
-	for some := range slices.Chunk(ids, maxIDs) {
-		var page struct {
-			Value []struct {
-				ID          string `json:"id"`
-				DisplayName string `json:"displayName"`
-			} `json:"value"`
-		}
-		if c.Graph(ctx, "POST", "/directoryObjects/getByIds", map[string]any{"ids": some}, &page) != nil {
-			return names
-		}
-		for _, p := range page.Value {
-			names[p.ID] = p.DisplayName
-		}
-	}
-	return names
 }

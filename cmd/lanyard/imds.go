@@ -51,7 +51,7 @@ while it runs. --header-only serves only those who know the secret in IDENTITY_H
 	}
 	f := cmd.Flags()
 	f.StringVar(&p.Identity, "identity", "", "`name` of the managed identity")
-	f.StringVarP(&p.Group, "resource-group", "g", defaultGroup, "its resource `group`")
+	f.StringVarP(&p.Group, "resource-group", "g", manage.DefaultGroup, "its resource `group`")
 	f.StringVar(&p.listen, "listen", "127.0.0.1:7470", "loopback `address`, HOST:PORT")
 	f.StringVar(&p.shell, "shell", "sh", "of the lines: sh, fish or powershell")
 	f.BoolVar(&p.secretOnly, "header-only", false, "serve only App Service's shape, which needs the secret header")
@@ -83,7 +83,7 @@ func (a *app) imds(ctx context.Context, p *imdsFlags) error {
 		return fault.WithHint(err, "choose another address with --listen")
 	}
 	defer ln.Close()
-	p.Server = manage.New(c)
+	p.Server = c
 	m, err := machine.New(ctx, p.Config)
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/serviceaccount"
 	"github.com/lanyard-io/lanyard/internal/wi"
 )
@@ -135,11 +134,9 @@ func (a *app) serviceAccount(cmd *cobra.Command, o *saOptions, name string,
 	} else if c.NeedsCluster(cmd.Name() == "delete") {
 		return err
 	}
-	server, err := a.serverFor(o.azure)
-	if err != nil {
+	if c.Server, err = a.serverFor(o.azure); err != nil {
 		return err
 	}
-	c.Server = manage.New(server)
 	c.Note = func(s serviceaccount.Step) { a.say("%-21s %-13s %s", s.Phase, s.Result, s.Detail) }
 	c.Wait = func(reason string) { a.say("waiting for Azure: %s", reason) }
 	r, err := work(cmd.Context(), c)
@@ -151,7 +148,3 @@ func (a *app) serviceAccount(cmd *cobra.Command, o *saOptions, name string,
 	}
 	return nil
 }
-
-// sameRole compares role ids by their last part: the same built-in role has an id
-// below every subscription.
-func sameRole(a, b string) bool { return manage.SameRole(a, b) }

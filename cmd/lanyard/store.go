@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/prompt"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/shell"
 )
@@ -88,7 +89,7 @@ For an external etcd, restore with etcdutl and start lanyard on it.`,
 
 // spool writes standard input to a file of the data directory, which has room for it.
 func (a *app) spool() (path string, err error) {
-	if isTerminal(a.In) {
+	if prompt.IsTerminal(a.In) {
 		return "", fault.WithHint(errors.New("standard input is a terminal"), "lanyard store restore - < FILE")
 	}
 	if err := os.MkdirAll(a.dataDir, 0o700); err != nil {

@@ -6,11 +6,13 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/lanyard-io/lanyard/internal/prompt"
 )
 
 // terminalWidth is a terminal's; 0 for anything else, and when it does not say.
 func terminalWidth(out any) int {
-	if !isTerminal(out) {
+	if !prompt.IsTerminal(out) {
 		return 0
 	}
 	width, _, err := term.GetSize(int(out.(*os.File).Fd()))
