@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"internal/outfile":         std,
 	"internal/fault":           std,
 	"internal/shell":           std,
+	"internal/odata":           std,
 	"internal/wi":              std,
 	"internal/strictjson":      {"internal/apierr"},
 	"internal/store":           {"internal/model", "internal/apierr", "internal/outfile"},
@@ -97,7 +98,7 @@ var mayImport = map[string][]string{
 
 var surface = []string{
 	"internal/access", "internal/apierr", "internal/audit", "internal/egress", "internal/httpx", "internal/items", "internal/limit", "internal/model", "internal/names",
-	"internal/obs", "internal/password", "internal/resid", "internal/seal", "internal/signin", "internal/signing", "internal/store", "internal/strictjson", "internal/trust", "internal/wi",
+	"internal/obs", "internal/odata", "internal/password", "internal/resid", "internal/seal", "internal/signin", "internal/signing", "internal/store", "internal/strictjson", "internal/trust", "internal/wi",
 }
 
 // onlyImporter lists outside modules that one package alone may import.
@@ -125,7 +126,7 @@ var onlyImporter = map[string][]string{
 }
 
 // stdOnly packages import no outside module at all.
-var stdOnly = []string{"internal/egress", "internal/fault", "internal/model", "internal/outfile", "internal/resid", "internal/apierr", "internal/names", "internal/shell", "internal/wi"}
+var stdOnly = []string{"internal/egress", "internal/fault", "internal/model", "internal/odata", "internal/outfile", "internal/resid", "internal/apierr", "internal/names", "internal/shell", "internal/wi"}
 
 type source struct {
 	dir     string // slash-separated, from the root

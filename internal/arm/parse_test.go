@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lanyard-io/lanyard/internal/odata"
 )
 
 func TestFilters(t *testing.T) {
@@ -49,7 +51,7 @@ func FuzzFilter(f *testing.F) {
 func printFilter(terms []term) string {
 	var parts []string
 	for _, t := range terms {
-		value := "'" + strings.ReplaceAll(t.value, "'", "''") + "'"
+		value := odata.Quote(t.value)
 		if t.call {
 			parts = append(parts, t.name+"("+value+")")
 		} else {

@@ -1,6 +1,10 @@
 package graph
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/odata"
+)
 
 // ParseCertificate is parseCertificate, for the fuzzer.
 var ParseCertificate = parseCertificate
@@ -10,7 +14,7 @@ func Rewrite(s string) (string, error) {
 	terms, err := parseFilter(s)
 	var out []string
 	for _, t := range terms {
-		value := "'" + strings.ReplaceAll(t.value, "'", "''") + "'"
+		value := odata.Quote(t.value)
 		switch {
 		case t.prefix:
 			out = append(out, "startswith("+t.field+","+value+")")

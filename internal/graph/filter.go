@@ -1,10 +1,12 @@
 package graph
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/odata"
 )
 
 // term is one comparison of a $filter; terms are joined by "and".
@@ -15,163 +17,70 @@ type term struct {
 	value  string
 }
 
-const (
-	maxFilter = 2048
-	maxTerms  = 16
-)
-
 // parseFilter reads the subset of $filter that clients of the directory send:
 // FIELD eq 'X', startswith(FIELD,'X') and FIELD/any(x:x eq 'X'), joined by
 // "and". What it does not know it refuses: a filter that is half understood
 // would find the wrong principal.
 // https://learn.microsoft.com/graph/filter-query-parameter
 func parseFilter(s string) ([]term, error) {
-	if len(s) > maxFilter {
-		return nil, badFilter("it is longer than %d bytes", maxFilter)
+	terms, err := odata.Terms(s, readTerm)
+	if err != nil {
+		return nil, badFilter("%v", err)
 	}
-	p := filterParser{rest: s}
-	p.space()
-	if p.rest == "" {
-		return nil, nil
-	}
-	var terms []term
-	for {
-		t, err := p.term()
-		if err != nil {
-			return nil, err
-		}
-		if terms = append(terms, t); len(terms) > maxTerms {
-			return nil, badFilter("it has more than %d terms", maxTerms)
-		}
-		if !p.space() && p.rest != "" {
-			return nil, badFilter("there is something behind a term: %.40q", p.rest)
-		}
-		if p.rest == "" {
-			return terms, nil
-		}
-		if !strings.EqualFold(p.word(), "and") || !p.space() {
-			return nil, badFilter("terms can only be joined by 'and'")
-		}
-	}
+	return terms, nil
 }
 
 func badFilter(format string, args ...any) error {
 	return fail(unsupportedQuery, "Invalid or unsupported filter clause: "+format+".", args...)
 }
 
-// filterParser consumes rest from the left.
-type filterParser struct{ rest string }
-
-func (p *filterParser) term() (t term, err error) {
-	word := p.word()
+func readTerm(l *odata.Lexer) (t term, err error) {
+	word := l.Word()
 	switch {
 	case word == "":
-		return t, badFilter("a property is missing")
-	case strings.EqualFold(word, "startswith") && p.take("("):
-		return p.startsWith()
+		return t, errors.New("a property is missing")
+	case strings.EqualFold(word, "startswith") && l.Take("("):
+		return readStartsWith(l)
 	}
 	t.field = strings.ToLower(word)
-	if p.take("/") {
-		return t, p.anyOf(&t)
+	if l.Take("/") {
+		return t, readAny(l, &t)
 	}
-	return t, p.equals(&t)
+	t.value, err = l.Equals()
+	return t, err
 }
 
-// equals reads " eq 'X'".
-func (p *filterParser) equals(t *term) error {
-	if !p.space() || !strings.EqualFold(p.word(), "eq") || !p.space() {
-		return badFilter("'eq' is the only comparison")
+// readStartsWith reads "FIELD,'X')".
+func readStartsWith(l *odata.Lexer) (t term, err error) {
+	l.Space()
+	t.field, t.prefix = strings.ToLower(l.Word()), true
+	if l.Space(); t.field == "" || !l.Take(",") {
+		return t, errors.New("startswith takes a property and a text")
 	}
-	return p.literal(t)
-}
-
-// startsWith reads "FIELD,'X')".
-func (p *filterParser) startsWith() (term, error) {
-	p.space()
-	t := term{field: strings.ToLower(p.word()), prefix: true}
-	p.space()
-	if t.field == "" || !p.take(",") {
-		return t, badFilter("startswith takes a property and a text")
-	}
-	p.space()
-	if err := p.literal(&t); err != nil {
+	if t.value, err = l.Literal(); err != nil {
 		return t, err
 	}
-	p.space()
-	if !p.take(")") {
-		return t, badFilter("a closing parenthesis is missing")
-	}
-	return t, nil
+	return t, l.Close()
 }
 
-// anyOf reads "any(x:x eq 'X')".
-func (p *filterParser) anyOf(t *term) error {
+// readAny reads "any(x:x eq 'X')".
+func readAny(l *odata.Lexer, t *term) (err error) {
 	t.any = true
-	if !strings.EqualFold(p.word(), "any") || !p.take("(") {
-		return badFilter("'any' is the only function of a collection")
+	if !strings.EqualFold(l.Word(), "any") || !l.Take("(") {
+		return errors.New("'any' is the only function of a collection")
 	}
-	p.space()
-	variable := p.word()
-	p.space()
-	if variable == "" || !p.take(":") {
-		return badFilter("'any' takes a variable and a comparison")
+	l.Space()
+	variable := l.Word()
+	if l.Space(); variable == "" || !l.Take(":") {
+		return errors.New("'any' takes a variable and a comparison")
 	}
-	p.space()
-	if p.word() != variable {
-		return badFilter("'any' compares something else than its variable")
+	if l.Space(); l.Word() != variable {
+		return errors.New("'any' compares something else than its variable")
 	}
-	if err := p.equals(t); err != nil {
+	if t.value, err = l.Equals(); err != nil {
 		return err
 	}
-	p.space()
-	if !p.take(")") {
-		return badFilter("a closing parenthesis is missing")
-	}
-	return nil
-}
-
-// literal reads a quoted text, in which a quote is written twice.
-func (p *filterParser) literal(t *term) error {
-	if !p.take("'") {
-		return badFilter("a value must be in single quotes")
-	}
-	var b strings.Builder
-	for {
-		before, after, ok := strings.Cut(p.rest, "'")
-		if !ok {
-			return badFilter("a closing quote is missing")
-		}
-		b.WriteString(before)
-		p.rest = after
-		if !p.take("'") {
-			t.value = b.String()
-			return nil
-		}
-		b.WriteByte('\'')
-	}
-}
-
-// space skips blanks, and says whether there were any.
-func (p *filterParser) space() bool {
-	before := len(p.rest)
-	p.rest = strings.TrimLeft(p.rest, " ")
-	return len(p.rest) < before
-}
-
-func (p *filterParser) word() string {
-	n := 0
-	for n < len(p.rest) && p.rest[n]|0x20 >= 'a' && p.rest[n]|0x20 <= 'z' {
-		n++
-	}
-	w := p.rest[:n]
-	p.rest = p.rest[n:]
-	return w
-}
-
-func (p *filterParser) take(s string) bool {
-	rest, ok := strings.CutPrefix(p.rest, s)
-	p.rest = rest
-	return ok
+	return l.Close()
 }
 
 // field is how a property is compared: a text, or a collection of texts.

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/odata"
 )
 
 // path is a parsed URL path: shape is its form with every key as "*", in lower
@@ -74,8 +76,7 @@ func parsePath(escaped string) (path, bool) {
 	return p, true
 }
 
-// parseKey reads what follows the opening parenthesis: 'VALUE') or NAME='VALUE'). A
-// quote in the value is doubled.
+// parseKey reads what follows the opening parenthesis: 'VALUE') or NAME='VALUE').
 func parseKey(s string, alternates []string) (key, bool) {
 	s, ok := strings.CutSuffix(s, ")")
 	if !ok {
@@ -91,10 +92,6 @@ func parseKey(s string, alternates []string) (key, bool) {
 			return key{}, false
 		}
 	}
-	if len(s) < 2 || s[0] != '\'' || s[len(s)-1] != '\'' {
-		return key{}, false
-	}
-	s = s[1 : len(s)-1]
-	k.value = strings.ReplaceAll(s, "''", "'")
-	return k, k.value != "" && strings.Count(s, "'") == 2*strings.Count(k.value, "'")
+	k.value, ok = odata.Unquote(s)
+	return k, ok && k.value != ""
 }
