@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"internal/password":        {"internal/apierr"},
 	"internal/prompt":          {"internal/fault"},
 	"internal/proxy":           {"internal/names"},
-	"internal/clusterdns":      {"internal/kube", "internal/model", "internal/store"},
+	"internal/clusterdns":      {"internal/kube", "internal/model", "internal/names", "internal/store"},
 	"deploy":                   {"internal/wi"},
 	"internal/signin":          {"internal/apierr", "internal/limit", "internal/model", "internal/password", "internal/seal", "internal/store"},
 	"internal/sts":             surface,

@@ -51,7 +51,7 @@ type Server struct {
 	t      testing.TB
 	dir    server.Dir
 	state  server.State
-	names  *names.Set
+	names  *names.Hosts
 	roots  *x509.CertPool
 	manage *manage.Client
 }

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/sdkenv"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/shell"
@@ -103,15 +106,15 @@ func newHostsCmd(a *app) *cobra.Command {
 	var ip string
 	var regions []string
 	cmd := &cobra.Command{
-		Use:   "hosts [VAULT...]",
+		Use:   "hosts [[ZONE=]NAME...]",
 		Short: "Print the lines for a hosts file, or the names that DNS must serve",
 		Long: `Print hosts-file lines for the server's names and the given vaults. A hosts file
 has no wildcards, so every vault is listed by name, and so is every region that
-clients have in AZURE_REGIONAL_AUTHORITY_NAME. With DNS, point *.vault.DOMAIN and
-*.login.DOMAIN at the server instead.`,
+clients have in AZURE_REGIONAL_AUTHORITY_NAME. A NAME without a ZONE is in the zone
+vault. With DNS, point *.vault.DOMAIN and *.login.DOMAIN at the server instead.`,
 		Example: `  lanyard hosts kv-dev kv-test | sudo tee -a /etc/hosts
   lanyard hosts --ip 10.0.0.5 --region westeurope kv-prod`,
-		RunE: func(_ *cobra.Command, vaults []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			state, err := a.state()
 			if err != nil {
 				return err
@@ -123,7 +126,11 @@ clients have in AZURE_REGIONAL_AUTHORITY_NAME. With DNS, point *.vault.DOMAIN an
 			if err != nil {
 				return err
 			}
-			for _, h := range n.Hosts(vaults, regions) {
+			things, err := zoned(n, args)
+			if err != nil {
+				return err
+			}
+			for _, h := range n.HostNames(things, regions) {
 				fmt.Fprintf(a.Out, "%s\t%s\n", ip, h)
 			}
 			return nil
@@ -132,4 +139,20 @@ clients have in AZURE_REGIONAL_AUTHORITY_NAME. With DNS, point *.vault.DOMAIN an
 	cmd.Flags().StringVar(&ip, "ip", "127.0.0.1", "the server's `address`")
 	cmd.Flags().StringSliceVar(&regions, "region", nil, "a `region` that clients put before the login host")
 	return cmd
+}
+
+// zoned reads ZONE=NAME; a NAME alone is a vault's.
+func zoned(n *names.Names, args []string) (map[names.Surface][]string, error) {
+	things := map[names.Surface][]string{}
+	for _, arg := range args {
+		surface, name := names.Vault, arg
+		if zone, rest, ok := strings.Cut(arg, "="); ok {
+			surface, name = names.Surface(zone), rest
+		}
+		if !slices.ContainsFunc(n.Zones(), func(z names.Zone) bool { return z.Surface == surface }) {
+			return nil, fmt.Errorf("%q: no zone %q", arg, surface)
+		}
+		things[surface] = append(things[surface], name)
+	}
+	return things, nil
 }

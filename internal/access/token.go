@@ -63,7 +63,7 @@ func (e *TokenError) Error() string { return "access token refused: " + string(e
 
 // TokenIssuer is the iss claim of the tokens that a name family's login host
 // issues. Microsoft's is the fixed https://sts.windows.net/TENANT/.
-func TokenIssuer(set *names.Set, tenantID string) string {
+func TokenIssuer(set *names.Hosts, tenantID string) string {
 	if set.Azure {
 		return "https://sts.windows.net/" + tenantID + "/"
 	}

@@ -26,7 +26,7 @@ type call struct {
 	version string // api-version
 	view    *store.View
 	caller  model.Caller
-	set     *names.Set // the name family that was asked: answers stay in it
+	set     *names.Hosts // the name family that was asked: answers stay in it
 	// holder is what the resource hangs on: its parent resource, its scope or
 	// its resource group; nil at subscription level and above.
 	holder *store.Entry

@@ -101,13 +101,14 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 // cloudOf lists a family's endpoints. Every resource among them is one that the
 // token service issues tokens for. The services that Lanyard does not have get names
 // in our own domain: clients want every field, and must not be sent to somebody else.
-func cloudOf(set *names.Set) cloud {
+func cloudOf(set *names.Hosts) cloud {
 	name, audiences, services := "Lanyard", []string{set.ManagementURL() + "/"}, &set.Services
 	suffix := suffixesOf(set)
 	if set.Azure {
 		name, suffix = "AzureCloud", azureSuffixes
 		audiences = []string{"https://management.core.windows.net/", "https://management.azure.com/"}
 	}
+	suffix.KeyVault = set.HostPort(set.Host(names.Vault))
 	portal := "https://" + set.HostPort("portal."+set.Domain) + "/"
 	return cloud{
 		Name: name, Portal: portal,
@@ -126,10 +127,10 @@ func cloudOf(set *names.Set) cloud {
 
 // suffixesOf is what clients put a resource's name before, and for storage the
 // kind too: ACCOUNT.blob.DOMAIN.
-func suffixesOf(set *names.Set) suffixes {
+func suffixesOf(set *names.Hosts) suffixes {
 	host := func(service string) string { return set.HostPort(service + "." + set.Domain) }
 	return suffixes{
-		Storage: set.HostPort(set.Domain), KeyVault: set.HostPort(set.VaultZone), HSM: host("managedhsm"),
+		Storage: set.HostPort(set.Domain), HSM: host("managedhsm"),
 		Registry: host("azurecr"), SQL: host("database"), MySQL: host("mysql"), MariaDB: host("mariadb"),
 		PostgreSQL: host("postgres"), DataLakeStore: host("datalakestore"), DataLakeCatalog: host("datalakeanalytics"),
 		Synapse: host("synapse"), Attestation: host("attest"),
@@ -138,7 +139,7 @@ func suffixesOf(set *names.Set) suffixes {
 
 // azureSuffixes are Microsoft's, as clients have them built in.
 var azureSuffixes = suffixes{
-	Storage: "core.windows.net", KeyVault: "vault.azure.net", HSM: "managedhsm.azure.net",
+	Storage: "core.windows.net", HSM: "managedhsm.azure.net",
 	Registry: "azurecr.io", SQL: "database.windows.net", MySQL: "mysql.database.azure.com",
 	MariaDB: "mariadb.database.azure.com", PostgreSQL: "postgres.database.azure.com",
 	DataLakeStore: "azuredatalakestore.net", DataLakeCatalog: "azuredatalakeanalytics.net",

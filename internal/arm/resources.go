@@ -61,7 +61,7 @@ type tenant struct {
 }
 
 func (c *call) listTenants() error {
-	domain := strings.TrimPrefix(c.s.c.Names.Own().Login, "login.")
+	domain := c.s.c.Names.Own().Domain
 	return httpx.WriteJSON(c.w, http.StatusOK, listBody{Value: []any{tenant{
 		ID: "/tenants/" + c.s.c.TenantID, TenantID: c.s.c.TenantID, DisplayName: c.s.c.SubscriptionName,
 		DefaultDomain: domain, Domains: []string{domain}, TenantCategory: "Home", TenantType: "AAD",

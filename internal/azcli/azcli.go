@@ -170,7 +170,7 @@ func (z *CLI) register(ctx context.Context, known bool, active string) error {
 
 // cloudConfig names every endpoint that the server announces: what an older az
 // discovers by itself lacks the vaults, Graph and more.
-func cloudConfig(s *names.Set) (string, error) {
+func cloudConfig(s *names.Hosts) (string, error) {
 	b, err := json.Marshal(map[string]any{
 		"endpoints": map[string]string{
 			"activeDirectory":                s.LoginURL(),
@@ -187,7 +187,7 @@ func cloudConfig(s *names.Set) (string, error) {
 			"appInsightsResourceId": s.Services.AppInsights, "logAnalyticsResourceId": s.Services.LogAnalytics,
 			"synapseAnalyticsResourceId": s.Services.Synapse, "attestationResourceId": s.Services.Attestation,
 		},
-		"suffixes": map[string]string{"keyvaultDns": "." + s.HostPort(s.VaultZone), "storageEndpoint": s.HostPort(s.Domain)},
+		"suffixes": map[string]string{"keyvaultDns": "." + s.HostPort(s.Host(names.Vault)), "storageEndpoint": s.HostPort(s.Domain)},
 	})
 	return string(b), err
 }

@@ -59,7 +59,7 @@ func Open(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	listen := reachable(c.Listen)
-	key, err := serverKey(ctx, listen, c.Roots, c.Names.Own().Login)
+	key, err := serverKey(ctx, listen, c.Roots, c.Names.Own().Host(names.Login))
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func Open(ctx context.Context, c Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(profile)) }()
 
-	_, port, _ := net.SplitHostPort(c.Names.Own().HostPort(c.Names.Own().Login))
+	_, port, _ := net.SplitHostPort(c.Names.Own().HostPort(c.Names.Own().Host(names.Login)))
 	options := options(c.Names.Certificate(), port, listen, profile, key)
 	cmd := exec.CommandContext(ctx, c.Program, append(append(options, c.Flags...), c.URL)...)
 	cmd.Stdout, cmd.Stderr = c.Out, c.Err

@@ -12,6 +12,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"github.com/lanyard-io/lanyard/internal/names"
 )
 
 // Cloud is where one of Azure's clouds answers; URLs without a slash at their end.
@@ -25,7 +27,8 @@ type Cloud struct {
 func CloudByName(name string) (Cloud, bool) {
 	switch strings.ToLower(name) {
 	case "azurecloud", "azurepubliccloud":
-		return Cloud{"AzureCloud", "https://login.microsoftonline.com", "https://management.azure.com", "https://graph.microsoft.com", "vault.azure.net"}, true
+		h := names.Public(names.Table())
+		return Cloud{"AzureCloud", h.LoginURL(), h.ManagementURL(), h.GraphURL(), h.Host(names.Vault)}, true
 	case "azureusgovernment", "azureusgovernmentcloud":
 		return Cloud{"AzureUSGovernment", "https://login.microsoftonline.us", "https://management.usgovcloudapi.net", "https://graph.microsoft.us", "vault.usgovcloudapi.net"}, true
 	case "azurechinacloud":

@@ -29,7 +29,7 @@ import (
 
 // Config for New.
 type Config struct {
-	Names *names.Set
+	Names *names.Hosts
 	// Roots to trust; nil for the system's.
 	Roots *x509.CertPool
 	// Dial, if set, is the HOST:PORT that all of the set's names are reached

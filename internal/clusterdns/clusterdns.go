@@ -1,6 +1,7 @@
 package clusterdns
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,11 +9,13 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"path"
 	"slices"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
@@ -20,10 +23,11 @@ import (
 type Config struct {
 	Store   *store.Store
 	Cluster *kube.Cluster
-	// Namespace of both Services; default lanyard.
+	// Namespace of the Services; default lanyard.
 	Namespace string
-	// Service is the headless Service without a selector; default vault.
-	Service string
+	// Zones each have a headless Service without a selector, which has the zone's label
+	// for a name.
+	Zones []names.Zone
 	// Target is the Service whose cluster IPs the names get; default lanyard.
 	Target string
 
@@ -46,7 +50,7 @@ type Controller struct {
 
 	// Owned by Run.
 	rev     int64             // of the View that was looked at last
-	names   []string          // of its vaults, sorted
+	things  [][]string        // its names, sorted, for each zone
 	store   string            // id of our store; slices of others are left alone
 	targets []netip.Addr      // cluster IPs of the target Service
 	applied map[string]string // by slice name: what was applied last
@@ -56,21 +60,14 @@ type Controller struct {
 
 // New checks the configuration.
 func New(c Config) (*Controller, error) {
-	if c.Store == nil || c.Cluster == nil {
-		return nil, errors.New("cluster DNS: Store and Cluster must be set")
+	if c.Store == nil || c.Cluster == nil || len(c.Zones) == 0 {
+		return nil, errors.New("cluster DNS: Store, Cluster and Zones must be set")
 	}
-	for _, d := range []struct {
-		field *string
-		value string
-	}{{&c.Namespace, "lanyard"}, {&c.Service, "vault"}, {&c.Target, "lanyard"}} {
-		if *d.field == "" {
-			*d.field = d.value
-		}
-	}
+	c.Namespace, c.Target = cmp.Or(c.Namespace, "lanyard"), cmp.Or(c.Target, "lanyard")
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Controller{c: c}, nil
+	return &Controller{c: c, things: make([][]string, len(c.Zones))}, nil
 }
 
 // Run follows the store until ctx ends. Trouble with the cluster is logged and
@@ -126,33 +123,38 @@ func (d *Controller) step(ctx context.Context) error {
 		return errors.New("the store has no identity yet")
 	}
 	d.store = in.StoreID()
-	names := vaults(view)
-	if d.checked && slices.Equal(names, d.names) {
+	same, grown := true, false
+	things := make([][]string, len(d.c.Zones))
+	for i, zone := range d.c.Zones {
+		things[i] = Things(view, zone.Surface)
+		same = same && slices.Equal(things[i], d.things[i])
+		grown = grown || len(buckets(things[i], maxEndpoints)) > len(buckets(d.things[i], maxEndpoints))
+	}
+	if d.checked && same {
 		d.rev = view.Rev()
 		return nil
 	}
-	if !d.checked || len(buckets(names, maxEndpoints)) > len(buckets(d.names, maxEndpoints)) {
+	if !d.checked || grown {
 		if err := d.check(ctx); err != nil { // a new slice's name may be another store's by now
 			return err
 		}
 	}
-	if err := d.apply(ctx, names); err != nil {
+	if err := d.apply(ctx, things); err != nil {
 		return err
 	}
-	d.rev, d.names, d.checked = view.Rev(), names, true
+	d.rev, d.things, d.checked = view.Rev(), things, true
 	return nil
 }
 
-// vaults are the names of the vaults that can be reached, sorted.
-func vaults(view *store.View) []string {
-	var names []string
-	for e := range view.Prefix("/subscriptions/", "") {
-		if v, ok := e.Value.(*model.Vault); ok {
-			names = append(names, model.VaultIndex(v.Name)[len(model.VaultIndex("")):]) // in lower case
-		}
+// Things are the names of what a surface's zone has and can be reached, such as
+// vaults, sorted.
+func Things(view *store.View, surface names.Surface) []string {
+	var things []string
+	for e := range view.Lookup(model.HostedIndex(string(surface))) {
+		things = append(things, path.Base(e.Value.Key()))
 	}
-	slices.Sort(names)
-	return names
+	slices.Sort(things)
+	return things
 }
 
 // check reads the target's addresses, and which slices there are.
@@ -164,14 +166,25 @@ func (d *Controller) check(ctx context.Context) error {
 	if d.targets, err = clusterIPs(b); err != nil {
 		return fmt.Errorf("reading the Service %s: %w", d.c.Target, err)
 	}
-	found, err := d.c.Cluster.List(ctx, d.slice(""), kube.ListOptions{
-		LabelSelector: serviceLabel + "=" + d.c.Service + "," + managerLabel + "=" + manager,
-	})
-	if err != nil {
-		return fmt.Errorf("listing endpoint slices: %w", err)
-	}
 	d.applied = map[string]string{}
 	foreign := map[string]bool{}
+	for _, zone := range d.c.Zones {
+		if err := d.list(ctx, zone.Label, foreign); err != nil {
+			return fmt.Errorf("listing endpoint slices: %w", err)
+		}
+	}
+	d.foreign = foreign
+	return nil
+}
+
+// list reads which slices of a Service there are, ours and those of other stores.
+func (d *Controller) list(ctx context.Context, service string, foreign map[string]bool) error {
+	found, err := d.c.Cluster.List(ctx, d.slice(""), kube.ListOptions{
+		LabelSelector: serviceLabel + "=" + service + "," + managerLabel + "=" + manager,
+	})
+	if err != nil {
+		return err
+	}
 	for _, b := range found {
 		var o struct {
 			Metadata struct {
@@ -180,7 +193,7 @@ func (d *Controller) check(ctx context.Context) error {
 			} `json:"metadata"`
 		}
 		if err := json.Unmarshal(b, &o); err != nil {
-			return fmt.Errorf("reading an endpoint slice: %w", err)
+			return err
 		}
 		name, owner := o.Metadata.Name, o.Metadata.Labels[storeLabel]
 		if owner == d.store || owner == "" { // an older program's have no label
@@ -192,7 +205,6 @@ func (d *Controller) check(ctx context.Context) error {
 				"slice", name, "label", storeLabel+"="+owner)
 		}
 	}
-	d.foreign = foreign
 	return nil
 }
 
@@ -221,8 +233,8 @@ func clusterIPs(service []byte) ([]netip.Addr, error) {
 
 // apply writes the slices that differ, and deletes those that are too many.
 // What is new comes before what goes, so that no name is missing in between.
-func (d *Controller) apply(ctx context.Context, names []string) error {
-	want, err := d.wanted(names)
+func (d *Controller) apply(ctx context.Context, things [][]string) error {
+	want, err := d.wanted(things)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/store/storetest"
 )
@@ -55,6 +56,8 @@ metadata: {name: dns, namespace: lanyard}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: dns}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: lanyard}]
 `
+
+var zones = []names.Zone{{Surface: names.Vault, Label: "vault"}}
 
 type fixture struct {
 	admin *kube.Cluster
@@ -149,7 +152,7 @@ func TestNamesFollowTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	limited := connect(t, s.KubeconfigFor(t, time.Now().Add(time.Hour), "lanyard"))
-	d, err := clusterdns.New(clusterdns.Config{Store: f.store, Cluster: limited})
+	d, err := clusterdns.New(clusterdns.Config{Store: f.store, Cluster: limited, Zones: zones})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,12 +236,12 @@ func TestOtherStoresAreLeftAlone(t *testing.T) {
 	}
 	limited := connect(t, s.KubeconfigFor(t, time.Now().Add(time.Hour), "lanyard"))
 	f.vaults(t, "first")
-	run(t, clusterdns.Config{Store: f.store, Cluster: limited})
+	run(t, clusterdns.Config{Store: f.store, Cluster: limited, Zones: zones})
 	f.await(t, []string{"first"})
 
 	// A second store, empty at first: nothing of the first's goes.
 	second := &fixture{admin: f.admin, store: newStore(t, "second")}
-	run(t, clusterdns.Config{Store: second.store, Cluster: limited})
+	run(t, clusterdns.Config{Store: second.store, Cluster: limited, Zones: zones})
 	second.vaults(t, "second")
 	if n := f.await(t, []string{"first", "second"}); n != 2 {
 		t.Errorf("two stores' names in %d slices", n)

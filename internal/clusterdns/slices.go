@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"net/netip"
 )
 
 const (
@@ -19,12 +20,18 @@ const (
 )
 
 type endpointSlice struct {
-	APIVersion  string         `json:"apiVersion"`
-	Kind        string         `json:"kind"`
-	Metadata    map[string]any `json:"metadata"`
-	AddressType string         `json:"addressType"`
-	Endpoints   []endpoint     `json:"endpoints"`
-	Ports       []port         `json:"ports"`
+	APIVersion  string     `json:"apiVersion"`
+	Kind        string     `json:"kind"`
+	Metadata    metadata   `json:"metadata"`
+	AddressType string     `json:"addressType"`
+	Endpoints   []endpoint `json:"endpoints"`
+	Ports       []port     `json:"ports"`
+}
+
+type metadata struct {
+	Name      string            `json:"name"`
+	Namespace string            `json:"namespace"`
+	Labels    map[string]string `json:"labels"`
 }
 
 type endpoint struct {
@@ -39,39 +46,47 @@ type port struct {
 	Port     int    `json:"port"`
 }
 
-// wanted are the slices for these names, as JSON, by their names.
-func (d *Controller) wanted(names []string) (map[string]string, error) {
+// wanted are the slices for these things of each zone, as JSON, by their names.
+func (d *Controller) wanted(things [][]string) (map[string]string, error) {
 	want := map[string]string{}
-	for _, target := range d.targets {
-		family := "IPv4"
-		if target.Is6() {
-			family = "IPv6"
-		}
-		for i, bucket := range buckets(names, maxEndpoints) {
-			name := sliceName(d.c.Service, family, i)
-			if d.foreign[name] {
-				name += "-" + d.store[:8]
+	for z, zone := range d.c.Zones {
+		for _, target := range d.targets {
+			for i, bucket := range buckets(things[z], maxEndpoints) {
+				s := d.newSlice(zone.Label, target, i, bucket)
+				b, err := json.Marshal(s)
+				if err != nil {
+					return nil, err
+				}
+				want[s.Metadata.Name] = string(b)
 			}
-			s := endpointSlice{
-				APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice", AddressType: family,
-				Metadata: map[string]any{
-					"name": name, "namespace": d.c.Namespace,
-					"labels": map[string]string{serviceLabel: d.c.Service, managerLabel: manager, storeLabel: d.store},
-				},
-				Endpoints: make([]endpoint, 0, len(bucket)),
-				Ports:     []port{{"https", "TCP", publicPort}},
-			}
-			for _, host := range bucket {
-				s.Endpoints = append(s.Endpoints, endpoint{[]string{target.String()}, host, map[string]bool{"ready": true}})
-			}
-			b, err := json.Marshal(s)
-			if err != nil {
-				return nil, err
-			}
-			want[name] = string(b)
 		}
 	}
 	return want, nil
+}
+
+// newSlice is the i-th slice of a Service for one address.
+func (d *Controller) newSlice(service string, target netip.Addr, i int, hosts []string) endpointSlice {
+	family := "IPv4"
+	if target.Is6() {
+		family = "IPv6"
+	}
+	name := sliceName(service, family, i)
+	if d.foreign[name] {
+		name += "-" + d.store[:8]
+	}
+	s := endpointSlice{
+		APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice", AddressType: family,
+		Metadata: metadata{
+			Name: name, Namespace: d.c.Namespace,
+			Labels: map[string]string{serviceLabel: service, managerLabel: manager, storeLabel: d.store},
+		},
+		Endpoints: make([]endpoint, 0, len(hosts)),
+		Ports:     []port{{"https", "TCP", publicPort}},
+	}
+	for _, host := range hosts {
+		s.Endpoints = append(s.Endpoints, endpoint{[]string{target.String()}, host, map[string]bool{"ready": true}})
+	}
+	return s
 }
 
 func sliceName(service, family string, i int) string {

@@ -56,7 +56,7 @@ type demo struct {
 	dir     string // everything is in here
 	server  *server.Server
 	manage  *manage.Client
-	names   *names.Set
+	names   *names.Hosts
 	cluster *devissuer.Issuer
 	id      manage.Identity
 }

@@ -180,7 +180,8 @@ func (w *walk) vaultResource() string {
 		}
 	}
 	if w.Server == nil {
-		return "https://vault.azure.net"
+		public, _ := client.CloudByName("AzureCloud")
+		return "https://" + public.VaultZone
 	}
 	return w.Server.VaultResource()
 }

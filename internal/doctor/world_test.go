@@ -33,7 +33,7 @@ type world struct {
 	c       *client.Client
 	hook    *httptest.Server
 	inject  atomic.Pointer[admission.Config]
-	own     *names.Set // the server's own; it answers for Azure's too
+	own     *names.Hosts // the server's own; it answers for Azure's too
 	issuer  string
 	jwks    []byte
 	rootPEM []byte

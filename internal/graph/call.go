@@ -19,7 +19,7 @@ type call struct {
 	s      *Server
 	w      http.ResponseWriter
 	r      *http.Request
-	set    *names.Set
+	set    *names.Hosts
 	caller model.Caller
 	view   *store.View // shows every finished write
 	op     *operation

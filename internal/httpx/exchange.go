@@ -27,7 +27,7 @@ type exchange struct {
 	http.ResponseWriter
 	edge    *Edge
 	surface *surface
-	set     *names.Set
+	set     *names.Hosts
 	vault   string
 	request obs.Request
 	start   time.Time
@@ -68,7 +68,7 @@ func exchangeOf(r *http.Request) *exchange {
 
 // Target is where the request was sent: the name family and, on the vault
 // surface, the vault's name. Handlers make their URLs from it.
-func Target(r *http.Request) (set *names.Set, vault string) {
+func Target(r *http.Request) (set *names.Hosts, vault string) {
 	x := exchangeOf(r)
 	return x.set, x.vault
 }

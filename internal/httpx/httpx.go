@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -162,9 +163,12 @@ func (s *surface) add(r Route) (err error) {
 // plain text that says which names are served.
 // https://www.rfc-editor.org/rfc/rfc9110#name-421-misdirected-request
 func newNowhere(n *names.Names) *surface {
-	own := n.Own()
-	text := fmt.Sprintf("This server answers to %s, %s, %s and NAME.%s only.\n",
-		own.HostPort(own.Login), own.HostPort(own.Management), own.HostPort(own.Graph), own.HostPort(own.VaultZone))
+	served := n.Needed()
+	for i, name := range served {
+		served[i] = n.Own().HostPort(strings.Replace(name, "*", "NAME", 1))
+	}
+	last := len(served) - 1
+	text := "This server answers to " + strings.Join(served[:last], ", ") + " and " + served[last] + " only.\n"
 	return &surface{mux: http.NewServeMux(), Surface: Surface{
 		Name: "none",
 		WriteError: func(w http.ResponseWriter, _ *http.Request, _ error) {

@@ -73,8 +73,9 @@ type Deletion struct {
 // DeletedVaultKey is where a deleted vault waits to be recovered or purged.
 func DeletedVaultKey(name string) string { return "/deletedvaults/" + strings.ToLower(name) }
 
-// AllVaults finds every vault, live or deleted.
-const AllVaults = "vaults/all"
+// HostedIndex finds what has a host name of its own: NAME in the zone of a surface,
+// where NAME is the last part of its key.
+func HostedIndex(surface string) string { return "hosted/" + surface }
 
 // VaultIndex finds a vault by its name, live or deleted.
 func VaultIndex(name string) string { return "vault/" + strings.ToLower(name) }
@@ -91,4 +92,9 @@ func (v *Vault) Key() string {
 }
 
 // Index implements Object.
-func (v *Vault) Index() []string { return []string{AllVaults, VaultIndex(v.Name)} }
+func (v *Vault) Index() []string {
+	if v.Deleted != nil {
+		return []string{VaultIndex(v.Name)}
+	}
+	return []string{VaultIndex(v.Name), HostedIndex("vault")}
+}

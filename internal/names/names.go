@@ -12,66 +12,6 @@ import (
 	"strings"
 )
 
-// Surface is one of the services that have hosts of their own.
-type Surface uint8
-
-// The surfaces. Discovery is the token service's instance-discovery answer
-// alone, served under Microsoft's name so that clients with a private authority
-// find it (see Config.Discovery).
-const (
-	None Surface = iota
-	Login
-	Management
-	Graph
-	Vault
-	Discovery
-)
-
-var surfaceNames = [...]string{"none", "login", "management", "graph", "vault", "discovery"}
-
-// String is the surface's name, fit for a metric label.
-func (s Surface) String() string { return surfaceNames[s] }
-
-// Set is one family of names: our own domain's, or Microsoft's public ones.
-// What a client is told (issuer, challenge, ids) always stays within the family
-// that it asked.
-type Set struct {
-	Azure      bool   // Microsoft's public names
-	Domain     string // the parent of our own names; Microsoft's portal's
-	Login      string // host without port, lower case
-	Management string
-	Graph      string
-	VaultZone  string // vaults are NAME.VaultZone
-	Port       int    // the public port; 443 is left out of URLs
-	Services   Services
-}
-
-// LoginURL is the authority, without a trailing slash: https://login.D[:port].
-func (s *Set) LoginURL() string { return s.url(s.Login) }
-
-// ManagementURL is Resource Manager's endpoint, without a trailing slash.
-func (s *Set) ManagementURL() string { return s.url(s.Management) }
-
-// GraphURL is Microsoft Graph's endpoint, without a trailing slash.
-func (s *Set) GraphURL() string { return s.url(s.Graph) }
-
-// VaultURL is a vault's endpoint, without a trailing slash.
-func (s *Set) VaultURL(vault string) string { return s.url(vault + "." + s.VaultZone) }
-
-// VaultResource is the audience of vault tokens, without a trailing slash. Its
-// host and port are a parent of every vault's, as the SDKs check.
-func (s *Set) VaultResource() string { return s.url(s.VaultZone) }
-
-// HostPort is host with the public port, as clients compare it; no port when it is 443.
-func (s *Set) HostPort(host string) string {
-	if s.Port == 443 {
-		return host
-	}
-	return net.JoinHostPort(host, strconv.Itoa(s.Port))
-}
-
-func (s *Set) url(host string) string { return "https://" + s.HostPort(host) }
-
 // Config says which names to answer to.
 type Config struct {
 	// Address is the public address, DOMAIN or DOMAIN:PORT: all URLs that the
@@ -85,15 +25,18 @@ type Config struct {
 	// Aliases are further hosts of a surface: "login=sts.example.org". A vault
 	// alias is a zone: "vault=vaults.example.org" answers NAME.vaults.example.org.
 	Aliases []string
+	// Table of the surfaces; default Table().
+	Table []Row
 }
 
 // Names routes hosts to surfaces. It is immutable.
 type Names struct {
-	own   *Set
-	azure *Set // nil unless names mode
-	hosts map[string]route
-	zones map[string]route // by parent: vaults and regional login hosts, one label below
-	sets  []*Set           // every family once, our own first
+	table  []Row
+	own    *Hosts
+	public *Hosts
+	azure  bool             // names mode: public is ours too
+	hosts  map[string]route // by name
+	zones  map[string]route // by parent: one label below
 
 	audiences map[string]Surface // without trailing slash
 	announced map[string]bool    // likewise
@@ -101,63 +44,46 @@ type Names struct {
 
 type route struct {
 	surface Surface
-	set     *Set
+	family  *Hosts
+	things  bool // the label below names one
 }
 
-const (
-	publicLogin = "login.microsoftonline.com"
-	publicVault = "vault.azure.net"
-)
-
-// Microsoft's public authorities, besides login.microsoftonline.com.
-var publicLogins = []string{"login.windows.net", "login.microsoft.com", "sts.windows.net"}
-
-// publicRegions are the parents of Microsoft's regional login hosts; the second
-// is that of older clients.
-var publicRegions = []string{"login.microsoft.com", "r.login.microsoftonline.com"}
-
-// New checks the configuration and builds the tables.
+// New checks the configuration and builds the maps.
 func New(c Config) (*Names, error) {
 	if c.Address == "" {
 		c.Address = "lanyard.localhost"
+	}
+	if c.Table == nil {
+		c.Table = Table()
 	}
 	domain, port, err := splitAddress(c.Address)
 	if err != nil {
 		return nil, err
 	}
-	n := &Names{hosts: map[string]route{}, zones: map[string]route{}, audiences: maps.Clone(azureAudiences), announced: map[string]bool{}}
-	n.own = &Set{
-		Login: "login." + domain, Management: "management." + domain, Graph: "graph." + domain,
-		VaultZone: "vault." + domain, Port: port, Domain: domain,
+	n := &Names{
+		table: c.Table, azure: c.Azure, hosts: map[string]route{}, zones: map[string]route{},
+		audiences: map[string]Surface{}, announced: map[string]bool{},
 	}
+	n.own = &Hosts{Domain: domain, Port: port, at: map[Surface]Places{}}
 	n.own.Services = n.own.services()
+	n.public = Public(c.Table)
+	for _, r := range n.table {
+		n.own.at[r.Surface] = r.Own.each(func(label string) string { return label + "." + domain })
+		for _, audience := range r.Audiences {
+			n.audiences[audience] = r.Surface
+		}
+	}
 	n.add(n.own)
 	switch {
 	case c.Azure:
-		n.azure = &Set{
-			Azure: true, Domain: "azure.com", Services: azureServices, Login: publicLogin, Management: "management.azure.com",
-			Graph: "graph.microsoft.com", VaultZone: publicVault, Port: 443,
-		}
-		n.add(n.azure)
-		for _, h := range publicLogins {
-			n.hosts[h] = route{Login, n.azure}
-		}
-		for _, z := range publicRegions {
-			n.zones[z] = route{Login, n.azure}
-		}
+		n.add(n.public)
 	case c.Discovery:
-		n.hosts[publicLogin] = route{Discovery, n.own}
+		n.hosts[n.public.Host(Login)] = route{surface: Discovery, family: n.own}
 	}
 	for _, a := range c.Aliases {
 		if err := n.addAlias(a); err != nil {
 			return nil, err
 		}
-	}
-	for _, s := range n.sets {
-		n.audiences[s.VaultResource()] = Vault
-		n.audiences[s.ManagementURL()] = Management
-		n.audiences[s.GraphURL()] = Graph
-		n.announce(&s.Services)
 	}
 	return n, nil
 }
@@ -194,25 +120,31 @@ func validDomain(d string) bool {
 	return true
 }
 
-func (n *Names) add(s *Set) {
-	n.sets = append(n.sets, s)
-	n.addLogin(s)
-	n.hosts[s.Management] = route{Management, s}
-	n.hosts[s.Graph] = route{Graph, s}
-	n.zones[s.VaultZone] = route{Vault, s}
+// add routes all names of a family.
+func (n *Names) add(family *Hosts) {
+	for _, r := range n.table {
+		n.place(r, family)
+	}
+	n.announce(&family.Services)
 }
 
-// addLogin adds a family's authority, and the region in front of it that SDKs put
-// there for AZURE_REGIONAL_AUTHORITY_NAME. A region is another way to the same
-// authority: answers stay those of the family. Microsoft's own are elsewhere.
-// https://learn.microsoft.com/entra/msal/dotnet/resources/region-discovery-troubleshooting
-func (n *Names) addLogin(s *Set) {
-	n.hosts[s.Login] = route{Login, s}
-	if !s.Azure {
-		n.zones[s.Login] = route{Login, s}
+// place routes a family's names of one surface, and takes tokens for them.
+func (n *Names) place(r Row, family *Hosts) {
+	places := family.at[r.Surface]
+	to := route{r.Surface, family, places.things()}
+	for _, h := range places.Hosts {
+		n.hosts[h] = to
+	}
+	for _, z := range places.Zones {
+		n.zones[z] = to
+	}
+	if len(r.Audiences) > 0 {
+		n.audiences[family.URL(r.Surface)] = r.Surface
 	}
 }
 
+// addAlias gives a surface a further name, which is in a family of its own, so that
+// answers keep the name that was asked.
 func (n *Names) addAlias(alias string) error {
 	kind, host, ok := strings.Cut(strings.ToLower(alias), "=")
 	if !ok || !validDomain(host) {
@@ -223,67 +155,62 @@ func (n *Names) addAlias(alias string) error {
 	if isHost || isZone {
 		return fmt.Errorf("alias %q: the server has that name already", alias)
 	}
-	set := *n.own // a family of its own: answers keep the name that was asked
-	n.sets = append(n.sets, &set)
-	switch kind {
-	case "login":
-		set.Login = host
-		n.addLogin(&set)
-	case "management":
-		set.Management = host
-		n.hosts[host] = route{Management, &set}
-	case "graph":
-		set.Graph = host
-		n.hosts[host] = route{Graph, &set}
-	case "vault":
-		set.VaultZone = host
-		n.zones[host] = route{Vault, &set}
-	default:
-		return fmt.Errorf("alias %q: no surface %q; want login, management, graph or vault", alias, kind)
+	i := slices.IndexFunc(n.table, func(r Row) bool { return string(r.Surface) == kind })
+	if i < 0 {
+		return fmt.Errorf("alias %q: no surface %q; want %s", alias, kind, n.kinds())
 	}
+	family := *n.own
+	family.at = maps.Clone(n.own.at)
+	family.at[n.table[i].Surface] = n.table[i].Own.each(func(string) string { return host })
+	n.place(n.table[i], &family)
 	return nil
 }
 
+// kinds are the surfaces, in words.
+func (n *Names) kinds() string {
+	var kinds []string
+	for _, r := range n.table {
+		kinds = append(kinds, r.Surface.String())
+	}
+	last := len(kinds) - 1
+	return strings.Join(kinds[:last], ", ") + " or " + kinds[last]
+}
+
 // Own is our own domain's family.
-func (n *Names) Own() *Set { return n.own }
+func (n *Names) Own() *Hosts { return n.own }
+
+// Public is Public(Table), whether the server answers for those names or not.
+func (n *Names) Public() *Hosts { return n.public }
 
 // Azure is Microsoft's family; nil unless names mode is on.
-func (n *Names) Azure() *Set { return n.azure }
+func (n *Names) Azure() *Hosts {
+	if !n.azure {
+		return nil
+	}
+	return n.public
+}
 
 // Route finds the surface and family of a Host header or a CONNECT target; the
-// port, if any, is ignored. For a vault it also gives the vault's name, lower case.
-func (n *Names) Route(hostport string) (surface Surface, set *Set, vault string) {
+// port, if any, is ignored. Where a thing has a host of its own, such as a vault,
+// it also gives the thing's name, lower case.
+func (n *Names) Route(hostport string) (surface Surface, family *Hosts, thing string) {
 	host := hostport
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
 		host = host[:i]
 	}
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if r, ok := n.hosts[host]; ok {
-		return r.surface, r.set, ""
+		return r.surface, r.family, ""
 	}
 	name, zone, ok := strings.Cut(host, ".")
 	r, known := n.zones[zone]
 	switch {
 	case !ok || name == "" || !known:
 		return None, nil, ""
-	case r.surface == Vault:
-		return Vault, r.set, name
+	case r.things:
+		return r.surface, r.family, name
 	}
-	return r.surface, r.set, ""
-}
-
-// azureAudiences are Azure's own names of the resources that our surfaces stand
-// for. Scripts have them as constants, so they mean ours under every name: the
-// URLs, and the application ids that are the same in every tenant.
-// https://learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in
-var azureAudiences = map[string]Surface{
-	"https://vault.azure.net":              Vault,
-	"cfa8b339-82a2-471a-a3c9-0fc0be7a4093": Vault,
-	"https://management.azure.com":         Management,
-	"https://management.core.windows.net":  Management,
-	"797f4846-ba00-4fd7-ba43-dac1f8f63013": Management,
-	"https://graph.microsoft.com":          Graph,
-	"00000003-0000-0000-c000-000000000000": Graph,
+	return r.surface, r.family, ""
 }
 
 // Issues says whether an issuer is on a login host of ours, in any family.
@@ -313,7 +240,7 @@ func (n *Names) Audience(aud string) Surface {
 }
 
 // Certificate lists the DNS names that the server's certificate must carry,
-// sorted; vaults and regional login hosts as wildcards.
+// sorted; things and regional login hosts as wildcards.
 func (n *Names) Certificate() []string {
 	dns := slices.Collect(maps.Keys(n.hosts))
 	for z := range n.zones {
@@ -323,14 +250,45 @@ func (n *Names) Certificate() []string {
 	return dns
 }
 
-// Hosts lists the names of the server, sorted: those of the given vaults too, and
-// of its login hosts in the given regions.
-func (n *Names) Hosts(vaults, regions []string) []string {
+// Needed lists the names that any certificate for the server must carry: our own,
+// those of things as wildcards.
+func (n *Names) Needed() []string {
+	var dns []string
+	for _, r := range n.table {
+		name := n.own.Host(r.Surface)
+		if r.Own.things() {
+			name = "*." + name
+		}
+		dns = append(dns, name)
+	}
+	return dns
+}
+
+// Zone is where the things of a surface have hosts of their own: NAME.LABEL.DOMAIN.
+type Zone struct {
+	Surface Surface
+	Label   string
+}
+
+// Zones lists our own domain's zones of things.
+func (n *Names) Zones() []Zone {
+	var zones []Zone
+	for _, r := range n.table {
+		if r.Own.things() {
+			zones = append(zones, Zone{r.Surface, r.Own.first()})
+		}
+	}
+	return zones
+}
+
+// HostNames lists the names of the server, sorted: those of the given things too,
+// and of its login hosts in the given regions.
+func (n *Names) HostNames(things map[Surface][]string, regions []string) []string {
 	hosts := slices.Collect(maps.Keys(n.hosts))
 	for zone, r := range n.zones {
-		below := vaults
-		if r.surface != Vault {
-			below = regions
+		below := regions
+		if r.things {
+			below = things[r.surface]
 		}
 		for _, name := range below {
 			hosts = append(hosts, strings.ToLower(name)+"."+zone)

@@ -83,7 +83,7 @@ func TestAnswersStayInTheFamilyThatWasAsked(t *testing.T) {
 	n := build(t, names.Config{Address: "lanyard.test:8443", Azure: true, Aliases: []string{"login=sts.example.org"}})
 	_, alias, _ := n.Route("sts.example.org")
 	type urls struct{ login, management, graph, vault, resource string }
-	of := func(s *names.Set) urls {
+	of := func(s *names.Hosts) urls {
 		return urls{s.LoginURL(), s.ManagementURL(), s.GraphURL(), s.VaultURL("kv1"), s.VaultResource()}
 	}
 	own := urls{
@@ -233,7 +233,7 @@ func TestCertificateNames(t *testing.T) {
 func TestHosts(t *testing.T) {
 	n := build(t, names.Config{Address: "lanyard.test", Azure: true, Aliases: []string{"login=sts.example.org", "vault=vaults.example.org"}})
 	vaults, regions := []string{"KV1", "kv2"}, []string{"westeurope"}
-	hosts := n.Hosts(vaults, regions)
+	hosts := n.HostNames(map[names.Surface][]string{names.Vault: vaults}, regions)
 	if !slices.IsSorted(hosts) || len(slices.Compact(slices.Clone(hosts))) != len(hosts) {
 		t.Errorf("hosts are not sorted and unique: %v", hosts)
 	}
@@ -250,7 +250,7 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%s is listed and not routed", h)
 		}
 	}
-	if got, want := len(n.Hosts(nil, nil)), len(hosts)-3*len(vaults)-4*len(regions); got != want {
+	if got, want := len(n.HostNames(nil, nil)), len(hosts)-3*len(vaults)-4*len(regions); got != want {
 		t.Errorf("%d hosts without vaults and regions, want %d", got, want)
 	}
 }

@@ -21,8 +21,8 @@ var azureServices = Services{
 }
 
 // services are those of our own domain: nobody is sent to somebody else's.
-func (s *Set) services() Services {
-	at := func(service string) string { return s.url(service+"."+s.Domain) + "/" }
+func (h *Hosts) services() Services {
+	at := func(service string) string { return h.url(service+"."+h.Domain) + "/" }
 	return Services{
 		Batch: at("batch"), Gallery: at("gallery"), Media: at("media"),
 		SQLManagement: at("sql-management"), DataLake: at("datalake"),

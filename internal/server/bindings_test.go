@@ -17,6 +17,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
+	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
 
@@ -94,7 +95,7 @@ func (b *bound) environment(t *testing.T, authority string) {
 	own := b.Names().Own()
 	for name, value := range map[string]string{
 		"AZURE_CLIENT_ID": b.clientID, "AZURE_TENANT_ID": b.admin.TenantID, "AZURE_FEDERATED_TOKEN_FILE": b.tokens,
-		"AZURE_AUTHORITY_HOST": authority, "AZURE_KUBERNETES_TOKEN_PROXY": b.proxy, "AZURE_KUBERNETES_SNI_NAME": own.Login,
+		"AZURE_AUTHORITY_HOST": authority, "AZURE_KUBERNETES_TOKEN_PROXY": b.proxy, "AZURE_KUBERNETES_SNI_NAME": own.Host(names.Login),
 		"AZURE_KUBERNETES_CA_FILE": server.Dir(b.c.DataDir).CA(),
 	} {
 		t.Setenv(name, value)
@@ -157,7 +158,7 @@ func (b *bound) bare(t *testing.T) {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pem)
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: b.Names().Own().Login}, DisableKeepAlives: true}}
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: b.Names().Own().Host(names.Login)}, DisableKeepAlives: true}}
 	token := b.project("api://AKSIdentityBinding")
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {b.clientID}, "scope": {b.Names().Own().VaultResource() + "/.default"},
@@ -167,7 +168,7 @@ func (b *bound) bare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Host = b.Names().Own().Login
+	req.Host = b.Names().Own().Host(names.Login)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := c.Do(req)
 	if err != nil {

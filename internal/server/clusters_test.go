@@ -15,6 +15,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
+	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
 )
 
@@ -181,7 +182,7 @@ func TestWorkloadIdentityInstallsTheWebhook(t *testing.T) {
 			t.Errorf("a pod gets %s=%q, want %q", name, env[name], want)
 		}
 	}
-	for _, want := range []string{"SSL_CERT_FILE", `"192.0.2.7"`, `"` + own.Login + `"`, `"aliased.` + own.VaultZone + `"`} {
+	for _, want := range []string{"SSL_CERT_FILE", `"192.0.2.7"`, `"` + own.Host(names.Login) + `"`, `"aliased.` + own.Host(names.Vault) + `"`} {
 		if !strings.Contains(raw, want) {
 			t.Errorf("a pod lacks %s", want)
 		}

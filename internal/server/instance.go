@@ -28,7 +28,7 @@ func (c Config) instance(ctx context.Context, st *store.Store) (*model.Instance,
 	if err != nil {
 		return nil, err
 	}
-	domain := strings.TrimPrefix(own.Own().Login, "login.")
+	domain := own.Own().Domain
 	fresh := &model.Instance{
 		Domain: domain, TenantID: orUUID(c.TenantID), SubscriptionID: orUUID(c.SubscriptionID), Created: c.Now().UTC(),
 	}

@@ -54,7 +54,7 @@ func (s *Server) openClusterDNS(context.Context) error {
 		return fmt.Errorf("cluster DNS: %w: leave --cluster-dns out", err)
 	}
 	s.dns, err = clusterdns.New(clusterdns.Config{
-		Store: s.backend.Store, Cluster: k, Namespace: s.c.ClusterDNS, Log: s.c.Log,
+		Store: s.backend.Store, Cluster: k, Namespace: s.c.ClusterDNS, Zones: s.names.Zones(), Log: s.c.Log,
 	})
 	return err
 }

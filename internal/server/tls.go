@@ -17,7 +17,7 @@ import (
 // openTLS gets the listener's certificate: the operator's files, or a leaf of
 // our own CA, which is then written where clients can be pointed at it.
 func (s *Server) openTLS(ctx context.Context) error {
-	c := pki.Config{CertFile: s.c.TLSCert, KeyFile: s.c.TLSKey, Names: s.ownNames(), Log: s.c.Log, Now: s.c.Now}
+	c := pki.Config{CertFile: s.c.TLSCert, KeyFile: s.c.TLSKey, Names: s.names.Needed(), Log: s.c.Log, Now: s.c.Now}
 	if s.c.TLSCert == "" {
 		s.ownCA = true
 		ca, previous, err := s.authority(ctx)
@@ -36,12 +36,6 @@ func (s *Server) openTLS(ctx context.Context) error {
 	}
 	s.tls = s.certificates.TLS()
 	return nil
-}
-
-// ownNames are the names that an operator's certificate must be for.
-func (s *Server) ownNames() []string {
-	own := s.names.Own()
-	return []string{own.Login, own.Management, own.Graph, "*." + own.VaultZone}
 }
 
 // authority loads our CA, or makes it. A CA may sign for the names it was made

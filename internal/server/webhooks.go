@@ -8,7 +8,9 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/admission"
 	"github.com/lanyard-io/lanyard/internal/cluster"
+	"github.com/lanyard-io/lanyard/internal/clusterdns"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/pki"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
@@ -60,15 +62,13 @@ func (s *Server) openWebhooks(ctx context.Context) (err error) {
 
 // hostNames are all names that the server answers to, those of vaults included.
 func (s *Server) hostNames() []string {
-	var vaults []string
+	things := map[names.Surface][]string{}
 	if view, err := s.backend.Store.View(); err == nil {
-		for e := range view.Lookup(model.AllVaults) {
-			if v, ok := e.Value.(*model.Vault); ok && v.Deleted == nil {
-				vaults = append(vaults, v.Name)
-			}
+		for _, zone := range s.names.Zones() {
+			things[zone.Surface] = clusterdns.Things(view, zone.Surface)
 		}
 	}
-	return s.names.Hosts(vaults, nil)
+	return s.names.HostNames(things, nil)
 }
 
 // webhookAuthority loads the CA that API servers trust for their webhook alone,

@@ -16,7 +16,7 @@ import (
 
 // documentKey says what a discovery document depends on.
 type documentKey struct {
-	set  *names.Set
+	set  *names.Hosts
 	form tenantForm
 	v2   bool
 }
@@ -53,7 +53,7 @@ func (s *Server) openID(w http.ResponseWriter, r *http.Request, v2 bool) error {
 	return s.openIDFor(w, r, set, v2)
 }
 
-func (s *Server) openIDFor(w http.ResponseWriter, r *http.Request, set *names.Set, v2 bool) error {
+func (s *Server) openIDFor(w http.ResponseWriter, r *http.Request, set *names.Hosts, v2 bool) error {
 	form, err := s.tenant(r.PathValue("tenant"))
 	if codeOf(err) == codeTenantUnknown {
 		// Here, unlike at the token endpoint, this has an error of its own.
@@ -95,7 +95,7 @@ func (s *Server) describe(key documentKey) *openID {
 		GrantTypes:    s.grants(),
 		Scopes:        []string{"openid", "profile", "email", "offline_access"},
 		Claims:        []string{"sub", "iss", "aud", "exp", "iat", "nbf", "appid", "appidacr", "idp", "idtyp", "oid", "tid", "uti", "ver", "nonce", "name", "preferred_username", "upn"},
-		CloudInstance: key.set.HostPort(key.set.Login), CloudGraphHost: key.set.HostPort(key.set.Graph), GraphHost: key.set.HostPort(key.set.Graph),
+		CloudInstance: key.set.HostPort(key.set.Host(names.Login)), CloudGraphHost: key.set.HostPort(key.set.Host(names.Graph)), GraphHost: key.set.HostPort(key.set.Host(names.Graph)),
 
 		TokenEndpoint: base + "/oauth2/token", JWKS: base + "/discovery/keys",
 		AuthorizationEndpoint: base + "/oauth2/v2.0/authorize", // in v1 documents too: there is no other
@@ -207,7 +207,7 @@ func (s *Server) instance(w http.ResponseWriter, r *http.Request) error {
 }
 
 // authority finds the name family of an authority's URL, and how it names the tenant.
-func (s *Server) authority(raw string) (set *names.Set, tenant string, ok bool) {
+func (s *Server) authority(raw string) (set *names.Hosts, tenant string, ok bool) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return nil, "", false
@@ -228,13 +228,10 @@ func (s *Server) authority(raw string) (set *names.Set, tenant string, ok bool) 
 	return set, s.segment(form), true
 }
 
-// azureAliases are the hosts that clients take for one authority.
-var azureAliases = []string{"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"}
-
-func entryOf(set *names.Set) instanceEntry {
-	host := set.HostPort(set.Login)
+func entryOf(set *names.Hosts) instanceEntry {
+	host := set.HostPort(set.Host(names.Login))
 	if set.Azure {
-		return instanceEntry{Network: host, Cache: "login.windows.net", Aliases: azureAliases}
+		return instanceEntry{Network: host, Cache: "login.windows.net", Aliases: set.All(names.Login)}
 	}
 	return instanceEntry{Network: host, Cache: host, Aliases: []string{host}}
 }
@@ -250,5 +247,5 @@ func (s *Server) userRealm(w http.ResponseWriter, r *http.Request) error {
 		Domain   string `json:"domain_name"`
 		Instance string `json:"cloud_instance_name"`
 		Audience string `json:"cloud_audience_urn"`
-	}{"1.0", "Managed", apierr.Shown(domain, maxShown), set.HostPort(set.Login), "urn:federation:MicrosoftOnline"})
+	}{"1.0", "Managed", apierr.Shown(domain, maxShown), set.HostPort(set.Host(names.Login)), "urn:federation:MicrosoftOnline"})
 }

@@ -47,7 +47,7 @@ const bindingsInFlight = 64
 // bindingRoutes are the identity binding endpoints. SDKs send there, under the endpoint's
 // path, all requests to the authority; other clients send the bare token request. Documents
 // name the authority of set or, if that is nil, of the Host header.
-func (s *Server) bindingRoutes(set *names.Set) []httpx.Route {
+func (s *Server) bindingRoutes(set *names.Hosts) []httpx.Route {
 	if s.clusters == nil {
 		return nil
 	}

@@ -18,7 +18,7 @@ import (
 // client, and what the audit record will say of it.
 type request struct {
 	endpoint
-	set       *names.Set
+	set       *names.Hosts
 	tenant    tenantForm
 	form      url.Values
 	clientID  string

@@ -109,7 +109,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	domain, limits := strings.TrimPrefix(c.Names.Own().Login, "login."), newLimits(c.Limits, c.Now)
+	domain, limits := c.Names.Own().Domain, newLimits(c.Limits, c.Now)
 	people, err := signin.New(signin.Config{Store: c.Store, Sealer: c.Sealer, Domain: domain, Failures: limits.signIns, Now: c.Now})
 	if err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func (s *Server) Surface() httpx.Surface {
 func (s *Server) DiscoverySurface() httpx.Surface {
 	return httpx.Surface{
 		Name:       "discovery",
-		Routes:     append(s.bindingRoutes(publicNames()), s.instanceRoute()),
+		Routes:     append(s.bindingRoutes(s.names.Public()), s.instanceRoute()),
 		WriteError: s.writeDiscoveryError,
 		Header:     setHeader,
 	}

@@ -25,7 +25,7 @@ type visit struct {
 	s    *Server
 	w    http.ResponseWriter
 	r    *http.Request
-	set  *names.Set
+	set  *names.Hosts
 	form url.Values
 	csrf string      // the cookie's value
 	user *model.User // whom the browser remembers, once remembered was asked

@@ -26,7 +26,7 @@ type call struct {
 	r     *http.Request
 	op    *operation
 	kind  *kind
-	set   *names.Set
+	set   *names.Hosts
 	query url.Values
 	items.Ref
 	body any  // what the operation's read has made of the body

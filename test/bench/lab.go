@@ -39,7 +39,7 @@ type lab struct {
 
 // subject is a running server with an identity, a vault and a secret.
 type subject struct {
-	names  *names.Set
+	names  *names.Hosts
 	http   *http.Client
 	form   []byte // of a federated token request for the vault
 	tenant string
