@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 	"internal/httpx":           {"internal/model", "internal/apierr", "internal/names", "internal/obs", "internal/strictjson"},
 	"internal/kube":            {"internal/egress", "internal/fault", "internal/strictjson", "internal/textfile"},
 	"internal/kube/kubetest":   std,
-	"internal/webhook":         {"internal/admission", "internal/httpx", "internal/kube", "internal/obs", "internal/pki", "internal/wi"},
+	"internal/webhook":         {"internal/admission", "internal/httpx", "internal/kube", "internal/obs", "internal/pki", "internal/textfile", "internal/wi"},
 	"internal/pki":             std,
 	"internal/password":        {"internal/apierr"},
 	"internal/prompt":          {"internal/fault"},

@@ -77,11 +77,10 @@ means: say so with --identity, or such requests are refused.`,
 }
 
 func (a *app) proxy(ctx context.Context, p *proxyFlags) error {
-	level, err := logSettings(p.logFormat, p.logLevel)
+	log, err := obs.OpenLog(a.Err, p.logFormat, p.logLevel)
 	if err != nil {
 		return fault.WithHint(err, "lanyard proxy --help")
 	}
-	log := obs.NewLogger(a.Err, p.logFormat, level)
 	sidecar, err := p.Sidecar()
 	if err != nil {
 		return fault.WithHint(err, "in a pod the webhook sets these: label it azure.workload.identity/use=true")

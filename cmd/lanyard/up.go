@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"runtime/debug"
 	"time"
@@ -44,11 +43,11 @@ The first start writes the admin's credentials to DATA-DIR/admin.json.`,
 			if noLimit {
 				c.MaxCredentials = -1
 			}
-			level, err := logSettings(logFormat, logLevel)
+			log, err := obs.OpenLog(a.Err, logFormat, logLevel)
 			if err := errors.Join(c.Validate(), err); err != nil {
 				return fault.WithHint(err, "lanyard up --help")
 			}
-			c.Log = obs.NewLogger(a.Err, logFormat, level)
+			c.Log = log
 			return a.up(cmd, c)
 		},
 	}
@@ -96,16 +95,6 @@ The first start writes the admin's credentials to DATA-DIR/admin.json.`,
 	f.StringVar(&logFormat, "log-format", "text", "text or json")
 	f.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
-}
-
-func logSettings(format, level string) (l slog.Level, err error) {
-	if l.UnmarshalText([]byte(level)) != nil {
-		err = fmt.Errorf("log level %q: want debug, info, warn or error", level)
-	}
-	if format != "json" && format != "text" {
-		err = errors.Join(err, fmt.Errorf("log format %q: want json or text", format))
-	}
-	return l, err
 }
 
 func (a *app) up(cmd *cobra.Command, c server.Config) error {

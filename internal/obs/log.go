@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,19 @@ func NewLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 		h = slog.NewTextHandler(w, o)
 	}
 	return slog.New(&handler{root: h, next: h})
+}
+
+// OpenLog is NewLogger for the words of flags, which it checks.
+func OpenLog(w io.Writer, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	var faults []error
+	if l.UnmarshalText([]byte(level)) != nil {
+		faults = append(faults, fmt.Errorf("log level %q: want debug, info, warn or error", level))
+	}
+	if format != "json" && format != "text" {
+		faults = append(faults, fmt.Errorf("log format %q: want json or text", format))
+	}
+	return NewLogger(w, format, l), errors.Join(faults...)
 }
 
 // exportedOnly has the text handler print structs as JSON. It would print them
