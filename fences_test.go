@@ -76,7 +76,7 @@ var mayImport = map[string][]string{
 	"internal/trail":           {"internal/audit", "internal/manage"},
 	"internal/devissuer":       {"internal/model", "internal/wi"},
 	"internal/doctor":          {"internal/client", "internal/kube", "internal/wi"},
-	"internal/publish":         {"internal/trust"},
+	"internal/publish":         {"internal/fault", "internal/kube", "internal/textfile", "internal/trust"},
 	"internal/quickstart":      {"internal/wi"},
 	"internal/imds":            {"internal/httpx"},
 	"internal/imds/machine":    {"internal/fault", "internal/imds", "internal/manage", "internal/shell", "internal/wi"},

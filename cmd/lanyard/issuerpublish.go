@@ -153,35 +153,20 @@ func (a *app) afterPublishing(ctx context.Context, p *publication, plan *publish
 	return nil
 }
 
-// keySource is where the keys come from, now and at every later look. It fills in
-// the issuer.
-func (a *app) keySource(ctx context.Context, p *publication) (func(context.Context) (publish.Set, error), error) {
+// keySource is where the keys come from. It fills in the issuer.
+func (a *app) keySource(ctx context.Context, p *publication) (source publish.Source, err error) {
 	if len(p.publicKeys) > 0 {
 		if p.issuer == "" {
 			return nil, fault.WithHint(errors.New("with --public-keys the issuer must be named"), "--issuer-url URL: kube-apiserver's --service-account-issuer")
 		}
-		return func(context.Context) (publish.Set, error) { return readPublicKeys(p.publicKeys) }, nil
+		return publish.Files(p.publicKeys), nil
 	}
 	k, err := a.cluster(p.cluster)
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := k.Issuer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if p.issuer != "" && p.issuer != issuer {
-		return nil, fault.WithHint(fmt.Errorf("the cluster's tokens carry the issuer %s, not %s", issuer, p.issuer),
-			"publish under the cluster's issuer, or change kube-apiserver's --service-account-issuer")
-	}
-	p.issuer = issuer
-	return func(ctx context.Context) (publish.Set, error) {
-		b, err := k.Raw(ctx, "/"+publish.KeySet)
-		if err != nil {
-			return publish.Set{}, fmt.Errorf("reading the cluster's keys: %w", err)
-		}
-		return publish.ParseSet(b)
-	}, nil
+	source, p.issuer, err = publish.Cluster(ctx, k, p.issuer)
+	return source, err
 }
 
 func planTable(p *publish.Plan) table {

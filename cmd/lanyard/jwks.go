@@ -1,17 +1,13 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/outfile"
 	"github.com/lanyard-io/lanyard/internal/publish"
-	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 func newJWKSCmd(a *app) *cobra.Command {
@@ -27,7 +23,7 @@ Kubernetes writes into the tokens that it signs.`,
   lanyard issuer jwks --public-keys sa.pub,sa-old.pub`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			set, err := readPublicKeys(files)
+			set, err := publish.ReadFiles(files)
 			if err != nil {
 				return err
 			}
@@ -46,26 +42,6 @@ Kubernetes writes into the tokens that it signs.`,
 	cmd.Flags().Uint32Var(&mode, "mode", 0o600, "permissions of a new file, such as 0644")
 	cmd.MarkFlagRequired("public-keys")
 	return cmd
-}
-
-// readPublicKeys makes one set of the keys in some PEM files.
-func readPublicKeys(files []string) (publish.Set, error) {
-	var set publish.Set
-	for _, path := range files {
-		text, err := textfile.Read(path)
-		if err != nil {
-			return set, err
-		}
-		keys, err := publish.ParsePEM(text)
-		if err != nil {
-			return set, fault.WithHint(fmt.Errorf("%s: %w", path, err), "give the PEM file of --service-account-key-file, or make one: openssl pkey -in KEY -pubout")
-		}
-		set.Add(keys...)
-	}
-	if len(set.Keys) == 0 {
-		return set, errors.New("no public key is named")
-	}
-	return set, nil
 }
 
 // writeKeeping writes a file; one that is there keeps its permissions.

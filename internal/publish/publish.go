@@ -332,7 +332,7 @@ func (p *Publisher) Apply(ctx context.Context, plan *Plan) error {
 
 // Follow publishes what source gives, now and then every interval, until ctx
 // ends. A round that fails is logged, and what was published stays.
-func (p *Publisher) Follow(ctx context.Context, interval time.Duration, source func(context.Context) (Set, error)) {
+func (p *Publisher) Follow(ctx context.Context, interval time.Duration, source Source) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
@@ -347,7 +347,7 @@ func (p *Publisher) Follow(ctx context.Context, interval time.Duration, source f
 	}
 }
 
-func (p *Publisher) round(ctx context.Context, source func(context.Context) (Set, error)) error {
+func (p *Publisher) round(ctx context.Context, source Source) error {
 	keys, err := source(ctx)
 	if err != nil {
 		return err
