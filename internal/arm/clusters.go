@@ -32,8 +32,8 @@ type Clusters interface {
 	// Work has the cluster follow its settings, which are stored. done is closed
 	// when that is over. There is no operation when there is nothing to do.
 	Work(ctx context.Context, c *model.Cluster) (operation string, done <-chan struct{}, err error)
-	// Detach takes the webhook out of a cluster that is about to be forgotten. force
-	// goes on when that fails; without it that is an error of kind apierr.Conflict.
+	// Detach takes the webhook out of a cluster that is about to be forgotten. A failure
+	// is an error of kind apierr.Conflict; with force it is only logged.
 	Detach(ctx context.Context, c *model.Cluster, force bool) error
 }
 
