@@ -86,6 +86,7 @@ var mayImport = map[string][]string{
 	"internal/trust/trusttest": {"internal/wi"},
 	"internal/wiretest":        std,
 	"internal/store/storetest": {"internal/store", "internal/store/embedded"},
+	"internal/surfacetest":     {"internal/access", "internal/apierr", "internal/audit", "internal/httpx", "internal/model", "internal/names", "internal/seal", "internal/signing", "internal/store", "internal/store/storetest", "internal/wiretest"},
 	"internal/server":          anything,
 	"internal/demo":            anything,
 	"cmd/lanyard":              anything,
@@ -118,7 +119,7 @@ var onlyImporter = map[string][]string{
 	"k8s.io/klog":                            {"internal/quickstart", "internal/kube"},
 	"github.com/google/go-containerregistry": {"deploy/images"},
 	"golang.org/x/crypto/x509roots":          {"deploy/images"},
-	"github.com/prometheus":                  {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit", "internal/admission", "internal/webhook"},
+	"github.com/prometheus":                  {"internal/obs", "internal/httpx", "internal/trust", "internal/store", "internal/server", "internal/signing", "internal/audit", "internal/admission", "internal/webhook", "internal/surfacetest"},
 	"k8s.io/client-go":                       {"internal/kube"},
 	"github.com/google/nftables":             {"internal/imds/redirect"},
 	"k8s.io/apimachinery":                    {"internal/kube"},
@@ -185,6 +186,9 @@ func TestImportFences(t *testing.T) {
 			}
 			if isOwn && (own == "cmd/lanyard" || strings.HasPrefix(s.dir, "internal/") && own == "lanyardtest") {
 				t.Errorf("%s imports %s: nothing inside may", s.name, own)
+			}
+			if strings.HasPrefix(own, "internal/") && strings.HasSuffix(own, "test") && !strings.HasSuffix(s.dir, "test") && !strings.HasPrefix(s.dir, "test/") {
+				t.Errorf("%s imports %s: only tests may", s.name, own)
 			}
 			if !isOwn && slices.Contains(stdOnly, s.dir) && strings.Contains(strings.Split(imp, "/")[0], ".") {
 				t.Errorf("%s imports %s: %s uses the standard library only", s.name, imp, s.dir)

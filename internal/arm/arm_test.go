@@ -6,16 +6,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/lanyard-io/lanyard/internal/access"
-	"github.com/lanyard-io/lanyard/internal/apierr"
 	"github.com/lanyard-io/lanyard/internal/arm"
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/cluster"
@@ -23,7 +19,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/store"
-	"github.com/lanyard-io/lanyard/internal/store/storetest"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 	"github.com/lanyard-io/lanyard/internal/wiretest"
 )
 
@@ -44,8 +40,8 @@ const (
 // lab is the surface behind a real edge over TLS, with a real store, gate and
 // audit log. Only who calls is played: the bearer token is the caller's name.
 type lab struct {
+	*surfacetest.Base
 	t      *testing.T
-	st     *store.Store
 	arm    *arm.Server
 	client *http.Client
 	now    time.Time
@@ -55,58 +51,42 @@ type lab struct {
 
 func newLab(t *testing.T, change ...func(*arm.Config)) *lab {
 	t.Helper()
-	l := &lab{t: t, st: storetest.New(t), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	clock := func() time.Time { return l.now }
-	n, err := names.New(names.Config{Azure: true})
-	l.check(err)
-	records, err := audit.Open(audit.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler), Now: clock})
-	l.check(err)
-	t.Cleanup(func() { records.Close() })
-	gate := access.New(access.Config{Audit: records, Log: slog.New(slog.DiscardHandler), Now: clock})
+	l := &lab{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	l.Base = surfacetest.New(t, names.Config{Azure: true}, func() time.Time { return l.now })
 	c := arm.Config{
-		Store: l.st, Gate: gate, Names: n, TenantID: tenant, SubscriptionID: sub,
-		Authenticate: authenticate, MaxCredentials: 20, Now: clock,
+		Store: l.Store, Sealer: l.Sealer, Gate: l.Gate, Names: l.Names, TenantID: tenant, SubscriptionID: sub,
+		Authenticate: authenticate, MaxCredentials: 20, Now: l.Now,
 		Decisions: func(ctx context.Context, q audit.Query, _ string) (audit.Answer, error) {
-			return gate.Decisions(ctx, "here", q)
+			return l.Gate.Decisions(ctx, "here", q)
 		},
 	}
 	for _, f := range change {
 		f(&c)
 	}
 	l.clusters, _ = c.Clusters.(*cluster.Attached)
+	var err error
 	l.arm, err = arm.New(c)
 	l.check(err)
-	edge, err := httpx.New(httpx.Config{
-		Names: n, Surfaces: map[names.Surface]httpx.Surface{names.Management: l.arm.Surface()},
-		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Now: clock,
-	})
-	l.check(err)
-	l.client = wiretest.Serve(l.t, edge)
+	_, l.client = l.Serve(t, map[names.Surface]httpx.Surface{names.Management: l.arm.Surface()})
 	l.grant("/", ownerRole, admin)
 	return l
 }
 
-// authenticate plays package access: "admin", "reader", …, or why not.
-func authenticate(r *http.Request, surface names.Surface) (model.Caller, error) {
-	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	refuse := func(reason access.TokenReason, presented string) (model.Caller, error) {
-		err := &access.TokenError{Reason: reason, Presented: presented, Expected: "https://sts.example/"}
-		return model.Caller{}, apierr.Wrap(err, apierr.Unauthenticated, "refused")
-	}
-	who := map[string]string{"admin": admin, "reader": reader, "nobody": nobody, "ended": ended}[token]
-	switch {
-	case surface != names.Management || token == "":
-		return refuse(access.TokenMissing, "")
-	case token == "expired":
-		return refuse(access.TokenExpired, "2026-01-01T00:00:00Z")
-	case token == "audience":
-		return refuse(access.TokenAudience, "https://vault.lanyard.localhost\"\r\nX: y")
-	case token == "tenant":
-		return refuse(access.TokenForeign, "https://login.elsewhere/")
-	case who == "":
-		return refuse(access.TokenSignature, "")
-	}
-	return model.Caller{ObjectID: who, AppID: who, TenantID: tenant, Type: "app"}, nil
+// authenticate knows the callers by name, and tokens that are no good.
+var authenticate = surfacetest.Callers{
+	Surface: names.Management,
+	Good:    map[string]model.Caller{"admin": caller(admin), "reader": caller(reader), "nobody": caller(nobody), "ended": caller(ended)},
+	Bad: map[string]*access.TokenError{
+		"":         {Reason: access.TokenMissing},
+		"expired":  {Reason: access.TokenExpired, Presented: "2026-01-01T00:00:00Z"},
+		"audience": {Reason: access.TokenAudience, Presented: "https://vault.lanyard.localhost\"\r\nX: y"},
+		"tenant":   {Reason: access.TokenForeign, Presented: "https://login.elsewhere/", Expected: "https://sts.example/"},
+		"unsigned": {Reason: access.TokenSignature},
+	},
+}.Authenticate
+
+func caller(id string) model.Caller {
+	return model.Caller{ObjectID: id, AppID: id, TenantID: tenant, Type: "app"}
 }
 
 func (l *lab) check(err error) {
@@ -120,16 +100,12 @@ func (l *lab) check(err error) {
 func (l *lab) grant(scope, role, principal string) {
 	l.t.Helper()
 	l.principal(principal)
-	id := strings.TrimSuffix(scope, "/") + "/providers/Microsoft.Authorization/roleAssignments/" + model.NewUUID()
-	a := &model.RoleAssignment{Resource: model.Resource{ID: id, Name: id[len(id)-36:]}, Scope: scope, RoleID: role, PrincipalID: principal, PrincipalType: "ServicePrincipal"}
-	_, err := l.st.Put(l.t.Context(), a, 0)
-	l.check(err)
+	l.Assign(l.t, principal, role, scope)
 }
 
 func (l *lab) principal(id string) {
 	l.t.Helper()
-	_, err := l.st.Put(l.t.Context(), &model.Application{AppID: id, ObjectID: id, PrincipalID: id, Name: id}, store.Any)
-	l.check(err)
+	l.Put(l.t, &model.Application{AppID: id, ObjectID: id, PrincipalID: id, Name: id})
 }
 
 // answer is a response, read.
@@ -213,18 +189,11 @@ func (l *lab) must(status int, method, path, body string, headers ...string) *an
 	return a
 }
 
-func (l *lab) rev() int64 {
-	l.t.Helper()
-	v, err := l.st.Fresh(l.t.Context())
-	l.check(err)
-	return v.Rev()
-}
+func (l *lab) rev() int64 { return l.view().Rev() }
 
 func (l *lab) view() *store.View {
 	l.t.Helper()
-	v, err := l.st.Fresh(l.t.Context())
-	l.check(err)
-	return v
+	return l.View(l.t)
 }
 
 const (

@@ -93,7 +93,7 @@ func TestIssuersOfApplicationsNeedTheRightToWriteThem(t *testing.T) {
 		Resource:  model.Resource{ID: app + model.FederatedCredentialSegment + "ci", Name: "ci"},
 		ParentKey: app, Issuer: issuer, Subject: "system:serviceaccount:ci:deploy", Audiences: []string{"api://AzureADTokenExchange"},
 	}
-	_, err := l.st.Put(t.Context(), f, store.Any)
+	_, err := l.Store.Put(t.Context(), f, store.Any)
 	l.check(err)
 	for _, method := range []string{"PUT", "DELETE"} {
 		if a := l.as("nobody", method, path, body); a.status != 403 {
@@ -111,13 +111,13 @@ func TestIssuersOfApplicationsNeedTheRightToWriteThem(t *testing.T) {
 func TestDetachedClusterLeavesNoKeys(t *testing.T) {
 	l, k := newLab(t, withClusters(t)).withGroup(), newKube(t)
 	l.must(201, "PUT", clusters+"/aks", attachment(k.config(nil), issuerOn))
-	l.check(l.st.Delete(t.Context(), model.IssuerKey(k.issuer.URL), store.Any)) // as half way through a detachment
+	l.check(l.Store.Delete(t.Context(), model.IssuerKey(k.issuer.URL), store.Any)) // as half way through a detachment
 	detached := false
 	k.set(func(k *kube) {
 		k.asked = func(r *http.Request) {
 			if r.URL.Path == "/openid/v1/jwks" && !detached {
 				detached = true
-				if err := l.st.Delete(t.Context(), strings.ToLower(clusters+"/aks"), store.Any); err != nil {
+				if err := l.Store.Delete(t.Context(), strings.ToLower(clusters+"/aks"), store.Any); err != nil {
 					t.Error(err)
 				}
 			}

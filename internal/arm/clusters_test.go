@@ -154,7 +154,7 @@ func TestOneIssuerOneCluster(t *testing.T) {
 	}
 
 	l.must(202, "DELETE", clusters+"/first", "")
-	_, err := l.st.Put(t.Context(), &model.Issuer{URL: k.issuer.URL, Keys: []byte(`{"keys":[]}`)}, 0)
+	_, err := l.Store.Put(t.Context(), &model.Issuer{URL: k.issuer.URL, Keys: []byte(`{"keys":[]}`)}, 0)
 	l.check(err)
 	if a := l.as("admin", "PUT", clusters+"/second", attachment(k.config(nil), issuerOn)); a.status != 409 {
 		t.Errorf("a cluster whose issuer has settings of an operator: status %d, want 409", a.status)

@@ -112,7 +112,7 @@ func (l *lab) grantID(scope, role, principal string) {
 	l.t.Helper()
 	id := scope + "/providers/Microsoft.Authorization/roleAssignments/" + model.NewUUID()
 	a := &model.RoleAssignment{Resource: model.Resource{ID: id, Name: id[len(id)-36:]}, Scope: scope, RoleID: role, PrincipalID: principal, PrincipalType: "ServicePrincipal"}
-	_, err := l.st.Commit(l.t.Context(), store.Op{Value: a})
+	_, err := l.Store.Commit(l.t.Context(), store.Op{Value: a})
 	l.check(err)
 }
 

@@ -15,7 +15,7 @@ const deleted = subID + "/providers/Microsoft.KeyVault/locations/eastus/deletedV
 // secret stores one as the vault surface does.
 func (l *lab) secret(vault string) {
 	l.t.Helper()
-	_, err := l.st.Commit(l.t.Context(),
+	_, err := l.Store.Commit(l.t.Context(),
 		store.Op{Value: &model.Item{ItemKind: model.Secrets, Vault: vault, Name: "db", Current: "v1"}},
 		store.Op{Value: &model.ItemVersion{ItemKind: model.Secrets, Vault: vault, Name: "db", Version: "v1"}, Blob: []byte("sealed")})
 	l.check(err)

@@ -8,17 +8,15 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/lanyard-io/lanyard/internal/arm"
 	"github.com/lanyard-io/lanyard/internal/cluster"
 	"github.com/lanyard-io/lanyard/internal/devissuer"
-	"github.com/lanyard-io/lanyard/internal/seal"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 )
 
 const kubeToken = "a-service-account-token-that-nobody-may-see"
@@ -138,22 +136,12 @@ func attachment(config []byte, more map[string]any) string {
 	return string(b)
 }
 
-// withClusters gives the lab a sealer, and what attached clusters need.
+// withClusters gives the lab what attached clusters need.
 func withClusters(t *testing.T) func(*arm.Config) {
 	t.Helper()
-	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealer, err := seal.New(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return func(c *arm.Config) {
-		attached, err := cluster.New(cluster.Config{Store: c.Store, Sealer: sealer, Log: slog.New(slog.DiscardHandler), Now: c.Now})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Sealer, c.Clusters = sealer, attached
+		attached, err := cluster.New(cluster.Config{Store: c.Store, Sealer: c.Sealer, Log: surfacetest.Quiet(), Now: c.Now})
+		surfacetest.Must(t, err)
+		c.Clusters = attached
 	}
 }

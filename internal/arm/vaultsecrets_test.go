@@ -21,14 +21,14 @@ func TestVaultSecretIsWhatTheVaultReads(t *testing.T) {
 	for _, value := range []string{"first", "hunter2"} {
 		l.as("admin", "PUT", vaults+"/kv-data/secrets/Db", fmt.Sprintf(`{"properties":{"value":%q}}`, value))
 	}
-	view, err := l.st.Fresh(t.Context())
+	view, err := l.Store.Fresh(t.Context())
 	l.check(err)
 	h, _, ok := store.Get[*model.Item](view, model.ItemKey(model.Secrets, "kv-data", "db"))
 	if !ok {
 		t.Fatal("no such secret")
 	}
 	e := view.Get(model.VersionKey(model.Secrets, "kv-data", "db", h.Current))
-	sealed, err := l.st.Blob(t.Context(), e)
+	sealed, err := l.Store.Blob(t.Context(), e)
 	l.check(err)
 	value, err := sealer.Open(sealed, e.Key)
 	if err != nil || string(value) != "hunter2" || strings.Contains(string(sealed), "hunter2") {
@@ -60,12 +60,12 @@ func TestVaultSecretKeepsADeletedName(t *testing.T) {
 	l.must(200, "PUT", vaults+"/kv-deleted", plainVault)
 	secret, body := vaults+"/kv-deleted/secrets/db", `{"properties":{"value":"x"}}`
 	l.must(201, "PUT", secret, body)
-	view, err := l.st.Fresh(t.Context())
+	view, err := l.Store.Fresh(t.Context())
 	l.check(err)
 	h, rev, _ := store.Get[*model.Item](view, model.ItemKey(model.Secrets, "kv-deleted", "db"))
 	gone := *h
 	gone.Deleted = &model.Deletion{}
-	_, err = l.st.Put(t.Context(), &gone, rev)
+	_, err = l.Store.Put(t.Context(), &gone, rev)
 	l.check(err)
 	if a := l.as("admin", "PUT", secret, body); a.status != 409 || a.code() != "Conflict" {
 		t.Errorf("in place of a deleted one: %d %v", a.status, a.body)
@@ -90,7 +90,7 @@ func TestVaultSecretsAtOnce(t *testing.T) {
 	if got[200]+got[201] != 20 {
 		t.Errorf("statuses %v, want twenty 200 and 201", got)
 	}
-	view, err := l.st.Fresh(t.Context())
+	view, err := l.Store.Fresh(t.Context())
 	l.check(err)
 	versions := 0
 	for range view.Prefix(model.VersionsKey(model.Secrets, "kv-crowd", "db"), "") {

@@ -20,7 +20,7 @@ func (e *env) many(b *testing.B, n int) (last *model.Identity) {
 			TenantID: tenant, ClientID: model.NewUUID(), PrincipalID: model.NewUUID(),
 		}
 		if ops = append(ops, store.Op{Value: last}); len(ops) == store.MaxOps || i == n-1 {
-			_, err := e.store.Commit(context.Background(), ops...)
+			_, err := e.Store.Commit(context.Background(), ops...)
 			must(b, err)
 			ops = nil
 		}

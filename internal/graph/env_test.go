@@ -3,31 +3,19 @@ package graph_test
 import (
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lanyard-io/lanyard/internal/access"
-	"github.com/lanyard-io/lanyard/internal/apierr"
-	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/graph"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
-	"github.com/lanyard-io/lanyard/internal/seal"
-	"github.com/lanyard-io/lanyard/internal/signing"
-	"github.com/lanyard-io/lanyard/internal/store"
-	"github.com/lanyard-io/lanyard/internal/store/storetest"
 	"github.com/lanyard-io/lanyard/internal/sts"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 	"github.com/lanyard-io/lanyard/internal/trust"
-	"github.com/lanyard-io/lanyard/internal/wiretest"
 )
 
 const (
@@ -56,107 +44,55 @@ var people = map[string]struct{ id, role, scope string }{
 	"nobody":      {"aaaaaaaa-0000-4000-8000-000000000008", "", ""},
 }
 
-// refused are tokens that are no good.
-var refused = map[string]*access.TokenError{
-	"":         {Reason: access.TokenMissing},
-	"arm":      {Reason: access.TokenAudience, Presented: "https://management.lanyard.test"},
-	"foreign":  {Reason: access.TokenForeign},
-	"old":      {Reason: access.TokenExpired},
-	"early":    {Reason: access.TokenNotYet},
-	"unsigned": {Reason: access.TokenSignature},
-	"broken":   {Reason: access.TokenMalformed},
-}
-
 // env is a whole server: edge, directory, token service, gate, audit log, etcd.
 type env struct {
+	*surfacetest.Base
 	client *http.Client
 	edge   http.Handler
-	gate   *access.Gate
-	store  *store.Store
-	verify *access.Authenticator
-	ahead  atomic.Int64 // of the real clock, in nanoseconds
 }
 
-func (e *env) now() time.Time { return time.Now().Add(time.Duration(e.ahead.Load())) }
-
 // authenticate knows the people by name, and real tokens by their signature.
-func (e *env) authenticate(r *http.Request, surface names.Surface) (model.Caller, error) {
-	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if strings.Contains(token, ".") {
-		return e.verify.Authenticate(r, surface)
+func authenticate(real *access.Authenticator) func(*http.Request, names.Surface) (model.Caller, error) {
+	played := surfacetest.Callers{Surface: names.Graph, Good: map[string]model.Caller{}, Bad: map[string]*access.TokenError{
+		"":         {Reason: access.TokenMissing},
+		"arm":      {Reason: access.TokenAudience, Presented: "https://management.lanyard.test"},
+		"foreign":  {Reason: access.TokenForeign},
+		"old":      {Reason: access.TokenExpired},
+		"early":    {Reason: access.TokenNotYet},
+		"unsigned": {Reason: access.TokenSignature},
+	}}
+	for name, p := range people {
+		played.Good[name] = model.Caller{ObjectID: p.id, AppID: "bbbb" + p.id[4:], TenantID: tenant, Type: "app", TokenID: "uti"}
 	}
-	if p, ok := people[token]; ok && surface == names.Graph {
-		return model.Caller{ObjectID: p.id, AppID: "bbbb" + p.id[4:], TenantID: tenant, Type: "app", TokenID: "uti"}, nil
+	return func(r *http.Request, surface names.Surface) (model.Caller, error) {
+		if strings.Contains(r.Header.Get("Authorization"), ".") {
+			return real.Authenticate(r, surface)
+		}
+		return played.Authenticate(r, surface)
 	}
-	bad, ok := refused[token]
-	if !ok {
-		bad = &access.TokenError{Reason: access.TokenMalformed}
-	}
-	return model.Caller{}, apierr.Wrap(bad, apierr.Unauthenticated, "the access token was not accepted")
 }
 
 func newEnv(t testing.TB) *env {
 	t.Helper()
-	e := &env{store: storetest.New(t)}
-	log := slog.New(slog.DiscardHandler)
-	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
-	must(t, err)
-	sealer, err := seal.New(kek)
-	must(t, err)
-	keys, err := signing.New(t.Context(), signing.Config{Store: e.store, Sealer: sealer, Log: log, Now: e.now})
-	must(t, err)
-	records, err := audit.Open(audit.Config{Dir: filepath.Join(t.TempDir(), "audit"), Log: log, Now: e.now})
-	must(t, err)
-	t.Cleanup(func() { records.Close() })
-	n, err := names.New(names.Config{Address: "lanyard.test"})
-	must(t, err)
-	e.gate = access.New(access.Config{Audit: records, Log: log, Now: e.now})
-	e.verify = &access.Authenticator{Verify: keys.Verify, Names: n, TenantID: tenant, Now: e.now}
-
+	e := &env{Base: surfacetest.New(t, names.Config{Address: "lanyard.test"}, nil)}
+	log, keys := surfacetest.Quiet(), e.Keys(t)
 	directory, err := graph.New(graph.Config{
-		Store: e.store, Gate: e.gate, Sealer: sealer, Authenticate: e.authenticate, TenantID: tenant, MaxCredentials: 3, Now: e.now, Log: log,
+		Store: e.Store, Gate: e.Gate, Sealer: e.Sealer, TenantID: tenant, MaxCredentials: 3, Now: e.Now, Log: log,
+		Authenticate: authenticate(&access.Authenticator{Verify: keys.Verify, Names: e.Names, TenantID: tenant, Now: e.Now}),
 	})
 	must(t, err)
 	tokens, err := sts.New(sts.Config{
-		Store: e.store, Keys: keys, Trust: trust.New(trust.Config{Log: log, Now: e.now}), Gate: e.gate, Names: n, TenantID: tenant, Sealer: sealer, Now: e.now,
+		Store: e.Store, Keys: keys, Trust: trust.New(trust.Config{Log: log, Now: e.Now}), Gate: e.Gate, Names: e.Names, TenantID: tenant, Sealer: e.Sealer, Now: e.Now,
 	})
 	must(t, err)
-	e.edge, err = httpx.New(httpx.Config{
-		Names: n, Surfaces: map[names.Surface]httpx.Surface{names.Graph: directory.Surface(), names.Login: tokens.Surface()},
-		Log: log, Metrics: prometheus.NewRegistry(), Now: e.now,
-	})
-	must(t, err)
-	e.roles(t)
-	e.client = wiretest.Serve(t, e.edge)
-	return e
-}
-
-func (e *env) roles(t testing.TB) {
-	t.Helper()
 	for name, p := range people {
 		if p.role != "" {
-			e.put(t, &model.Application{AppID: "bbbb" + p.id[4:], ObjectID: "cccc" + p.id[4:], PrincipalID: p.id, Name: name})
-			e.assign(t, p.id, p.role, p.scope)
+			e.Put(t, &model.Application{AppID: "bbbb" + p.id[4:], ObjectID: "cccc" + p.id[4:], PrincipalID: p.id, Name: name})
+			e.Assign(t, p.id, p.role, p.scope)
 		}
 	}
-}
-
-// assign gives a principal a role, as Resource Manager would.
-func (e *env) assign(t testing.TB, principal, role, scope string) *model.RoleAssignment {
-	t.Helper()
-	name := model.NewUUID()
-	a := &model.RoleAssignment{
-		Resource: model.Resource{ID: strings.TrimSuffix(scope, "/") + "/providers/Microsoft.Authorization/roleAssignments/" + name, Name: name},
-		Scope:    scope, RoleID: role, PrincipalID: principal, PrincipalType: "ServicePrincipal",
-	}
-	e.put(t, a)
-	return a
-}
-
-func (e *env) put(t testing.TB, o model.Object) {
-	t.Helper()
-	_, err := e.store.Put(t.Context(), o, 0)
-	must(t, err)
+	e.edge, e.client = e.Serve(t, map[names.Surface]httpx.Surface{names.Graph: directory.Surface(), names.Login: tokens.Surface()})
+	return e
 }
 
 // identity makes a managed identity, as Resource Manager would.
@@ -166,17 +102,11 @@ func (e *env) identity(t testing.TB, name string) *model.Identity {
 		Resource: model.Resource{ID: sub + "/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/" + name, Name: name},
 		TenantID: tenant, ClientID: model.NewUUID(), PrincipalID: model.NewUUID(),
 	}
-	e.put(t, i)
+	e.Put(t, i)
 	return i
 }
 
-// listen serves the edge over TLS on loopback; every host leads there.
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = surfacetest.Must
 
 // answer is what the tests look at of any answer.
 type answer struct {
@@ -263,11 +193,4 @@ func (e *env) app(t testing.TB, name string) (app, principal answer) {
 	app = e.do(t, "POST", "/applications", string(body)).want(t, 201)
 	principal = e.do(t, "POST", "/servicePrincipals", `{"appId":"`+app.AppID+`","accountEnabled":true}`).want(t, 201)
 	return app, principal
-}
-
-func (e *env) rev(t testing.TB) int64 {
-	t.Helper()
-	v, err := e.store.Fresh(t.Context())
-	must(t, err)
-	return v.Rev()
 }

@@ -23,7 +23,7 @@ import (
 func TestWire(t *testing.T) {
 	e := newEnv(t)
 	i := e.identity(t, "workshop-identity")
-	e.put(t, &model.Application{AppID: model.NewUUID(), ObjectID: model.NewUUID(), PrincipalID: model.NewUUID(), Name: "it's there", Created: time.Now()})
+	e.Put(t, &model.Application{AppID: model.NewUUID(), ObjectID: model.NewUUID(), PrincipalID: model.NewUUID(), Name: "it's there", Created: time.Now()})
 	wiretest.Run(t, e.client, "testdata/*.wire", map[string]string{
 		"tenant": tenant, "clientId": i.ClientID, "principalId": i.PrincipalID, "identity": i.ID,
 		"certificate": testCertificate(t, 2048), "small": testCertificate(t, 1024),
@@ -47,7 +47,7 @@ func TestLifeOfAnApplication(t *testing.T) {
 	principal := e.do(t, "POST", "/servicePrincipals", `{"appId":"`+app.AppID+`"}`).want(t, 201)
 	token := e.signIn(t, app.AppID, first.SecretText, resource).want(t, 200).Token
 	e.as(t, token, "GET", "/applications", "").want(t, 403)
-	e.assign(t, principal.ID, reader, "/")
+	e.Assign(t, principal.ID, reader, "/")
 	e.as(t, token, "GET", "/applications", "").want(t, 200)
 	e.as(t, token, "GET", "/me", "").want(t, 400)
 
@@ -61,9 +61,9 @@ func TestLifeOfAnApplication(t *testing.T) {
 	e.do(t, "PATCH", "/servicePrincipals/"+principal.ID, `{"accountEnabled":true}`).want(t, 204)
 	e.signIn(t, app.AppID, second.SecretText, resource).want(t, 200)
 
-	e.ahead.Store(int64(3 * 365 * 24 * time.Hour))
+	e.Ahead.Store(int64(3 * 365 * 24 * time.Hour))
 	e.signIn(t, app.AppID, second.SecretText, resource).want(t, 401)
-	e.ahead.Store(0)
+	e.Ahead.Store(0)
 
 	e.do(t, "POST", "/applications/"+app.ID+"/federatedIdentityCredentials",
 		`{"name":"github","issuer":"https://issuer.example","subject":"x","audiences":["api://AzureADTokenExchange"]}`).want(t, 201)
@@ -76,7 +76,7 @@ func TestLifeOfAnApplication(t *testing.T) {
 // nothingLeft looks for what should have gone with an application.
 func (e *env) nothingLeft(t *testing.T, appID, principalID string) {
 	t.Helper()
-	v, err := e.store.Fresh(t.Context())
+	v, err := e.Store.Fresh(t.Context())
 	must(t, err)
 	for entry := range v.Prefix(model.ApplicationKey(appID), "") {
 		t.Errorf("%s is still there", entry.Key)
@@ -90,7 +90,7 @@ func (e *env) nothingLeft(t *testing.T, appID, principalID string) {
 func TestDeletedPrincipal(t *testing.T) {
 	e := newEnv(t)
 	app, principal := e.app(t, "short-lived")
-	e.assign(t, principal.ID, owner, "/")
+	e.Assign(t, principal.ID, owner, "/")
 	secret := e.do(t, "POST", "/servicePrincipals/"+principal.ID+"/addPassword", "{}").want(t, 200).SecretText
 	e.do(t, "DELETE", "/servicePrincipals/"+principal.ID, "").want(t, 204)
 	e.do(t, "GET", "/servicePrincipals/"+principal.ID, "").want(t, 404)
@@ -108,7 +108,7 @@ func TestDeleteTakesManyAssignments(t *testing.T) {
 	e := newEnv(t)
 	app, principal := e.app(t, "busy")
 	for i := range 2*store.MaxOps + 1 {
-		e.assign(t, principal.ID, reader, fmt.Sprintf("%s/resourceGroups/rg%d", sub, i))
+		e.Assign(t, principal.ID, reader, fmt.Sprintf("%s/resourceGroups/rg%d", sub, i))
 	}
 	e.do(t, "DELETE", "/applications/"+app.ID, "").want(t, 204)
 	e.nothingLeft(t, app.AppID, principal.ID)
@@ -127,7 +127,7 @@ func TestSecretIsNotKept(t *testing.T) {
 			t.Errorf("GET %s shows the secret", path)
 		}
 	}
-	v, err := e.store.Fresh(t.Context())
+	v, err := e.Store.Fresh(t.Context())
 	must(t, err)
 	stored, err := model.Encode(v.Get(model.ApplicationKey(app.AppID)).Value)
 	must(t, err)
@@ -167,15 +167,15 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"DELETE", "/applications/" + model.NewUUID(), "", []string{"alice", "useradmin"}},
 	} {
 		for who := range people {
-			before := e.rev(t)
+			before := e.View(t).Rev()
 			got := e.as(t, who, c.method, c.path, c.body)
 			if may := slices.Contains(c.may, who); may != (got.Status != 403) {
 				t.Errorf("%s %s as %s: %d, may %v", c.method, c.path, who, got.Status, may)
 			}
-			if got.Status == 403 && e.rev(t) != before {
+			if got.Status == 403 && e.View(t).Rev() != before {
 				t.Errorf("%s %s as %s: refused, and stored something", c.method, c.path, who)
 			}
-			records, err := e.gate.Find(t.Context(), got.Header.Get("request-id"))
+			records, err := e.Gate.Find(t.Context(), got.Header.Get("request-id"))
 			must(t, err)
 			if len(records) != 1 || records[0].Granted != (got.Status != 403) || records[0].Caller.ObjectID != people[who].id {
 				t.Errorf("%s %s as %s: records %+v", c.method, c.path, who, records)
@@ -191,7 +191,7 @@ func TestRefusalsStoreNothing(t *testing.T) {
 	a, p := "/applications/"+app.ID, "/servicePrincipals/"+principal.ID
 	federated := a + "/federatedIdentityCredentials"
 	e.do(t, "POST", federated, `{"name":"one","issuer":"https://i.example","subject":"s","audiences":["a"]}`).want(t, 201)
-	before := e.rev(t)
+	before := e.View(t).Rev()
 	for _, c := range []struct{ method, path, body string }{
 		{"POST", "/applications", `{`},
 		{"POST", "/applications", `{"displayName":""}`},
@@ -230,7 +230,7 @@ func TestRefusalsStoreNothing(t *testing.T) {
 			t.Errorf("%s %s %.80s: %d %s", c.method, c.path, c.body, got.Status, got.Raw)
 		}
 	}
-	if after := e.rev(t); after != before {
+	if after := e.View(t).Rev(); after != before {
 		t.Errorf("the store went from revision %d to %d", before, after)
 	}
 }

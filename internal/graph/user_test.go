@@ -16,7 +16,7 @@ const newUser = `{"accountEnabled":true,"displayName":"Bob","mailNickname":"bob"
 func (e *env) makeUser(t *testing.T) *model.User {
 	t.Helper()
 	e.do(t, "POST", "/users", newUser).want(t, http.StatusCreated)
-	view, err := e.store.Fresh(t.Context())
+	view, err := e.Store.Fresh(t.Context())
 	must(t, err)
 	return view.Get(model.UserKey("bob@lanyard.test")).Value.(*model.User)
 }
@@ -50,16 +50,16 @@ func TestWhoMayWriteUsers(t *testing.T) {
 func TestUserEndsWithAllOfIt(t *testing.T) {
 	e := newEnv(t)
 	bob := e.makeUser(t)
-	role := e.assign(t, bob.ObjectID, reader, "/")
+	role := e.Assign(t, bob.ObjectID, reader, "/")
 	left := []model.Object{
 		&model.Session{UserID: bob.ObjectID, ID: "a", Expires: time.Now().Add(time.Hour)}, &model.AuthCode{UserID: bob.ObjectID, ID: "b"},
 		&model.SignIns{Owner: bob.ObjectID, Failures: 3}, role,
 	}
 	for _, o := range left[:3] {
-		e.put(t, o)
+		e.Put(t, o)
 	}
 	e.do(t, "DELETE", "/users/"+bob.UPN, "").want(t, http.StatusNoContent)
-	view, err := e.store.Fresh(t.Context())
+	view, err := e.Store.Fresh(t.Context())
 	must(t, err)
 	for _, o := range left {
 		if view.Get(o.Key()) != nil {
@@ -82,7 +82,7 @@ func TestUserPasswordIsNotKept(t *testing.T) {
 	} {
 		seen += e.do(t, "PATCH", "/users/bob@lanyard.test", body).want(t, http.StatusBadRequest).Raw
 	}
-	view, err := e.store.Fresh(t.Context())
+	view, err := e.Store.Fresh(t.Context())
 	must(t, err)
 	u := view.Get(model.UserKey("bob@lanyard.test")).Value.(*model.User)
 	b, err := json.Marshal(u)
@@ -100,7 +100,7 @@ func TestStamp(t *testing.T) {
 	} {
 		bob := e.makeUser(t)
 		e.do(t, "PATCH", "/users/"+bob.UPN, body).want(t, http.StatusNoContent)
-		view, err := e.store.Fresh(t.Context())
+		view, err := e.Store.Fresh(t.Context())
 		must(t, err)
 		if after := view.Get(bob.Key()).Value.(*model.User); (after.Stamp != bob.Stamp) != ends {
 			t.Errorf("%s: the sign-ins end: %v, want %v", body, !ends, ends)

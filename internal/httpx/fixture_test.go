@@ -1,7 +1,6 @@
 package httpx_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,31 +19,14 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 )
-
-// syncBuffer is a log that handlers write while the test reads.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // fixture is an edge behind a real TLS listener on loopback.
 type fixture struct {
 	*httptest.Server
 	edge    *httpx.Edge
-	log     *syncBuffer
+	log     *surfacetest.Log
 	metrics *prometheus.Registry
 	done    chan struct{} // one value per request that has been observed
 }
@@ -93,7 +74,7 @@ func newEdge(t testing.TB, c httpx.Config, routes ...httpx.Route) *httpx.Edge {
 
 func newFixture(t testing.TB, c httpx.Config, routes ...httpx.Route) *fixture {
 	t.Helper()
-	f := &fixture{log: &syncBuffer{}, metrics: prometheus.NewRegistry(), done: make(chan struct{}, 1000)}
+	f := &fixture{log: &surfacetest.Log{}, metrics: prometheus.NewRegistry(), done: make(chan struct{}, 1000)}
 	c.Log, c.Metrics = obs.NewLogger(f.log, "json", slog.LevelInfo), f.metrics
 	f.edge = newEdge(t, c, routes...)
 	f.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/pki"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 )
 
 // serve runs the product's own server, with its own certificates, until the
@@ -113,7 +114,7 @@ func TestServerLimitsHeaders(t *testing.T) {
 }
 
 func TestServerComplaintsGoToTheLog(t *testing.T) {
-	var b syncBuffer
+	var b surfacetest.Log
 	log := slog.New(slog.NewTextHandler(&b, nil))
 	addr, _, stop, served := serve(t, newEdge(t, httpx.Config{Log: log}), log)
 	if conn, err := tls.Dial("tcp", addr, &tls.Config{ServerName: vaultHost}); err == nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 )
 
 // needle is something that must not be found; name says what it is.
@@ -35,9 +36,9 @@ const openly = "canary-that-everybody-may-see"
 func TestNothingSecretLiesInTheOpen(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	log := &lockedBuffer{}
+	log := &surfacetest.Log{}
 	c := local(dir)
-	c.Log, c.Debug = log.logger(), "127.0.0.1:0"
+	c.Log, c.Debug = log.Logger(), "127.0.0.1:0"
 	r := start(t, c)
 	needles := useEverything(t, r)
 	metrics := debugPage(t, r, "/metrics")

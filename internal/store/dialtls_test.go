@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 )
 
 // authority writes ca.pem, and pairs of its own, into a directory.
@@ -115,23 +115,6 @@ func etcdOn(t *testing.T, at url.URL, tls transport.TLSInfo) *embed.Etcd {
 	return etcd
 }
 
-type safeLog struct {
-	mu sync.Mutex
-	b  strings.Builder // guarded by mu
-}
-
-func (l *safeLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *safeLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // A new CA and a new pair are in use for the next connection, without a restart.
 func TestEtcdCertificatesAreReadAgain(t *testing.T) {
 	dir := t.TempDir()
@@ -144,7 +127,7 @@ func TestEtcdCertificatesAreReadAgain(t *testing.T) {
 	etcd := secureEtcd(t, dir, "127.0.0.1:0")
 	address := etcd.Clients[0].Addr().String()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	var log safeLog
+	var log surfacetest.Log
 	client, err := store.Dial(store.DialConfig{
 		Endpoints: []string{"https://" + address}, CAFile: in("ca.pem"), CertFile: in("client.pem"), KeyFile: in("client.key"),
 		Log: slog.New(slog.NewTextHandler(&log, nil)),

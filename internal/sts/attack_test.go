@@ -35,7 +35,7 @@ func TestMisplacedSecretIsNotShown(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				body := strings.Join(all[:n], "&") + separator + strings.Join(all[n:], separator)
 				p := w.post(tokenURL, body)
-				records, err := w.gate.Find(t.Context(), p.TraceID)
+				records, err := w.Gate.Find(t.Context(), p.TraceID)
 				check(t, err)
 				text, err := json.Marshal(records)
 				check(t, err)

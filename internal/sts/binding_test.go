@@ -103,7 +103,7 @@ func TestIdentityBinding(t *testing.T) {
 			t.Errorf("%s: %s", name, p.raw)
 		}
 		b.acceptedBySurfaces(p.Token, b.id)
-		records, err := b.gate.Find(t.Context(), p.header.Get("X-Ms-Request-Id"))
+		records, err := b.Gate.Find(t.Context(), p.header.Get("X-Ms-Request-Id"))
 		check(t, err)
 		if len(records) != 1 || !records[0].Granted || records[0].Exchange.Method != "binding" || records[0].Exchange.Subject != subject {
 			t.Errorf("%s: records %+v", name, records)

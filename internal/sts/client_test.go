@@ -60,9 +60,9 @@ func TestClientSecret(t *testing.T) {
 		t.Errorf("got %d %v, want 401 with a challenge", p.status, p.header)
 	}
 
-	w.ahead.Store(int64(2 * time.Hour))
+	w.Ahead.Store(int64(2 * time.Hour))
 	refused(form("client_id", app.AppID, "client_secret", secret), 401, "invalid_client", 7000222)
-	w.ahead.Store(0)
+	w.Ahead.Store(0)
 	disabled := *app
 	disabled.Disabled = true
 	w.put(&disabled)

@@ -47,7 +47,7 @@ func TestDeviceCode(t *testing.T) {
 	code, userCode := w.device()
 	w.refused(w.post(orgURL, polling(code)), 400, "authorization_pending", 70016)
 	w.refused(w.post(orgURL, polling(code)), 400, "slow_down", 70016)
-	w.ahead.Store(int64(6 * time.Second))
+	w.Ahead.Store(int64(6 * time.Second))
 	w.refused(w.post(orgURL, polling(code)), 400, "authorization_pending", 70016)
 	w.refused(w.post(orgURL, polling(code, "client_id", "1950a258-227b-4e31-a9cf-717495945fc2")), 400, "invalid_grant", 70000)
 	w.refused(w.post(orgURL, polling("x")), 400, "invalid_grant", 70000)
@@ -89,7 +89,7 @@ func TestDeviceCode(t *testing.T) {
 	b.submit(page, "action", "cancel")
 	w.refused(w.post(orgURL, polling(code)), 400, "authorization_declined", 70018)
 	code, _ = w.device()
-	w.ahead.Add(int64(16 * time.Minute))
+	w.Ahead.Add(int64(16 * time.Minute))
 	w.refused(w.post(orgURL, polling(code)), 400, "expired_token", 70020)
 }
 
@@ -113,7 +113,7 @@ func TestWaitingDevicesOfOneSiteAreLimited(t *testing.T) {
 	w := newWorld(t, nil)
 	for i := range 400 {
 		w.put(&model.DeviceCode{
-			ID: model.TokenID(fmt.Sprint(i)), UserCode: fmt.Sprint("CODE", i), ClientID: azCLI, Remote: fmt.Sprintf("2001:db8:1:%x::1", i), Expires: w.now().Add(time.Minute),
+			ID: model.TokenID(fmt.Sprint(i)), UserCode: fmt.Sprint("CODE", i), ClientID: azCLI, Remote: fmt.Sprintf("2001:db8:1:%x::1", i), Expires: w.Now().Add(time.Minute),
 		})
 	}
 	if status := w.from("2001:db8:1:ffff::1", codeURL, "client_id="+azCLI+"&scope=openid").StatusCode; status != http.StatusTooManyRequests {
@@ -139,7 +139,7 @@ func TestGuessesAtDeviceCodesAreLimited(t *testing.T) {
 	if page = b.submit(b.open(pageURL), "user_code", userCode); page.status != http.StatusTooManyRequests {
 		t.Errorf("a right one gets %d\n%s", page.status, page.body)
 	}
-	w.ahead.Add(int64(time.Minute))
+	w.Ahead.Add(int64(time.Minute))
 	if page = b.submit(b.open(pageURL), "user_code", userCode); page.status != http.StatusOK {
 		t.Errorf("a minute later it gets %d\n%s", page.status, page.body)
 	}

@@ -66,7 +66,7 @@ func TestFederatedExchange(t *testing.T) {
 	}
 
 	w.acceptedBySurfaces(p.Token, id)
-	records, err := w.gate.Find(t.Context(), "abc-123")
+	records, err := w.Gate.Find(t.Context(), "abc-123")
 	check(t, err)
 	if len(records) != 1 || !records[0].Granted || records[0].Exchange.TokenID != c.TokenID || records[0].Caller.ObjectID != id.PrincipalID {
 		t.Errorf("records %+v do not show the exchange", records)
@@ -79,7 +79,7 @@ func TestFederatedExchange(t *testing.T) {
 // acceptedBySurfaces checks the token as the vault would.
 func (w *world) acceptedBySurfaces(token string, id *model.Identity) {
 	w.t.Helper()
-	a := access.Authenticator{Verify: w.keys.Verify, Names: w.names, TenantID: tenantID, Now: w.now}
+	a := access.Authenticator{Verify: w.keys.Verify, Names: w.Names, TenantID: tenantID, Now: w.Now}
 	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "https://kv.vault.lanyard.test", nil)
 	check(w.t, err)
 	r.Header.Set("Authorization", "Bearer "+token)
@@ -245,8 +245,8 @@ func TestKeyRefusals(t *testing.T) {
 	t.Run("withdrawn-key", func(t *testing.T) {
 		sign := issuer.Withdraw(issuer.KeyID())
 		issuer.AddKey("", "RS256")
-		w.ahead.Store(int64(20 * time.Minute))
-		defer w.ahead.Store(0)
+		w.Ahead.Store(int64(20 * time.Minute))
+		defer w.Ahead.Store(0)
 		w.refused(w.post(tokenURL, assert(id.ClientID, sign(claims))), 401, "invalid_client", 7000272)
 	})
 }
@@ -315,7 +315,7 @@ func TestCredentialsWorkAtOnce(t *testing.T) {
 	w.refused(w.post(tokenURL, assert(id.ClientID, assertion)), 401, "invalid_client", 700211)
 	w.identityCredential(id, issuer.URL)
 	w.issued(w.post(tokenURL, assert(id.ClientID, assertion)))
-	check(t, w.store.Delete(t.Context(), id.Key()+model.FederatedCredentialSegment+"fic", -1))
+	check(t, w.Store.Delete(t.Context(), id.Key()+model.FederatedCredentialSegment+"fic", -1))
 	w.refused(w.post(tokenURL, assert(id.ClientID, assertion)), 401, "invalid_client", 700211)
 }
 
@@ -326,7 +326,7 @@ func TestCredentialsOfAnotherReplica(t *testing.T) {
 	issuer := trusttest.New(t)
 	w.trusts(issuer)
 	assertion := issuer.KubernetesToken("lab", "workload", audience, time.Hour)
-	w.store = storetest.On(t, w.etcd) // what w.put writes to from now on
+	w.Store = storetest.On(t, w.Etcd) // what w.put writes to from now on
 	for n := range 5 {
 		id := w.identity("id-"+string(rune('a'+n)), model.FederatedCredential{Issuer: issuer.URL, Subject: subject})
 		w.issued(w.post(tokenURL, assert(id.ClientID, assertion)))
@@ -372,7 +372,7 @@ func TestSigningAlgorithms(t *testing.T) {
 func TestAuditFailureFailsTheRequest(t *testing.T) {
 	w := newWorld(t, nil)
 	app := w.app("secret", time.Now().Add(time.Hour))
-	check(t, w.audit.Close())
+	check(t, w.Records.Close())
 	for _, secret := range []string{"secret", "wrong"} {
 		p := w.post(tokenURL, form("client_id", app.AppID, "client_secret", secret))
 		if p.status != http.StatusServiceUnavailable || p.Error != "temporarily_unavailable" || p.header.Get("Retry-After") == "" || p.Token != "" {

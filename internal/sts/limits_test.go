@@ -38,7 +38,7 @@ func throttled(t *testing.T, p *reply) {
 // address, which may be a whole cluster's.
 func TestRefusalsAreLimitedByAddress(t *testing.T) {
 	w := newWorld(t, func(_ *names.Config, c *sts.Config) { c.Limits.Refusals = 40 })
-	app := w.app("the-secret", w.now().Add(time.Hour))
+	app := w.app("the-secret", w.Now().Add(time.Hour))
 	good := form("client_id", app.AppID, "client_secret", "the-secret")
 	bad := form("client_id", app.AppID, "client_secret", "wrong")
 	for range 20 {
@@ -52,7 +52,7 @@ func TestRefusalsAreLimitedByAddress(t *testing.T) {
 		w.issued(w.post(tokenURL, good))
 	}
 	// Its reason is still to be found.
-	records, err := w.audit.Find(t.Context(), p.TraceID)
+	records, err := w.Records.Find(t.Context(), p.TraceID)
 	check(t, err)
 	if len(records) != 1 || records[0].Code != "AADSTS7000215" {
 		t.Errorf("records of a limited request: %+v", records)
@@ -60,7 +60,7 @@ func TestRefusalsAreLimitedByAddress(t *testing.T) {
 	if status := w.from("198.51.100.1", tokenURL, bad).StatusCode; status != 401 {
 		t.Errorf("another address gets %d, want 401", status)
 	}
-	w.ahead.Add(int64(time.Minute))
+	w.Ahead.Add(int64(time.Minute))
 	w.refused(w.post(tokenURL, bad), 401, "invalid_client", 7000215)
 }
 

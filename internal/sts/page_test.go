@@ -58,11 +58,11 @@ func TestAuthorizationCode(t *testing.T) {
 	}
 
 	// A code that nobody redeems ends.
-	w.ahead.Store(int64(6 * time.Minute))
+	w.Ahead.Store(int64(6 * time.Minute))
 	old := b.submit(b.open(authorizeURL()), "action", "continue")
 	to, err = url.Parse(old.location)
 	check(t, err)
-	w.ahead.Add(int64(6 * time.Minute))
+	w.Ahead.Add(int64(6 * time.Minute))
 	w.refused(w.post(orgURL, redeeming(to.Query().Get("code"))), 400, "invalid_grant", 70008)
 }
 

@@ -21,10 +21,10 @@ func TestDeletedWhileKeysAreFetched(t *testing.T) {
 		code   int // 0: a token
 	}{
 		"credential-deleted": {func(w *world, _ *model.Identity, f *model.FederatedCredential, _ *trusttest.Issuer) {
-			check(w.t, w.store.Delete(w.t.Context(), f.Key(), store.Any))
+			check(w.t, w.Store.Delete(w.t.Context(), f.Key(), store.Any))
 		}, 401, "invalid_client", 700211},
 		"identity-deleted": {func(w *world, id *model.Identity, _ *model.FederatedCredential, _ *trusttest.Issuer) {
-			check(w.t, w.store.Delete(w.t.Context(), id.Key(), store.Any))
+			check(w.t, w.Store.Delete(w.t.Context(), id.Key(), store.Any))
 		}, 400, "unauthorized_client", 700016},
 		"subject-changed": {func(w *world, _ *model.Identity, f *model.FederatedCredential, _ *trusttest.Issuer) {
 			g := *f
@@ -80,7 +80,7 @@ func TestUnboundWhileTheClusterIsAsked(t *testing.T) {
 	for name, key := range map[string]string{"binding": b.binding(k, b.id).Key(), "credential": b.credential(b.id).Key()} {
 		t.Run(name, func(t *testing.T) {
 			b.put(b.credential(b.id), b.binding(k, b.id))
-			b.cluster.during = func() { check(t, b.store.Delete(t.Context(), key, store.Any)) }
+			b.cluster.during = func() { check(t, b.Store.Delete(t.Context(), key, store.Any)) }
 			b.refused(b.post(b.url, assert(b.id.ClientID, b.good)), 401, "invalid_client", 700211)
 		})
 	}
@@ -117,7 +117,7 @@ func TestExchangesWhileThingsAreDeleted(t *testing.T) {
 	for range 20 {
 		w.identityCredential(id, issuer.URL)
 		w.issued(w.post(tokenURL, assert(id.ClientID, assertion)))
-		check(t, w.store.Delete(t.Context(), key, store.Any))
+		check(t, w.Store.Delete(t.Context(), key, store.Any))
 		w.refused(w.post(tokenURL, assert(id.ClientID, assertion)), 401, "invalid_client", 700211)
 	}
 	close(done)

@@ -34,7 +34,7 @@ func (w *world) user(upn, secret string) *model.User {
 	u := &model.User{ObjectID: model.NewUUID(), UPN: upn, Name: "Alice", Stamp: model.NewUUID(), Created: time.Now().UTC()}
 	hash, err := password.NewHasher().Hash(w.t.Context(), secret)
 	check(w.t, err)
-	u.Password, err = w.sealer.Seal([]byte(hash), u.PasswordName())
+	u.Password, err = w.Sealer.Seal([]byte(hash), u.PasswordName())
 	check(w.t, err)
 	w.put(u)
 	return u
@@ -97,7 +97,7 @@ func TestPasswordGrant(t *testing.T) {
 			t.Errorf("id token: %s is %v, want %s", name, id[name], want)
 		}
 	}
-	records, err := w.gate.Find(t.Context(), p.header.Get("X-Ms-Request-Id"))
+	records, err := w.Gate.Find(t.Context(), p.header.Get("X-Ms-Request-Id"))
 	check(t, err)
 	if len(records) != 1 || !records[0].Granted || records[0].Caller.Name != aliceUPN || records[0].Exchange.Method != "password" || records[0].Exchange.Subject != aliceUPN {
 		t.Errorf("records %+v", records)
@@ -142,9 +142,9 @@ func TestLockOut(t *testing.T) {
 		t.Errorf("answers differ:\n%s\n%s\n%s", text(wrong), text(unknown), text(locked))
 	}
 
-	w.ahead.Store(int64(2 * time.Minute)) // the first lock ends, and a right password ends the count
+	w.Ahead.Store(int64(2 * time.Minute)) // the first lock ends, and a right password ends the count
 	w.issued(w.post(orgURL, ropc(aliceUPN, word)))
-	view, err := w.store.Fresh(t.Context())
+	view, err := w.Store.Fresh(t.Context())
 	check(t, err)
 	if _, _, ok := store.Get[*model.SignIns](view, model.SignInsKey(alice.ObjectID)); ok {
 		t.Error("failures are still counted after a success")
@@ -230,7 +230,7 @@ func TestRefresh(t *testing.T) {
 		w.refused(w.post(tokenURL, refreshing(bad)), 400, "invalid_grant", 70000)
 	}
 	third := w.extra(w.post(tokenURL, refreshing(second))).Refresh
-	w.ahead.Store(int64(31 * 24 * time.Hour))
+	w.Ahead.Store(int64(31 * 24 * time.Hour))
 	w.refused(w.post(tokenURL, refreshing(third)), 400, "invalid_grant", 700082)
 }
 
@@ -244,7 +244,7 @@ func TestRefusedResourcesUseUpNothing(t *testing.T) {
 		w.refused(w.post(orgURL, refreshing(token, "scope", "https://else/.default")), 400, "invalid_resource", 500011)
 		w.refused(w.post(orgURL, ropc(aliceUPN, "wrong", "scope", "https://else/.default")), 400, "invalid_resource", 500011)
 	}
-	w.ahead.Store(int64(2 * time.Minute)) // past the time in which a replaced token is still good
+	w.Ahead.Store(int64(2 * time.Minute)) // past the time in which a replaced token is still good
 	if w.extra(w.post(orgURL, refreshing(token))).Refresh == "" {
 		t.Error("the token was used up by a request that was refused")
 	}
@@ -257,7 +257,7 @@ func TestRefreshReplayEndsTheSignIn(t *testing.T) {
 	w.user(aliceUPN, word)
 	first := w.extra(w.post(orgURL, ropc(aliceUPN, word))).Refresh
 	second := w.extra(w.post(orgURL, refreshing(first))).Refresh
-	w.ahead.Store(int64(2 * time.Minute))
+	w.Ahead.Store(int64(2 * time.Minute))
 	r := w.refused(w.post(orgURL, refreshing(first)), 400, "invalid_grant", 50173)
 	if !strings.Contains(r.Reason, "used again") {
 		t.Errorf("the record says %q", r.Reason)
@@ -273,9 +273,9 @@ func TestRefreshEndsWithTheUser(t *testing.T) {
 	}{
 		"disabled": {func(u *model.User) { u.Disabled = true; w.put(u) }, 50057},
 		"password": {func(u *model.User) { u.Stamp = model.NewUUID(); w.put(u) }, 50173},
-		"deleted":  {func(u *model.User) { check(t, w.store.Delete(t.Context(), u.Key(), store.Any)) }, 50173},
+		"deleted":  {func(u *model.User) { check(t, w.Store.Delete(t.Context(), u.Key(), store.Any)) }, 50173},
 		"locked": {func(u *model.User) {
-			w.put(&model.SignIns{Owner: u.ObjectID, Failures: 10, Last: w.now(), Locked: w.now().Add(time.Minute)})
+			w.put(&model.SignIns{Owner: u.ObjectID, Failures: 10, Last: w.Now(), Locked: w.Now().Add(time.Minute)})
 		}, 50053},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -311,7 +311,7 @@ func TestPasswordIsNowhere(t *testing.T) {
 	var seen strings.Builder
 	note := func(p *reply) {
 		seen.WriteString(p.raw)
-		records, err := w.gate.Find(t.Context(), p.header.Get("X-Ms-Request-Id"))
+		records, err := w.Gate.Find(t.Context(), p.header.Get("X-Ms-Request-Id"))
 		check(t, err)
 		b, err := json.Marshal(records)
 		check(t, err)
@@ -327,17 +327,17 @@ func TestPasswordIsNowhere(t *testing.T) {
 	seen.WriteString(b.submit(page, "username", aliceUPN, "password", planted+"x", "action", "signin").body)
 	page = b.submit(page, "username", aliceUPN, "password", planted, "action", "signin")
 	seen.WriteString(page.body + page.location)
-	view, err := w.store.Fresh(t.Context())
+	view, err := w.Store.Fresh(t.Context())
 	check(t, err)
 	for e := range view.Prefix("/", "") {
 		o, err := model.Encode(e.Value)
 		check(t, err)
 		seen.Write(o)
 	}
-	files, err := os.ReadDir(w.auditDir)
+	files, err := os.ReadDir(w.Dir)
 	check(t, err)
 	for _, f := range files {
-		data, err := os.ReadFile(w.auditDir + "/" + f.Name())
+		data, err := os.ReadFile(w.Dir + "/" + f.Name())
 		check(t, err)
 		seen.Write(data)
 	}

@@ -4,30 +4,22 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
-	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/signing"
-	"github.com/lanyard-io/lanyard/internal/store"
-	"github.com/lanyard-io/lanyard/internal/store/storetest"
 	"github.com/lanyard-io/lanyard/internal/sts"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 	"github.com/lanyard-io/lanyard/internal/trust"
 	"github.com/lanyard-io/lanyard/internal/trust/trusttest"
-	"github.com/lanyard-io/lanyard/internal/wiretest"
 )
 
 const (
@@ -42,77 +34,34 @@ const (
 
 // world is a whole token service behind the real edge, over TLS on loopback.
 type world struct {
+	*surfacetest.Base
 	t      testing.TB
-	etcd   *store.Client
-	store  *store.Store
 	keys   *signing.Keys
-	sealer *seal.Sealer
-	names  *names.Names
-	audit  *audit.Log
-	gate   *access.Gate
 	edge   *httpx.Edge
 	client *http.Client
-
-	auditDir string
-
-	ahead atomic.Int64 // how far the service's clock is ahead of ours
 }
-
-func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
 func newWorld(t testing.TB, change func(*names.Config, *sts.Config)) *world {
 	t.Helper()
-	w := &world{t: t, etcd: storetest.Etcd(t)}
-	w.store = storetest.On(t, w.etcd)
-	log := slog.New(slog.DiscardHandler)
-	nc := names.Config{Address: "lanyard.test:8443"}
-	c := sts.Config{Store: w.store, TenantID: tenantID, Now: w.now}
+	nc, c := names.Config{Address: "lanyard.test:8443"}, sts.Config{TenantID: tenantID}
 	if change != nil {
 		change(&nc, &c)
 	}
-
-	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
-	check(t, err)
-	sealer, err := seal.New(kek)
-	check(t, err)
-	w.keys, err = signing.New(t.Context(), signing.Config{Store: w.store, Sealer: sealer, Log: log, Now: w.now})
-	check(t, err)
-	w.names, err = names.New(nc)
-	check(t, err)
-	w.auditDir = filepath.Join(t.TempDir(), "audit")
-	w.audit, err = audit.Open(audit.Config{Dir: w.auditDir, Log: log, Now: w.now})
-	check(t, err)
-	t.Cleanup(func() { _ = w.audit.Close() })
-	w.gate = access.New(access.Config{Audit: w.audit, Log: log, Now: w.now})
-
-	c.Keys, c.Gate, c.Names, c.Sealer = w.keys, w.gate, w.names, sealer
-	w.sealer = sealer
-	c.Trust = trust.New(trust.Config{Log: log, Now: w.now})
+	w := &world{t: t, Base: surfacetest.New(t, nc, nil)}
+	w.keys = w.Keys(t)
+	c.Store, c.Keys, c.Gate, c.Names, c.Sealer, c.Now = w.Store, w.keys, w.Gate, w.Names, w.Sealer, w.Now
+	c.Trust = trust.New(trust.Config{Log: surfacetest.Quiet(), Now: w.Now})
 	server, err := sts.New(c)
 	check(t, err)
-	w.edge, err = httpx.New(httpx.Config{
-		Names: w.names, Log: log, Now: w.now, Metrics: prometheus.NewRegistry(),
-		Surfaces: map[names.Surface]httpx.Surface{names.Login: server.Surface(), names.Discovery: server.DiscoverySurface()},
-	})
-	check(t, err)
-	w.client = wiretest.Serve(t, w.edge)
+	w.edge, w.client = w.Serve(t, map[names.Surface]httpx.Surface{names.Login: server.Surface(), names.Discovery: server.DiscoverySurface()})
 	return w
 }
 
-func check(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var check = surfacetest.Must
 
 func (w *world) put(objects ...model.Object) {
 	w.t.Helper()
-	for _, o := range objects {
-		if _, err := w.store.Put(w.t.Context(), o, store.Any); err != nil {
-			w.t.Fatal(err)
-		}
-	}
+	w.Put(w.t, objects...)
 }
 
 // identity makes a managed identity with credentials for issuer and subject.
@@ -251,7 +200,7 @@ func (w *world) refused(p *reply, status int, oauth string, code int) audit.Reco
 	if _, err := time.Parse("2006-01-02 15:04:05Z", p.Timestamp); err != nil {
 		w.t.Error(err)
 	}
-	records, err := w.gate.Find(w.t.Context(), p.TraceID)
+	records, err := w.Gate.Find(w.t.Context(), p.TraceID)
 	check(w.t, err)
 	if len(records) != 1 {
 		w.t.Fatalf("%d records for %s, want 1", len(records), p.TraceID)

@@ -5,27 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/lanyard-io/lanyard/internal/access"
-	"github.com/lanyard-io/lanyard/internal/apierr"
-	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/httpx"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
-	"github.com/lanyard-io/lanyard/internal/seal"
-	"github.com/lanyard-io/lanyard/internal/store"
-	"github.com/lanyard-io/lanyard/internal/store/storetest"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 	"github.com/lanyard-io/lanyard/internal/vault"
-	"github.com/lanyard-io/lanyard/internal/wiretest"
 )
 
 const (
@@ -53,61 +43,35 @@ func caller(oid string) model.Caller {
 	}
 }
 
-// refused are tokens that are no good.
-var refused = map[string]*access.TokenError{
+// authenticate knows the callers by name, and tokens that are no good.
+var authenticate = surfacetest.Callers{Surface: names.Vault, Good: callers, Bad: map[string]*access.TokenError{
 	"":         {Reason: access.TokenMissing},
 	"arm":      {Reason: access.TokenAudience, Presented: "https://management.lanyard.test"},
 	"foreign":  {Reason: access.TokenForeign, Presented: "https://evil.test/", Expected: "https://login.lanyard.test/" + tenant + "/"},
 	"old":      {Reason: access.TokenExpired, Presented: "2026-01-01T00:00:00Z"},
 	"early":    {Reason: access.TokenNotYet, Presented: "2036-01-01T00:00:00Z"},
 	"unsigned": {Reason: access.TokenSignature},
-}
-
-func authenticate(r *http.Request, surface names.Surface) (model.Caller, error) {
-	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if c, ok := callers[token]; ok && surface == names.Vault {
-		return c, nil
-	}
-	e, ok := refused[token]
-	if !ok {
-		e = &access.TokenError{Reason: access.TokenMalformed}
-	}
-	return model.Caller{}, apierr.Wrap(e, apierr.Unauthenticated, "the access token was not accepted")
-}
+}}.Authenticate
 
 // env is a whole server: edge, vault, gate, audit log, etcd.
 type env struct {
+	*surfacetest.Base
 	client *http.Client
 	edge   http.Handler
 	server *vault.Server
-	store  *store.Store
-	gate   *access.Gate
-	dir    string       // of the audit log
-	ahead  atomic.Int64 // of the real clock, in nanoseconds
 }
-
-func (e *env) now() time.Time { return time.Now().Add(time.Duration(e.ahead.Load())) }
 
 func newEnv(t testing.TB, change ...func(*vault.Config)) *env {
 	t.Helper()
-	e := &env{store: storetest.New(t), dir: filepath.Join(t.TempDir(), "audit")}
-	log := slog.New(slog.DiscardHandler)
-	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
-	must(t, err)
-	sealer, err := seal.New(kek)
-	must(t, err)
-	records, err := audit.Open(audit.Config{Dir: e.dir, Log: log, Now: e.now})
-	must(t, err)
-	t.Cleanup(func() { records.Close() })
-
-	e.gate = access.New(access.Config{Audit: records, Log: log, Now: e.now})
+	e := &env{Base: surfacetest.New(t, names.Config{Address: "lanyard.test", Azure: true}, nil)}
 	c := vault.Config{
-		Store: e.store, Sealer: sealer, Gate: e.gate,
-		Authenticate: authenticate, TenantID: tenant, Region: "test", Now: e.now, Log: log,
+		Store: e.Store, Sealer: e.Sealer, Gate: e.Gate,
+		Authenticate: authenticate, TenantID: tenant, Region: "test", Now: e.Now, Log: surfacetest.Quiet(),
 	}
 	for _, f := range change {
 		f(&c)
 	}
+	var err error
 	e.server, err = vault.New(c)
 	must(t, err)
 	e.serve(t)
@@ -118,22 +82,14 @@ func newEnv(t testing.TB, change ...func(*vault.Config)) *env {
 // serve puts the server behind an edge.
 func (e *env) serve(t testing.TB) {
 	t.Helper()
-	n, err := names.New(names.Config{Address: "lanyard.test", Azure: true})
-	must(t, err)
-	e.edge, err = httpx.New(httpx.Config{
-		Names: n, Surfaces: map[names.Surface]httpx.Surface{names.Vault: e.server.Surface()},
-		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), Now: time.Now,
-	})
-	must(t, err)
-	e.client = wiretest.Serve(t, e.edge)
+	e.edge, e.client = e.Serve(t, map[names.Surface]httpx.Surface{names.Vault: e.server.Surface()})
 }
 
 // vaults makes the callers, the vaults and the role assignment that the tests know.
 func (e *env) vaults(t testing.TB) {
 	t.Helper()
 	for name, c := range callers {
-		_, err := e.store.Put(t.Context(), &model.Application{AppID: c.AppID, ObjectID: "cccc" + c.ObjectID[4:], PrincipalID: c.ObjectID, Name: name}, 0)
-		must(t, err)
+		e.Put(t, &model.Application{AppID: c.AppID, ObjectID: "cccc" + c.ObjectID[4:], PrincipalID: c.ObjectID, Name: name})
 	}
 	policies := []model.AccessPolicy{
 		{TenantID: tenant, ObjectID: callers["alice"].ObjectID, Secrets: []string{"all", "purge"}},
@@ -146,31 +102,19 @@ func (e *env) vaults(t testing.TB) {
 		{Resource: resource("near"), RetentionDays: 90, Policies: policies, Network: &model.VaultNetwork{Deny: true, Addresses: []string{"192.0.2.0/24", "127.0.0.0/8"}}},
 		{Resource: resource("far"), RetentionDays: 90, Policies: policies, Network: &model.VaultNetwork{Deny: true, Addresses: []string{"192.0.2.0/24"}}},
 		{Resource: resource("closed"), RetentionDays: 90, Policies: policies, Closed: true},
-		{Resource: resource("gone"), RetentionDays: 90, Policies: policies, Deleted: &model.Deletion{At: e.now(), Purge: e.now().Add(time.Hour)}},
+		{Resource: resource("gone"), RetentionDays: 90, Policies: policies, Deleted: &model.Deletion{At: e.Now(), Purge: e.Now().Add(time.Hour)}},
 	} {
 		v.SKU, v.TenantID = "standard", tenant
-		_, err := e.store.Put(t.Context(), v, 0)
-		must(t, err)
+		e.Put(t, v)
 	}
-	scope := resource("rbac").ID
-	id := scope + "/providers/Microsoft.Authorization/roleAssignments/cccccccc-0000-4000-8000-000000000001"
-	_, err := e.store.Put(t.Context(), &model.RoleAssignment{
-		Resource: model.Resource{ID: id, Name: "cccccccc-0000-4000-8000-000000000001"},
-		Scope:    scope, RoleID: secretsUser, PrincipalID: callers["roland"].ObjectID, PrincipalType: "ServicePrincipal",
-	}, 0)
-	must(t, err)
+	e.Assign(t, callers["roland"].ObjectID, secretsUser, resource("rbac").ID)
 }
 
 func resource(name string) model.Resource {
 	return model.Resource{ID: group + "/providers/Microsoft.KeyVault/vaults/" + name, Name: name, Location: "eastus"}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+var must = surfacetest.Must
 
 // answer is what the tests look at of any answer.
 type answer struct {

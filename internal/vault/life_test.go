@@ -27,18 +27,18 @@ func TestScheduledPurge(t *testing.T) {
 	}
 	e.set(t, kv2, "live", "v")
 
-	e.ahead.Store(int64(7*day - time.Hour))
+	e.Ahead.Store(int64(7*day - time.Hour))
 	must(t, vault.Sweep(e.server, t.Context()))
 	if ids, _ := e.all(t, kv2+"/deletedsecrets?"+api); len(ids) != secrets {
 		t.Errorf("%d deleted secrets before their time, want %d", len(ids), secrets)
 	}
 
-	e.ahead.Store(int64(7*day + time.Minute)) // purge protection ends with the retention
+	e.Ahead.Store(int64(7*day + time.Minute)) // purge protection ends with the retention
 	must(t, vault.Sweep(e.server, t.Context()))
 	if ids, _ := e.all(t, kv2+"/deletedsecrets?"+api); len(ids) != 0 {
 		t.Errorf("left after the retention: %q", ids)
 	}
-	view, err := e.store.Fresh(t.Context())
+	view, err := e.Store.Fresh(t.Context())
 	must(t, err)
 	for entry := range view.Prefix("/vaults/", "") {
 		if !strings.Contains(entry.Key, "/live") {
@@ -79,10 +79,10 @@ func TestRestoreOfManyVersions(t *testing.T) {
 // and that is free again after the scheduled purge.
 func TestUnfinishedRestore(t *testing.T) {
 	e := newEnv(t)
-	now := e.now().UTC()
+	now := e.Now().UTC()
 	claim := &model.Item{ItemKind: model.Secrets, Vault: "kv1", Name: "half", Deleted: &model.Deletion{At: now, Purge: now.Add(10 * time.Minute)}}
 	version := &model.ItemVersion{ItemKind: model.Secrets, Vault: "kv1", Name: "half", Version: strings.Repeat("a", 32), Created: now.Unix()}
-	_, err := e.store.Commit(t.Context(), store.Op{Value: claim}, store.Op{Value: version, Blob: []byte("sealed")})
+	_, err := e.Store.Commit(t.Context(), store.Op{Value: claim}, store.Op{Value: version, Blob: []byte("sealed")})
 	must(t, err)
 
 	live, dead := kv1+"/secrets/half", kv1+"/deletedsecrets/half"
@@ -105,7 +105,7 @@ func TestUnfinishedRestore(t *testing.T) {
 		t.Errorf("deleted secrets %q, want none", ids)
 	}
 
-	e.ahead.Store(int64(11 * time.Minute))
+	e.Ahead.Store(int64(11 * time.Minute))
 	must(t, vault.Sweep(e.server, t.Context()))
 	id := e.set(t, kv1, "half", "v")
 	if ids, _ := e.all(t, live+"/versions?"+api); len(ids) != 1 || !strings.HasSuffix(ids[0], id) {
@@ -118,13 +118,13 @@ func TestUnfinishedRestore(t *testing.T) {
 func TestMovedValueDoesNotOpen(t *testing.T) {
 	e := newEnv(t)
 	from := e.set(t, kv1, "source", "for source only")
-	view, err := e.store.Fresh(t.Context())
+	view, err := e.Store.Fresh(t.Context())
 	must(t, err)
-	sealed, err := e.store.Blob(t.Context(), view.Get(model.VersionKey(model.Secrets, "kv1", "source", from)))
+	sealed, err := e.Store.Blob(t.Context(), view.Get(model.VersionKey(model.Secrets, "kv1", "source", from)))
 	must(t, err)
 
 	id := strings.Repeat("b", 32)
-	_, err = e.store.Commit(t.Context(),
+	_, err = e.Store.Commit(t.Context(),
 		store.Op{Value: &model.Item{ItemKind: model.Secrets, Vault: "kv1", Name: "target", Current: id}},
 		store.Op{Value: &model.ItemVersion{ItemKind: model.Secrets, Vault: "kv1", Name: "target", Version: id}, Blob: sealed})
 	must(t, err)
@@ -143,7 +143,7 @@ func TestAuditedWithoutValues(t *testing.T) {
 	e.do(t, "POST", kv1+"/secrets/audited/backup?"+api, "")
 
 	var records string
-	files, err := filepath.Glob(filepath.Join(e.dir, "*"))
+	files, err := filepath.Glob(filepath.Join(e.Dir, "*"))
 	must(t, err)
 	for _, f := range files {
 		b, err := os.ReadFile(f)
@@ -190,11 +190,11 @@ func TestPurgedVaultLeavesNothing(t *testing.T) {
 			})
 		}
 		<-begun
-		_, err := e.store.Commit(t.Context(), store.Op{Key: vault.Key(), Rev: store.Any}, store.Op{Key: "/vaults/kv1/", Rev: store.Any, Tree: true})
+		_, err := e.Store.Commit(t.Context(), store.Op{Key: vault.Key(), Rev: store.Any}, store.Op{Key: "/vaults/kv1/", Rev: store.Any, Tree: true})
 		must(t, err)
 		writers.Wait()
 		again := vault
-		_, err = e.store.Put(t.Context(), &again, 0)
+		_, err = e.Store.Put(t.Context(), &again, 0)
 		must(t, err)
 		if ids, _ := e.all(t, kv1+"/secrets?"+api); len(ids) != 0 {
 			t.Fatalf("round %d: the new vault has %v", round, ids)

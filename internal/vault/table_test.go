@@ -85,7 +85,7 @@ func TestGateIsInFrontOfEveryOperation(t *testing.T) {
 
 func (e *env) revision(t *testing.T) int64 {
 	t.Helper()
-	view, err := e.store.Fresh(t.Context())
+	view, err := e.Store.Fresh(t.Context())
 	must(t, err)
 	return view.Rev()
 }
@@ -99,7 +99,7 @@ func (e *env) refused(t *testing.T, row vault.Row, url, body string) {
 	resp, err := e.client.Do(req)
 	must(t, err)
 	defer resp.Body.Close()
-	records, err := e.gate.Find(t.Context(), resp.Header.Get("X-Ms-Request-Id"))
+	records, err := e.Gate.Find(t.Context(), resp.Header.Get("X-Ms-Request-Id"))
 	must(t, err)
 	if resp.StatusCode != http.StatusForbidden || len(records) != 1 || records[0].Granted || records[0].Action != row.Action {
 		t.Errorf("%s %s = %d, with the records %+v; want 403 and the refusal of %s", row.Method, url, resp.StatusCode, records, row.Action)

@@ -1,7 +1,6 @@
 package webhook_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,13 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/admission"
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 	"github.com/lanyard-io/lanyard/internal/webhook"
 )
 
@@ -109,12 +108,12 @@ type replica struct {
 	admission, health string
 	stop              context.CancelFunc
 	done              chan struct{}
-	log               *syncBuffer
+	log               *surfacetest.Log
 }
 
 func (f *fixture) start(t *testing.T, change func(*webhook.Config)) *replica {
 	t.Helper()
-	r := &replica{done: make(chan struct{}), log: &syncBuffer{}}
+	r := &replica{done: make(chan struct{}), log: &surfacetest.Log{}}
 	c := webhook.Config{
 		Admission: admission.Config{Authority: "https://login.example.test/", TenantID: "adfs"},
 		Listen:    "127.0.0.1:0", Health: "127.0.0.1:0", Metrics: "off",
@@ -145,24 +144,6 @@ func (f *fixture) start(t *testing.T, change func(*webhook.Config)) *replica {
 		}
 	})
 	return r
-}
-
-// syncBuffer is a log that can be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(b)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
