@@ -104,10 +104,10 @@ func newStore(t *testing.T, tenant string) *store.Store {
 }
 
 // hostnames are those of all our slices, and in how many slices they are.
-func (f *fixture) hostnames(t *testing.T) (names []string, count int) {
+func (f *fixture) hostnames(t *testing.T, service string) (names []string, count int) {
 	t.Helper()
 	all, err := f.admin.List(t.Context(), kube.Ref{APIVersion: "discovery.k8s.io/v1", Kind: "EndpointSlice", Namespace: "lanyard"},
-		kube.ListOptions{LabelSelector: "endpointslice.kubernetes.io/managed-by=lanyard.io,kubernetes.io/service-name=vault"})
+		kube.ListOptions{LabelSelector: "endpointslice.kubernetes.io/managed-by=lanyard.io,kubernetes.io/service-name=" + service})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func (f *fixture) await(t *testing.T, want []string) (count int) {
 	defer tick.Stop()
 	deadline := time.After(time.Minute)
 	for {
-		got, count := f.hostnames(t)
+		got, count := f.hostnames(t, "vault")
 		if slices.Equal(got, want) {
 			return count
 		}
@@ -152,7 +152,8 @@ func TestNamesFollowTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	limited := connect(t, s.KubeconfigFor(t, time.Now().Add(time.Hour), "lanyard"))
-	d, err := clusterdns.New(clusterdns.Config{Store: f.store, Cluster: limited, Zones: zones})
+	both := append(zones, names.Zone{Surface: names.Vault, Label: "second"}) // as if it were of other things
+	d, err := clusterdns.New(clusterdns.Config{Store: f.store, Cluster: limited, Zones: both})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +164,9 @@ func TestNamesFollowTheStore(t *testing.T) {
 		}
 	}()
 	f.await(t, []string{"first", "second"})
+	if got, _ := f.hostnames(t, "second"); !slices.Equal(got, []string{"first", "second"}) { // slices are written in their names' order
+		t.Errorf("the other zone's names: %q", got)
+	}
 
 	var many []string
 	for i := range 1500 {

@@ -250,6 +250,14 @@ func (n *Names) Certificate() []string {
 	return dns
 }
 
+// Domains lists what a CA for these names may sign for, sorted: each domain permits
+// the names below it, too.
+func (n *Names) Domains() []string {
+	domains := slices.AppendSeq(slices.Collect(maps.Keys(n.hosts)), maps.Keys(n.zones))
+	slices.Sort(domains)
+	return slices.Compact(domains)
+}
+
 // Needed lists the names that any certificate for the server must carry: our own,
 // those of things as wildcards.
 func (n *Names) Needed() []string {

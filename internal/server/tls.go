@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/pki"
@@ -63,7 +61,7 @@ func (s *Server) authority(ctx context.Context) (*pki.CA, [][]byte, error) {
 			previous = previous[:min(len(previous), maxPrevious)]
 			s.c.Log.WarnContext(ctx, "made a new CA, because the old one may not sign for the new names or is not valid now; clients must read the CA's file again")
 		}
-		ca, err := pki.NewCA(zones(s.names.Certificate()), s.c.Now())
+		ca, err := pki.NewCA(s.names.Domains(), s.c.Now())
 		if err != nil {
 			return nil, nil, err
 		}
@@ -88,16 +86,6 @@ func (s *Server) openCA(stored *model.CA) (*pki.CA, error) {
 
 // maxPrevious is how many earlier CAs stay in the bundle.
 const maxPrevious = 3
-
-// zones are what a CA for these names may sign for, each once.
-func zones(certificateNames []string) []string {
-	var z []string
-	for _, n := range certificateNames {
-		z = append(z, strings.TrimPrefix(n, "*."))
-	}
-	slices.Sort(z)
-	return slices.Compact(z)
-}
 
 // writeBundles writes our CA alone, and the system's CAs with it: some clients
 // add a file to what they trust, others replace it. Java reads no PEM.
