@@ -6,13 +6,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // Config for NewCertificates: either CA and Names, or CertFile and KeyFile.
@@ -33,7 +34,6 @@ type Config struct {
 const (
 	defaultLifetime = 30 * 24 * time.Hour
 	statInterval    = 10 * time.Second
-	maxKeyFile      = 1 << 20
 )
 
 // Certificates is the certificate of a listener, kept fresh.
@@ -172,7 +172,7 @@ func loadPair(certFile, keyFile string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain, err := os.ReadFile(certFile)
+	chain, err := textfile.Read(certFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the certificate: %w", err)
 	}
@@ -204,7 +204,7 @@ func readKeyFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("key file %s is open to everybody (mode %#o): chmod 600 it, or set defaultMode 0440 on the Secret volume",
 			path, info.Mode().Perm())
 	}
-	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	b, err := textfile.ReadFrom(f)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key: %w", err)
 	}

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/lanyard-io/lanyard/internal/pki"
 )
@@ -130,6 +133,37 @@ func TestFilesAreReloaded(t *testing.T) {
 			t.Error("not reloaded")
 		}
 	})
+}
+
+// Files are read whatever wrote them: with a byte order mark, as UTF-16, with CRLF.
+func TestFilesOfOtherPrograms(t *testing.T) {
+	for name, as := range map[string]func([]byte) []byte{
+		"bom":  func(b []byte) []byte { return append([]byte("\ufeff"), b...) },
+		"crlf": func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) },
+		"utf-16": func(b []byte) []byte {
+			out := []byte{0xff, 0xfe}
+			for _, unit := range utf16.Encode([]rune(string(b))) {
+				out = binary.LittleEndian.AppendUint16(out, unit)
+			}
+			return out
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			certFile, keyFile := pair(t, dir, 0o600)
+			for _, file := range []string{certFile, keyFile} {
+				b, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, dir, filepath.Base(file), as(b), 0o600)
+			}
+			c := pki.Config{CertFile: certFile, KeyFile: keyFile, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+			if _, err := pki.NewCertificates(c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 func TestKeyFileOpenToEverybodyIsRefused(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/peers"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // openPeers prepares to find the other servers of the store. There are none with
@@ -24,7 +25,7 @@ func (s *Server) openPeers() error {
 		if system, err := x509.SystemCertPool(); err == nil {
 			roots = system
 		}
-		pem, err := os.ReadFile(s.c.TLSCert)
+		pem, err := textfile.Read(s.c.TLSCert)
 		if err != nil {
 			return fmt.Errorf("reading the certificate: %w", err)
 		}

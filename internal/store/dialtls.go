@@ -8,11 +8,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"sync"
 
 	"google.golang.org/grpc/credentials"
+
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // clientTLS is nil when nothing is configured: the endpoints' scheme decides then.
@@ -22,7 +23,7 @@ func clientTLS(c DialConfig) (*tls.Config, error) {
 	}
 	t := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
+		pem, err := textfile.Read(c.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("reading etcd's CA: %w", err)
 		}
@@ -32,13 +33,26 @@ func clientTLS(c DialConfig) (*tls.Config, error) {
 		}
 	}
 	if c.CertFile != "" || c.KeyFile != "" {
-		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		cert, err := c.pair()
 		if err != nil {
 			return nil, fmt.Errorf("loading the client certificate for etcd: %w", err)
 		}
 		t.Certificates = []tls.Certificate{cert}
 	}
 	return t, nil
+}
+
+// pair is the client certificate and its key.
+func (c DialConfig) pair() (tls.Certificate, error) {
+	cert, err := textfile.Read(c.CertFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := textfile.Read(c.KeyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 // fileCredentials are gRPC's, of files that are read for each new connection:

@@ -9,19 +9,37 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// Read reads a file and gives its text in UTF-8, without a byte order mark.
+// maxSize is far more than any such file has.
+const maxSize = 16 << 20
+
+// Read reads a file and gives its text in UTF-8, without a byte order mark. A file of
+// more than 16 MiB is none of these.
 func Read(path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
+	defer f.Close()
+	return ReadFrom(f)
+}
+
+// ReadFrom is Read for a file that is open already.
+func ReadFrom(f *os.File) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxSize {
+		return nil, fmt.Errorf("%s: it has more than %d MiB", f.Name(), maxSize>>20)
+	}
 	if b, err = Decode(b); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	return b, nil
 }

@@ -59,3 +59,17 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// What is no file of a person's, such as a device without an end, is not read to its end.
+func TestReadIsBounded(t *testing.T) {
+	if _, err := textfile.Read("/dev/zero"); err == nil || !strings.Contains(err.Error(), "more than 16 MiB") {
+		t.Errorf("a device without an end: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(path, make([]byte, 16<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := textfile.Read(path); err != nil || len(b) != 16<<20 {
+		t.Errorf("the largest file: %d bytes, %v", len(b), err)
+	}
+}

@@ -8,12 +8,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/admission"
 	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // Config is everything that an operator decides.
@@ -111,21 +111,13 @@ func (c Config) check() (*admission.Config, error) {
 	return a, errors.Join(faults...)
 }
 
-// maxTrustFile is far more than admission allows.
-const maxTrustFile = 1 << 20
-
 // withTrust is what to inject, with the trust file as it is now.
 func (c Config) withTrust() (*admission.Config, error) {
 	a := c.Admission
 	if c.TrustFile == "" {
 		return &a, nil
 	}
-	f, err := os.Open(c.TrustFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading the CA for pods: %w", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxTrustFile))
+	b, err := textfile.Read(c.TrustFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the CA for pods: %w", err)
 	}
