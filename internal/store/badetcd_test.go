@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -217,6 +218,65 @@ func TestOpenTellsWhatTheUserLacks(t *testing.T) {
 				t.Errorf("Open = %v, want %q in it", err, c.want)
 			}
 		})
+	}
+}
+
+// A password that was changed in etcd and in its file is used without a restart; a file
+// that cannot be read leaves what it said.
+func TestEtcdPasswordIsReadAgain(t *testing.T) {
+	etcd := etcdOn(t, url.URL{Scheme: "http", Host: "127.0.0.1:0"}, transport.TLSInfo{})
+	defer etcd.Close()
+	endpoints := []string{"http://" + etcd.Clients[0].Addr().String()}
+	file := filepath.Join(t.TempDir(), "password")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("p4ss\n")
+	setUpUsers(t, endpoints)
+	dial := func(user string, log *slog.Logger) *store.Client {
+		t.Helper()
+		c, err := store.Dial(store.DialConfig{Endpoints: endpoints, Username: user, PasswordFile: file, Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	var log safeLog
+	root, client := dial("root", nil), dial("good", slog.New(slog.NewTextHandler(&log, nil)))
+	defer root.Close()
+	defer client.Close()
+	change := func(password string) {
+		t.Helper()
+		if _, err := root.UserChangePassword(t.Context(), "good", password); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func() error {
+		_, err := client.Get(t.Context(), "/lanyard/x")
+		return err
+	}
+	if err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	change("n3xt")
+	if err := ask(); err == nil {
+		t.Fatal("etcd takes the old password")
+	}
+	write("n3xt\n")
+	if err := ask(); err != nil {
+		t.Fatalf("after the file was changed, too: %v", err)
+	}
+	// The token is refused after each change, so that the client signs in again.
+	write("")
+	change("n3xt")
+	if err := ask(); err != nil {
+		t.Errorf("with an empty file: %v", err)
+	}
+	if !strings.Contains(log.String(), "kept the old password for etcd") || strings.Contains(log.String(), "n3xt") {
+		t.Errorf("the log is %s", log.String())
 	}
 }
 

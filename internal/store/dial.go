@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +16,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/status"
+
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // DialConfig says how to reach an external etcd.
@@ -25,9 +26,9 @@ type DialConfig struct {
 	CAFile            string   // PEM; default the system's
 	CertFile, KeyFile string   // client certificate, PEM; both or none. Read for each new connection, as CAFile is
 	Username          string
-	PasswordFile      string        // a newline at its end is not part of the password
+	PasswordFile      string        // a newline at its end is not part of the password. Read for each sign-in
 	Timeout           time.Duration // of the first answer; default 5 s
-	Log               *slog.Logger  // of certificates that cannot be read again; default none
+	Log               *slog.Logger  // of files that cannot be read again; default none
 }
 
 // Client is etcd's client, so that others can hold one without importing it.
@@ -91,7 +92,7 @@ func (c DialConfig) password() (string, error) {
 	if c.Username == "" || c.PasswordFile == "" {
 		return "", errors.New("--etcd-user and --etcd-password-file are set both or not at all")
 	}
-	b, err := os.ReadFile(c.PasswordFile)
+	b, err := textfile.Read(c.PasswordFile)
 	if err != nil {
 		return "", fmt.Errorf("reading the etcd password: %w", err)
 	}
@@ -115,6 +116,9 @@ func (c DialConfig) connect(cfg clientv3.Config) (*Client, error) {
 	if err == nil && cfg.Username != "" {
 		stranger := client
 		client, err = clientv3.New(cfg)
+		if err == nil {
+			client.Auth = &filePassword{Auth: client.Auth, c: c, last: cfg.Password}
+		}
 		err = errors.Join(err, stranger.Close())
 	}
 	if err == nil {
