@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,7 +28,6 @@ import (
 	"github.com/lanyard-io/lanyard/internal/proxy"
 	"github.com/lanyard-io/lanyard/internal/signing"
 	"github.com/lanyard-io/lanyard/internal/sts"
-	"github.com/lanyard-io/lanyard/internal/textfile"
 	"github.com/lanyard-io/lanyard/internal/trust"
 	"github.com/lanyard-io/lanyard/internal/vault"
 )
@@ -198,14 +196,11 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 func (c Config) trust() (*trust.Verifier, error) {
 	tc := trust.Config{Log: c.Log, Now: c.Now, MaxAge: c.IssuerMaxAge, MinRefetch: c.IssuerMinRefetch}
 	if c.IssuerRoots != "" {
-		pem, err := textfile.Read(c.IssuerRoots)
-		if err != nil {
-			return nil, fmt.Errorf("reading the issuers' CAs: %w", err)
+		roots := &rootsFile{path: c.IssuerRoots, log: c.Log}
+		if err := roots.read(); err != nil {
+			return nil, err
 		}
-		tc.Roots = x509.NewCertPool()
-		if !tc.Roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s: no PEM certificate in it", c.IssuerRoots)
-		}
+		tc.Roots = roots.Current
 	}
 	return trust.New(tc), nil
 }

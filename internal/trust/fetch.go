@@ -104,12 +104,14 @@ func (v *Verifier) client(issuer *url.URL, roots []byte) (*http.Client, error) {
 	if v.c.Transport != nil {
 		return client, nil
 	}
-	pool := v.c.Roots
+	var pool *x509.CertPool
 	if len(roots) > 0 {
 		pool = x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(roots) {
 			return nil, fail(outcomeTLS, errors.New("the issuer's registered CA holds no certificate"))
 		}
+	} else if v.c.Roots != nil {
+		pool = v.c.Roots()
 	}
 	g := &guard{issuer: issuer.Hostname(), scope: v.scope}
 	transport := &http.Transport{

@@ -25,9 +25,10 @@ type Source struct {
 
 // Config for New. Zero values give the defaults.
 type Config struct {
-	Log         *slog.Logger
-	Now         func() time.Time
-	Roots       *x509.CertPool    // nil: the system's
+	Log *slog.Logger
+	Now func() time.Time
+	// Roots are asked for at each fetch, so that they may change; nil: the system's.
+	Roots       func() *x509.CertPool
 	Transport   http.RoundTripper // tests only; nil: our own, with the address rules
 	Timeout     time.Duration     // of one fetch, discovery and keys together; default 5 s
 	MinRefetch  time.Duration     // between two fetches of one issuer's keys, at most MaxAge; default 30 s
