@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,5 +106,34 @@ func TestCompletion(t *testing.T) {
 	})
 	if code != 0 || !strings.HasPrefix(out.String(), "set\t") {
 		t.Errorf("completing `lanyard secret s` gives %q", out.String())
+	}
+}
+
+// Arguments are in the list of processes, which every user of a machine can read, and
+// in the shell's history: secrets come from files and from standard input.
+func TestNoArgumentIsASecret(t *testing.T) {
+	notSecret := map[string]bool{"token-layout": true} // words, not values
+	secrets := 0
+	walk(newRoot(&app{stdio: stdio{Getenv: func(string) string { return "" }}}), func(cmd *cobra.Command) {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			words := strings.Split(f.Name, "-")
+			if !slices.ContainsFunc([]string{"secret", "password", "passphrase", "token", "key", "keys", "value", "credentials", "assertion"}, func(w string) bool { return slices.Contains(words, w) }) {
+				return
+			}
+			kind := f.Value.Type()
+			holds, _ := pflag.UnquoteUsage(f)
+			if kind != "string" || notSecret[f.Name] || slices.Contains(words, "custom") {
+				return
+			}
+			if secrets++; !strings.Contains(strings.ToLower(holds+" "+f.Usage), "file") {
+				t.Errorf("%s --%s takes a %s, not a file: %s", cmd.CommandPath(), f.Name, holds, f.Usage)
+			}
+		})
+	})
+	if secrets < 5 {
+		t.Errorf("found only %d flags that are about secrets", secrets)
+	}
+	if code, _, errs := runHere(t, "secret", "set", "kv", "name", "value"); code != 2 {
+		t.Errorf("a secret's value is taken as an argument: exit %d, %s", code, errs)
 	}
 }

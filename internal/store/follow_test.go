@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -281,5 +282,26 @@ func TestStoreThatTakesLongToLoad(t *testing.T) {
 	}
 	if v.Get(app("a", "p").Key()) == nil {
 		t.Error("what was there is missing")
+	}
+}
+
+// An object that cannot be read may be a role that was taken away: the server stops,
+// and does not start again.
+func TestObjectThatCannotBeRead(t *testing.T) {
+	etcd := storetest.Etcd(t)
+	s, err := store.Open(t.Context(), store.Config{Client: etcd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(t.Context()) }()
+	if _, err := etcd.Put(t.Context(), "/lanyard/o/garbage", "garbage"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("Run = %v, want that an object cannot be read", err)
+	}
+	if _, err := store.Open(t.Context(), store.Config{Client: etcd}); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("Open = %v, want that an object cannot be read", err)
 	}
 }
