@@ -43,7 +43,7 @@ func showApplication(a *model.Application) *application {
 	return &application{
 		ID: a.ObjectID, AppID: a.AppID, DisplayName: a.Name, UniqueName: orNull(a.UniqueName), Created: a.Created.UTC().Truncate(time.Second), Audience: oneTenant,
 		IdentifierURIs: []string{}, Keys: showKeys(a.Certificates), Passwords: showPasswords(a.Secrets),
-		Required: []struct{}{}, Tags: []string{},
+		Required: []struct{}{}, Tags: orEmpty(a.Tags),
 		Fallback: a.Public, Public: redirects{orEmpty(a.PublicRedirects)}, Web: redirects{orEmpty(a.WebRedirects)},
 	}
 }
@@ -58,10 +58,16 @@ func applicationFields() fields {
 		}}
 	}
 	return fields{
-		"id":             text(func(a *model.Application) string { return a.ObjectID }),
-		"appid":          text(func(a *model.Application) string { return a.AppID }),
-		"displayname":    text(func(a *model.Application) string { return a.Name }),
-		"uniquename":     text(func(a *model.Application) string { return a.UniqueName }),
+		"id":          text(func(a *model.Application) string { return a.ObjectID }),
+		"appid":       text(func(a *model.Application) string { return a.AppID }),
+		"displayname": text(func(a *model.Application) string { return a.Name }),
+		"uniquename":  text(func(a *model.Application) string { return a.UniqueName }),
+		"tags": {list: func(o model.Object) []string {
+			if a, ok := o.(*model.Application); ok {
+				return a.Tags
+			}
+			return nil
+		}},
 		"identifieruris": {list: func(model.Object) []string { return nil }}, // there are none
 	}
 }
@@ -95,6 +101,7 @@ type applicationInput struct {
 	Public         *redirects       `json:"publicClient"`
 	Web            *redirects       `json:"web"`
 	SPA            *redirects       `json:"spa"`
+	Tags           *[]string        `json:"tags"`
 }
 
 // apply changes an application by what the input holds; a is the caller's own copy.
@@ -116,11 +123,11 @@ func (in *applicationInput) apply(a *model.Application, now time.Time) error {
 	if err := in.applyRedirects(a); err != nil {
 		return err
 	}
-	if in.Keys == nil {
-		return nil
+	var err error
+	if a.Tags, err = readTags(in.Tags, a.Tags); err != nil || in.Keys == nil {
+		return err
 	}
-	certificates, err := readKeys(*in.Keys, a.Certificates, now)
-	a.Certificates = certificates
+	a.Certificates, err = readKeys(*in.Keys, a.Certificates, now)
 	return err
 }
 

@@ -42,7 +42,7 @@ func (c *call) showPrincipal(o model.Object) *principal {
 		return &principal{
 			ID: o.PrincipalID, AppID: o.AppID, DisplayName: o.Name, AppName: o.Name, Owner: c.s.c.TenantID,
 			Enabled: !o.Disabled, Kind: kindApplication, Names: []string{o.AppID}, Alternatives: []string{},
-			Keys: showKeys(o.Certificates), Passwords: showPasswords(o.Secrets), Tags: []string{},
+			Keys: showKeys(o.Certificates), Passwords: showPasswords(o.Secrets), Tags: principalTags(o),
 		}
 	case *model.Identity:
 		return &principal{
@@ -73,6 +73,7 @@ func (c *call) principalFields() fields {
 		"serviceprincipaltype": either(
 			func(*model.Application) string { return kindApplication }, func(*model.Identity) string { return kindIdentity }),
 		"serviceprincipalnames": {list: func(o model.Object) []string { return c.showPrincipal(o).Names }},
+		"tags":                  {list: func(o model.Object) []string { return c.showPrincipal(o).Tags }},
 		"alternativenames":      {list: func(o model.Object) []string { return c.showPrincipal(o).Alternatives }},
 	}
 }
@@ -147,8 +148,9 @@ func (c *call) replyPrincipal(status int, p *principal) error {
 // can sign in and be given roles.
 func (c *call) createPrincipal() error {
 	var in struct {
-		AppID   string `json:"appId"`
-		Enabled *bool  `json:"accountEnabled"`
+		AppID   string    `json:"appId"`
+		Enabled *bool     `json:"accountEnabled"`
+		Tags    *[]string `json:"tags"`
 	}
 	if err := c.read(&in, false); err != nil {
 		return err
@@ -166,6 +168,10 @@ func (c *call) createPrincipal() error {
 	a := *old
 	a.PrincipalID = model.NewUUID()
 	a.Disabled = in.Enabled != nil && !*in.Enabled
+	var err error
+	if a.PrincipalTags, err = readTags(in.Tags, nil); err != nil {
+		return err
+	}
 	if err := c.save(&a, rev); err != nil {
 		return err
 	}
@@ -176,6 +182,7 @@ func (c *call) updatePrincipal() error {
 	var in struct {
 		Enabled *bool       `json:"accountEnabled"`
 		Keys    *[]keyInput `json:"keyCredentials"`
+		Tags    *[]string   `json:"tags"`
 	}
 	if err := c.read(&in, false); err != nil {
 		return err
@@ -187,6 +194,9 @@ func (c *call) updatePrincipal() error {
 	a := *old
 	if in.Enabled != nil {
 		a.Disabled = !*in.Enabled
+	}
+	if a.PrincipalTags, err = readTags(in.Tags, old.PrincipalTags); err != nil {
+		return err
 	}
 	if in.Keys != nil {
 		if a.Certificates, err = readKeys(*in.Keys, old.Certificates, c.now()); err != nil {
@@ -207,7 +217,7 @@ func (c *call) deletePrincipal() error {
 		return err
 	}
 	a := *old
-	a.PrincipalID, a.Disabled = "", false
+	a.PrincipalID, a.Disabled, a.PrincipalTags = "", false, nil
 	ops := append([]store.Op{{Value: &a, Rev: rev}}, unassign(c.view, old)...)
 	if err := c.s.commitAll(c.r.Context(), ops); err != nil {
 		return err

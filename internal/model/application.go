@@ -24,6 +24,9 @@ type Application struct {
 	// application are sent. Behind a web one, the application proves itself.
 	PublicRedirects []string `json:"publicRedirects,omitempty"`
 	WebRedirects    []string `json:"webRedirects,omitempty"`
+	// Tags and PrincipalTags are words that clients put on it and on its service principal.
+	Tags          []string `json:"tags,omitempty"`
+	PrincipalTags []string `json:"principalTags,omitempty"`
 	// Public lets it sign people in without proving itself: device code, password.
 	Public  bool      `json:"public,omitempty"`
 	Created time.Time `json:"created"`
