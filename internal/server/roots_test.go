@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/devissuer"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 )
 
 // The CAs for foreign issuers are those that the file has when keys are fetched; a file
@@ -25,8 +26,8 @@ func TestIssuerRootsAreReadAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "roots.pem")
 	write(t, path, string(issuers[0].CA), 0o600)
 	c := local(t.TempDir())
-	var log lockedBuffer
-	c.IssuerRoots, c.IssuerMinRefetch, c.Log = path, time.Millisecond, log.logger()
+	var log surfacetest.Log
+	c.IssuerRoots, c.IssuerMinRefetch, c.Log = path, time.Millisecond, log.Logger()
 	r := start(t, c)
 	var ids [2]identity
 	for n, i := range issuers {

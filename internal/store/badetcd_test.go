@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/surfacetest"
 )
 
 // fakeEtcd says a version, and that there is nothing.
@@ -244,7 +245,7 @@ func TestEtcdPasswordIsReadAgain(t *testing.T) {
 		}
 		return c
 	}
-	var log safeLog
+	var log surfacetest.Log
 	root, client := dial("root", nil), dial("good", slog.New(slog.NewTextHandler(&log, nil)))
 	defer root.Close()
 	defer client.Close()
