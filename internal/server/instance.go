@@ -2,9 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,10 +13,6 @@ import (
 	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/store"
 )
-
-// ownerRole is the built-in role Owner.
-// https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
-const ownerRole = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 
 // instance loads the store's identity card, or writes it in an empty store. A
 // store of another domain is refused: its URLs and tokens name that domain.
@@ -115,91 +108,6 @@ func (c Config) openSealer(ks *model.Keyset) (*seal.Sealer, error) {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
 	return seal.Unwrap(ks.Wrapped, kek)
-}
-
-// Admin is the admin service principal's sign-in, as written to admin.json: the
-// only copy of the secret.
-type Admin struct {
-	TenantID       string `json:"tenantId"`
-	SubscriptionID string `json:"subscriptionId"`
-	ClientID       string `json:"clientId"`
-	ClientSecret   string `json:"clientSecret"`
-	PrincipalID    string `json:"principalId"`
-}
-
-// adminSecretName marks the admin's own secret among the application's secrets.
-const adminSecretName = "admin.json"
-
-// ensureAdmin makes the admin application and its Owner role on everything in a
-// new store, and writes its credentials. The file comes first: a crash between
-// the two leaves a file without effect, never an admin nobody can be.
-func (c Config) ensureAdmin(ctx context.Context, st *store.Store, in *model.Instance) (created bool, err error) {
-	v, err := st.Fresh(ctx)
-	if err != nil {
-		return false, err
-	}
-	roleKey := adminRole(in, "").Key()
-	role, _, exists := store.Get[*model.RoleAssignment](v, roleKey)
-	if exists && !c.NewAdmin {
-		return false, nil
-	}
-
-	secret := rand.Text() + rand.Text() // 260 bits
-	hash := sha256.Sum256([]byte(secret))
-	now := c.Now().UTC()
-	appSecret := model.AppSecret{
-		KeyID: model.NewUUID(), SHA256: hash[:], Hint: secret[:3], Name: adminSecretName,
-		Start:   now.AddDate(-1, 0, 0), // the clock may be ahead, and set right later
-		Expires: now.AddDate(100, 0, 0),
-	}
-	var ops []store.Op
-	var app *model.Application
-	if exists {
-		old := v.First(model.PrincipalIndex(role.PrincipalID))
-		if old == nil {
-			return false, errors.New("the admin application was deleted: remove its role assignment first")
-		}
-		next := *old.Value.(*model.Application)
-		next.Secrets = []model.AppSecret{appSecret}
-		app, ops = &next, []store.Op{{Value: &next, Rev: old.Rev}}
-	} else {
-		app = &model.Application{
-			AppID: model.NewUUID(), ObjectID: model.NewUUID(), PrincipalID: model.NewUUID(),
-			Name: "lanyard-admin", Secrets: []model.AppSecret{appSecret}, Created: now,
-		}
-		ops = []store.Op{{Value: app}, {Value: adminRole(in, app.PrincipalID)}}
-	}
-
-	file, err := json.MarshalIndent(Admin{
-		TenantID: in.TenantID, SubscriptionID: in.SubscriptionID,
-		ClientID: app.AppID, ClientSecret: secret, PrincipalID: app.PrincipalID,
-	}, "", "  ")
-	if err != nil {
-		return false, err
-	}
-	if err := writeFile(c.path(adminFileName), append(file, '\n'), 0o600); err != nil {
-		return false, fmt.Errorf("writing the admin's credentials: %w", err)
-	}
-	_, err = st.Commit(ctx, ops...)
-	if errors.Is(err, store.ErrConflict) { // another replica was first: its file is the one
-		return false, os.Remove(c.path(adminFileName))
-	}
-	if err != nil {
-		return false, fmt.Errorf("storing the admin: %w", err)
-	}
-	return true, nil
-}
-
-// adminRole is Owner at the root. Its id is fixed, so that only one replica can create it.
-func adminRole(in *model.Instance, principalID string) *model.RoleAssignment {
-	return &model.RoleAssignment{
-		Resource: model.Resource{
-			ID:     "/providers/Microsoft.Authorization/roleAssignments/" + in.SubscriptionID,
-			Name:   in.SubscriptionID,
-			System: model.System{CreatedAt: in.Created.UTC(), ModifiedAt: in.Created.UTC()},
-		},
-		Scope: "/", RoleID: ownerRole, PrincipalID: principalID, PrincipalType: "ServicePrincipal",
-	}
 }
 
 // State is what a running server leaves in its data directory for the command
