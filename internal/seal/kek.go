@@ -1,102 +1,52 @@
 package seal
 
 import (
-	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
-	"encoding/hex"
+	"context"
 	"errors"
-	"fmt"
-	"strings"
-
-	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
-	"github.com/tink-crypto/tink-go/v2/keyset"
+	"time"
 )
 
-// ErrWrongKey is in the chain when the key file cannot open a keyset.
-var ErrWrongKey = errors.New("the key file does not open this store")
+// KEK is a key-encryption key: it wraps the data keys. It is asked at the start and
+// when data keys rotate, never on a request, so it may be in another process or on
+// another machine. What Wrap gives is stored as it is, and names the key in its own way.
+type KEK interface {
+	// Wrap encrypts a key, bound to the associated data.
+	Wrap(ctx context.Context, key, associated []byte) ([]byte, error)
+	// Unwrap gives back what Wrap took, for the same associated data alone. ErrWrongKey
+	// is in the chain for what another key wrapped.
+	Unwrap(ctx context.Context, wrapped, associated []byte) ([]byte, error)
+	// ID names the key that wraps now. It is no secret.
+	ID() string
+}
 
-// A wrapped keyset is a version byte, the id of the key that wrapped it, and
-// AES-256-GCM with its nonce in front. Name, version and id are the associated data.
+var (
+	// ErrWrongKey is in the chain when the key-encryption key cannot open a keyset.
+	ErrWrongKey = errors.New("the key file does not open this store")
+	// ErrAway is in the chain when the key-encryption key could not be asked: it may
+	// answer later.
+	ErrAway = errors.New("the key-encryption key does not answer")
+)
+
 const (
-	wrapName    = "lanyard/keyset"
-	wrapVersion = 1
-	wrapHeader  = 1 + idLength
+	// askTimeout ends one question to the key-encryption key.
+	askTimeout = 10 * time.Second
+	// Pauses while it is away, doubling.
+	firstPause, longestPause = time.Second, 30 * time.Second
 )
 
-// kek is one key-encryption key, ready for use.
-type kek struct {
-	id   keyID
-	aead cipher.AEAD
-}
-
-func newKEK(k *fileKey) (kek, error) {
-	block, err := aes.NewCipher(k.secret[:])
-	if err != nil {
-		return kek{}, err
-	}
-	gcm, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return kek{}, err
-	}
-	return kek{id: k.id(), aead: gcm}, nil
-}
-
-func (f *KeyFile) wrap(h *keyset.Handle) ([]byte, error) {
-	// The keyset is in clear only here, on its way into our own AEAD, which adds
-	// what Tink's encrypted form leaves open: the key's id, under authentication.
-	var clearText bytes.Buffer
-	if err := insecurecleartextkeyset.Write(h, keyset.NewBinaryWriter(&clearText)); err != nil {
-		return nil, fmt.Errorf("wrapping the keyset: %w", err)
-	}
-	defer clear(clearText.Bytes())
-
-	first := f.keys[0]
-	header := append([]byte{wrapVersion}, first.id[:]...)
-	return first.aead.Seal(header, nil, clearText.Bytes(), wrapData(header)), nil
-}
-
-func (f *KeyFile) unwrap(wrapped []byte) (*keyset.Handle, error) {
-	if len(wrapped) < wrapHeader {
-		return nil, errors.New("the stored keyset is damaged: it is too short")
-	}
-	header, sealed := wrapped[:wrapHeader], wrapped[wrapHeader:]
-	if header[0] != wrapVersion {
-		return nil, fmt.Errorf("the stored keyset has version %d, this program knows %d", header[0], wrapVersion)
-	}
-	k, err := f.find(keyID(header[1:]))
-	if err != nil {
-		return nil, err
-	}
-	clearText, err := k.aead.Open(nil, nil, sealed, wrapData(header))
-	if err != nil {
-		return nil, fmt.Errorf("the stored keyset is damaged: key %s does not open it", k.id)
-	}
-	defer clear(clearText)
-	h, err := insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(clearText)))
-	if err != nil {
-		return nil, fmt.Errorf("reading the unwrapped keyset: %w", err)
-	}
-	return h, nil
-}
-
-func (f *KeyFile) find(id keyID) (kek, error) {
-	have := make([]string, 0, len(f.keys))
-	for _, k := range f.keys {
-		if k.id == id {
-			return k, nil
+// Await asks until the answer is not ErrAway, or ctx ends. away is told of every
+// question that was in vain, and when the next one comes.
+func Await(ctx context.Context, ask func(context.Context) error, away func(err error, pause time.Duration)) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := ask(ctx)
+		if !errors.Is(err, ErrAway) {
+			return err
 		}
-		have = append(have, k.id.String())
+		away(err, pause)
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(pause):
+		}
 	}
-	return kek{}, fmt.Errorf("%w: it needs key %s, and %s has %s: restore the key file that belongs to this store",
-		ErrWrongKey, id, f.path, strings.Join(have, ", "))
 }
-
-func wrapData(header []byte) []byte { return append([]byte(wrapName+"\x00"), header...) }
-
-// idLength is how many bytes of a hash of the key identify it.
-const idLength = 8
-
-type keyID [idLength]byte
-
-func (id keyID) String() string { return hex.EncodeToString(id[:]) }

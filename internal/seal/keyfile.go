@@ -6,14 +6,17 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 )
 
-// KeyFile is the key-encryption key: one or more 256-bit keys in a 0600 file,
-// the first of which wraps; the others only unwrap, so that it can be rotated.
+// KeyFile is a KEK: one or more 256-bit keys in a 0600 file, the first of which
+// wraps; the others only unwrap, so that it can be rotated.
 type KeyFile struct {
 	path string
-	keys []kek // never empty
+
+	mu   sync.Mutex
+	keys []aeadKey // guarded by mu; never empty
 }
 
 // CreateKeyFile makes a new key file, 0600; it fails when path exists.
@@ -45,7 +48,7 @@ func OpenKeyFile(path string) (*KeyFile, error) {
 }
 
 // RotateKeyFile puts a new key first, atomically. The keyset must be rewrapped
-// (Sealer.Wrap) before DropOldKeys.
+// (Unwrap, then Sealer.Wrap) before DropOldKeys.
 func RotateKeyFile(path string) (*KeyFile, error) {
 	return rewrite(path, func(keys []fileKey) []fileKey { return append([]fileKey{newFileKey()}, keys...) })
 }
@@ -58,7 +61,7 @@ func DropOldKeys(path string) (*KeyFile, error) {
 func newKeyFile(path string, keys []fileKey) (*KeyFile, error) {
 	f := &KeyFile{path: path}
 	for i := range keys {
-		k, err := newKEK(&keys[i])
+		k, err := newAEADKey(&keys[i])
 		if err != nil {
 			return nil, fmt.Errorf("using a key of %s: %w", path, err)
 		}

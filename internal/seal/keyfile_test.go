@@ -147,7 +147,7 @@ func TestRotateKeyFile(t *testing.T) {
 	if len(rotated.keys) != 2 || rotated.keys[1].id != kek.keys[0].id {
 		t.Fatalf("after the rotation the old key is not second of two")
 	}
-	again, err := Unwrap(wrappedOld, mustOpenKeyFile(t, kek.path))
+	again, err := Unwrap(t.Context(), wrappedOld, mustOpenKeyFile(t, kek.path))
 	if err != nil {
 		t.Fatalf("unwrapping with the rotated file: %v", err)
 	}
@@ -160,20 +160,20 @@ func TestRotateKeyFile(t *testing.T) {
 	if len(dropped.keys) != 1 || dropped.keys[0].id != rotated.keys[0].id {
 		t.Fatal("after the drop the new key is not the only one")
 	}
-	if _, err := Unwrap(wrappedOld, dropped); !errors.Is(err, ErrWrongKey) {
+	if _, err := Unwrap(t.Context(), wrappedOld, dropped); !errors.Is(err, ErrWrongKey) {
 		t.Errorf("unwrapping the old keyset: %v, want ErrWrongKey", err)
 	}
-	last, err := Unwrap(wrappedNew, dropped)
+	last, err := Unwrap(t.Context(), wrappedNew, dropped)
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantOpen(t, last, sealed, "kept")
 
 	// A server that was running all the while reads the file again by itself.
-	if err := s.Load(wrappedNew); err != nil {
+	if err := s.Load(t.Context(), wrappedNew); err != nil {
 		t.Errorf("Load in a running server: %v", err)
 	}
-	if _, err := Unwrap(mustWrap(t, s), dropped); err != nil {
+	if _, err := Unwrap(t.Context(), mustWrap(t, s), dropped); err != nil {
 		t.Errorf("the running server still wraps with the old key: %v", err)
 	}
 

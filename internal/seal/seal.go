@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -19,9 +20,9 @@ type Sealer struct {
 	keys atomic.Pointer[dataKeys]
 }
 
-// dataKeys is an unwrapped keyset and the key file that wraps it; immutable.
+// dataKeys is an unwrapped keyset and the key that wraps it; immutable.
 type dataKeys struct {
-	kek    *KeyFile
+	kek    KEK
 	handle *keyset.Handle
 	aead   tink.AEAD
 	prefix string   // of what the primary key sealed
@@ -29,41 +30,32 @@ type dataKeys struct {
 }
 
 // New makes a Sealer with a new keyset of one random data key.
-func New(kek *KeyFile) (*Sealer, error) {
+func New(kek KEK) (*Sealer, error) {
 	return withNewPrimary(keyset.NewManager(), kek)
 }
 
-// Unwrap makes a Sealer from a wrapped keyset. A wrong key file gives ErrWrongKey.
-func Unwrap(wrapped []byte, kek *KeyFile) (*Sealer, error) {
-	h, err := kek.unwrap(wrapped)
+// Unwrap makes a Sealer from a wrapped keyset. Another key gives ErrWrongKey.
+func Unwrap(ctx context.Context, wrapped []byte, kek KEK) (*Sealer, error) {
+	h, err := unwrapKeyset(ctx, wrapped, kek)
 	if err != nil {
 		return nil, err
 	}
 	return newSealer(h, kek)
 }
 
-// Wrap is the keyset, encrypted under the key file's first key: what to store.
-func (s *Sealer) Wrap() ([]byte, error) {
+// Wrap is the keyset, encrypted by the key-encryption key: what to store.
+func (s *Sealer) Wrap(ctx context.Context) ([]byte, error) {
 	k := s.keys.Load()
-	return k.kek.wrap(k.handle)
+	return wrapKeyset(ctx, k.handle, k.kek)
 }
 
-// Load replaces the keys by those of another wrapped keyset (another replica
-// rotated). When a key is missing, it reads the key file again: that may have
-// been rotated too.
-func (s *Sealer) Load(wrapped []byte) error {
-	kek := s.keys.Load().kek
-	h, err := kek.unwrap(wrapped)
-	if errors.Is(err, ErrWrongKey) {
-		if kek, err = OpenKeyFile(kek.path); err != nil {
-			return err
-		}
-		h, err = kek.unwrap(wrapped)
-	}
-	if err != nil {
-		return err
-	}
-	next, err := newSealer(h, kek)
+// KEK names the key-encryption key.
+func (s *Sealer) KEK() string { return s.keys.Load().kek.ID() }
+
+// Load replaces the keys by those of another wrapped keyset: another replica
+// rotated.
+func (s *Sealer) Load(ctx context.Context, wrapped []byte) error {
+	next, err := Unwrap(ctx, wrapped, s.keys.Load().kek)
 	if err != nil {
 		return err
 	}
@@ -107,7 +99,7 @@ func (s *Sealer) Current(sealed []byte) bool {
 	return hasPrefix(sealed, s.keys.Load().prefix)
 }
 
-func withNewPrimary(m *keyset.Manager, kek *KeyFile) (*Sealer, error) {
+func withNewPrimary(m *keyset.Manager, kek KEK) (*Sealer, error) {
 	id, err := m.Add(aead.AES256GCMKeyTemplate())
 	if err != nil {
 		return nil, fmt.Errorf("making a data key: %w", err)
@@ -122,7 +114,7 @@ func withNewPrimary(m *keyset.Manager, kek *KeyFile) (*Sealer, error) {
 	return newSealer(h, kek)
 }
 
-func newSealer(h *keyset.Handle, kek *KeyFile) (*Sealer, error) {
+func newSealer(h *keyset.Handle, kek KEK) (*Sealer, error) {
 	a, err := aead.New(h)
 	if err != nil {
 		return nil, fmt.Errorf("using the keyset: %w", err)

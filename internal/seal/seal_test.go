@@ -91,11 +91,11 @@ func TestRotatedStillOpensOldValues(t *testing.T) {
 		t.Errorf("opening with the older keyset: %v, want it to say that the data key is not there", err)
 	}
 
-	wrapped, err := rotated.Wrap()
+	wrapped, err := rotated.Wrap(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := old.Load(wrapped); err != nil {
+	if err := old.Load(t.Context(), wrapped); err != nil {
 		t.Fatalf("Load: %v", err)
 	}
 	wantOpen(t, old, after, "two")
@@ -121,7 +121,7 @@ func TestUnwrapGivesTheSameKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	sealed := mustSeal(t, s, "kept", name)
-	again, err := Unwrap(mustWrap(t, s), mustOpenKeyFile(t, kek.path))
+	again, err := Unwrap(t.Context(), mustWrap(t, s), mustOpenKeyFile(t, kek.path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestUnwrapWithAnotherKeyFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Unwrap(mustWrap(t, s), other)
+	_, err = Unwrap(t.Context(), mustWrap(t, s), other)
 	if !errors.Is(err, ErrWrongKey) {
 		t.Fatalf("Unwrap: %v, want ErrWrongKey", err)
 	}
@@ -153,12 +153,12 @@ func TestUnwrapRefusesEveryChange(t *testing.T) {
 	}
 	wrapped := mustWrap(t, s)
 	for i := range wrapped {
-		if _, err := Unwrap(wrapped[:i], kek); err == nil {
+		if _, err := Unwrap(t.Context(), wrapped[:i], kek); err == nil {
 			t.Errorf("the first %d of %d bytes unwrapped", i, len(wrapped))
 		}
 		changed := bytes.Clone(wrapped)
 		changed[i] ^= 1
-		if _, err := Unwrap(changed, kek); err == nil {
+		if _, err := Unwrap(t.Context(), changed, kek); err == nil {
 			t.Errorf("unwrapped with byte %d changed", i)
 		}
 	}
@@ -174,12 +174,12 @@ func TestWrapIsBoundToItsName(t *testing.T) {
 	}
 	wrapped := mustWrap(t, s)
 	header := wrapped[:wrapHeader:wrapHeader]
-	clearText, err := kek.keys[0].aead.Open(nil, nil, wrapped[wrapHeader:], wrapData(header))
+	clearText, err := kek.keys[0].aead.Open(nil, nil, wrapped[wrapHeader:], wrapData(keysetName, header))
 	if err != nil {
 		t.Fatal(err)
 	}
 	other := kek.keys[0].aead.Seal(header, nil, clearText, append([]byte("other\x00"), header...))
-	if _, err := Unwrap(other, kek); err == nil {
+	if _, err := Unwrap(t.Context(), other, kek); err == nil {
 		t.Error("a keyset encrypted under another name unwrapped")
 	}
 	if bytes.Contains(wrapped, clearText[len(clearText)-16:]) {
@@ -208,7 +208,7 @@ func TestSealersRunConcurrently(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Load(mustWrap(t, next)); err != nil {
+		if err := s.Load(t.Context(), mustWrap(t, next)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -242,8 +242,8 @@ func FuzzUnwrap(f *testing.F) {
 	f.Add(wrapped[:wrapHeader])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := Unwrap(b, kek); err == nil && !bytes.Equal(b, wrapped) {
-			t.Errorf("Unwrap(%x) succeeded", b)
+		if _, err := Unwrap(t.Context(), b, kek); err == nil && !bytes.Equal(b, wrapped) {
+			t.Errorf("Unwrap(t.Context(), %x) succeeded", b)
 		}
 	})
 }
@@ -307,7 +307,7 @@ func mustSeal(t testing.TB, s *Sealer, value, name string) []byte {
 
 func mustWrap(t testing.TB, s *Sealer) []byte {
 	t.Helper()
-	wrapped, err := s.Wrap()
+	wrapped, err := s.Wrap(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

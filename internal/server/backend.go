@@ -95,8 +95,8 @@ func (b *Backend) followKeyset(ctx context.Context) error {
 		if !ok || rev == seen {
 			continue
 		}
-		if err := b.Sealer.Load(ks.Wrapped); err != nil { // tried again: the key file may come later
-			b.c.Log.ErrorContext(ctx, "cannot load the rotated data keys", "error", err)
+		if err := b.Sealer.Load(ctx, ks.Wrapped); err != nil { // tried again: the key file may come later
+			b.c.Log.ErrorContext(ctx, "cannot load the rotated data keys", "kek", b.Sealer.KEK(), "error", err)
 			continue
 		}
 		seen = rev

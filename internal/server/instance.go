@@ -75,39 +75,66 @@ func (c Config) sealer(ctx context.Context, st *store.Store) (*seal.Sealer, erro
 		return nil, err
 	}
 	if ks, _, ok := store.Get[*model.Keyset](v, model.KeysetKey); ok {
-		return c.openSealer(ks)
+		return c.openSealer(ctx, ks)
 	}
 	if v.Len() > 0 { // the keyset is the first thing that a new store gets
 		return nil, errors.New("the store holds objects but no keyset: it is damaged; restore a snapshot with `lanyard store restore`")
 	}
-	kek, err := seal.OpenKeyFile(c.KeyFile)
-	if errors.Is(err, os.ErrNotExist) {
-		kek, err = seal.CreateKeyFile(c.KeyFile)
-	}
+	kek, err := c.newKEK()
 	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
+		return nil, err
 	}
 	s, err := seal.New(kek)
 	if err != nil {
 		return nil, err
 	}
-	wrapped, err := s.Wrap()
-	if err != nil {
+	var wrapped []byte
+	if err := c.await(ctx, func(ctx context.Context) (err error) { wrapped, err = s.Wrap(ctx); return err }); err != nil {
 		return nil, err
 	}
 	ks, err := loadOrCreate(ctx, st, &model.Keyset{Wrapped: wrapped})
 	if err != nil {
 		return nil, fmt.Errorf("storing the keyset: %w", err)
 	}
-	return c.openSealer(ks) // ours, or another replica's that came first
+	return c.openSealer(ctx, ks) // ours, or another replica's that came first
 }
 
-func (c Config) openSealer(ks *model.Keyset) (*seal.Sealer, error) {
-	kek, err := seal.OpenKeyFile(c.KeyFile)
+func (c Config) openSealer(ctx context.Context, ks *model.Keyset) (s *seal.Sealer, err error) {
+	kek, err := c.kek()
+	if err != nil {
+		return nil, err
+	}
+	err = c.await(ctx, func(ctx context.Context) (err error) { s, err = seal.Unwrap(ctx, ks.Wrapped, kek); return err })
+	return s, err
+}
+
+// kek is the key that wraps the data keys: the key file's, so far.
+func (c Config) kek() (seal.KEK, error) {
+	f, err := seal.OpenKeyFile(c.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
-	return seal.Unwrap(ks.Wrapped, kek)
+	return f, nil
+}
+
+// newKEK is kek for a new store, whose key file is made if there is none.
+func (c Config) newKEK() (seal.KEK, error) {
+	kek, err := c.kek()
+	if !errors.Is(err, os.ErrNotExist) {
+		return kek, err
+	}
+	f, err := seal.CreateKeyFile(c.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	return f, nil
+}
+
+// await waits for a key-encryption key that is away.
+func (c Config) await(ctx context.Context, ask func(context.Context) error) error {
+	return seal.Await(ctx, ask, func(err error, pause time.Duration) {
+		c.Log.WarnContext(ctx, "waiting for the key-encryption key", "error", err, "again", pause)
+	})
 }
 
 // State is what a running server leaves in its data directory for the command

@@ -120,7 +120,7 @@ func openSealed(ctx context.Context, c Config, run func(context.Context, *Backen
 	if !ok {
 		return errors.New("the store has no keyset: has a server ever run on it?")
 	}
-	if b.Sealer, err = c.openSealer(ks); err != nil {
+	if b.Sealer, err = c.openSealer(ctx, ks); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -164,7 +164,7 @@ func (b *Backend) rotateKeyset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	wrapped, err := next.Wrap()
+	wrapped, err := next.Wrap(ctx)
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (b *Backend) rotateKeyset(ctx context.Context) error {
 	if _, err := b.Store.Put(ctx, &model.Keyset{Wrapped: wrapped}, rev); err != nil {
 		return fmt.Errorf("storing the new data key: %w", err)
 	}
-	return b.Sealer.Load(wrapped)
+	return b.Sealer.Load(ctx, wrapped)
 }
 
 // resealAll seals every value that an older key sealed.
@@ -255,11 +255,11 @@ func Rekey(ctx context.Context, c Config) (path string, err error) {
 			return err
 		}
 		ks, rev, _ := store.Get[*model.Keyset](v, model.KeysetKey)
-		s, err := seal.Unwrap(ks.Wrapped, kek)
+		s, err := seal.Unwrap(ctx, ks.Wrapped, kek)
 		if err != nil {
 			return err
 		}
-		wrapped, err := s.Wrap()
+		wrapped, err := s.Wrap(ctx)
 		if err != nil {
 			return err
 		}

@@ -106,7 +106,7 @@ func unwrap(t *testing.T, keyFile string, wrapped []byte) (*seal.Sealer, error) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return seal.Unwrap(wrapped, kek)
+	return seal.Unwrap(t.Context(), wrapped, kek)
 }
 
 func TestRotateAndRekey(t *testing.T) {

@@ -176,7 +176,7 @@ func privateKeys(t *testing.T, dir string) (needles []needle) {
 		t.Fatal(err)
 	}
 	ks, _, _ := store.Get[*model.Keyset](v, model.KeysetKey)
-	sealer, err := seal.Unwrap(ks.Wrapped, kek)
+	sealer, err := seal.Unwrap(t.Context(), ks.Wrapped, kek)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ import (
 // shows no private key.
 func TestRestart(t *testing.T) {
 	dir, sealer := t.TempDir(), newTestSealer(t)
-	wrapped, err := sealer.Wrap()
+	wrapped, err := sealer.Wrap(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestRestart(t *testing.T) {
 	}
 
 	t.Run("after", func(t *testing.T) {
-		if err := sealer.Load(wrapped); err != nil {
+		if err := sealer.Load(t.Context(), wrapped); err != nil {
 			t.Fatal(err)
 		}
 		k := newTestKeysOn(t, storetest.Open(t, dir), sealer)

@@ -289,11 +289,11 @@ func TestVerifyWithoutThePrivatePart(t *testing.T) {
 	if err := behind.mend(); err == nil {
 		t.Error("mended without the data key")
 	}
-	wrapped, err := newer.Wrap()
+	wrapped, err := newer.Wrap(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sealer.Load(wrapped); err != nil {
+	if err := sealer.Load(t.Context(), wrapped); err != nil {
 		t.Fatal(err)
 	}
 	if err := behind.mend(); err != nil {
