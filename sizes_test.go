@@ -21,7 +21,6 @@ const (
 // longFunctions may have more lines, each for the reason beside it.
 var longFunctions = map[string]string{
 	"cmd/lanyard.newAttachCmd":              aCommand,
-	"cmd/lanyard.newUpCmd":                  aCommand,
 	"internal/server.Run":                   "the order of starting and stopping is seen at once",
 	"internal/server.openSurfaces":          "the parts are put together in one place",
 	"test/bench.furnish":                    "a table of what is made",

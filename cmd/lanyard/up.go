@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/obs"
@@ -52,6 +53,17 @@ The first start writes the admin's credentials to DATA-DIR/admin.json.`,
 		},
 	}
 	f := cmd.Flags()
+	addPlaceFlags(f, &c)
+	addRuleFlags(f, &c)
+	f.BoolVar(&noLimit, "no-credential-limit", false, "any number of federated credentials per identity")
+	addEtcdFlags(f, &c)
+	f.StringVar(&logFormat, "log-format", "text", "text or json")
+	f.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+// addPlaceFlags say where the server is, what it answers to and what it keeps there.
+func addPlaceFlags(f *pflag.FlagSet, c *server.Config) {
 	f.StringVar(&c.Address, "address", "lanyard.localhost", "public address, `DOMAIN[:PORT]`; every URL is made from it")
 	f.StringVar(&c.Listen, "listen", "127.0.0.1:7443", "HTTPS listener, `HOST:PORT`")
 	f.StringVar(&c.PeerAddress, "peer-address", "", "where other servers of the same etcd reach this one, `HOST[:PORT]` (default its own address)")
@@ -71,8 +83,14 @@ The first start writes the admin's credentials to DATA-DIR/admin.json.`,
 	f.StringVar(&c.TLSKey, "tls-key", "", "PEM `file` with its key")
 	f.StringVar(&c.TenantID, "tenant-id", "", "tenant `UUID` of a new store (default random)")
 	f.StringVar(&c.SubscriptionID, "subscription-id", "", "subscription `UUID` of a new store (default random)")
+	f.BoolVar(&c.NewAdmin, "new-admin", false, "make a new secret for the admin and write admin.json again")
+	f.BoolVar(&c.SwitchStore, "switch-store", false, "take another store than the data directory served last, or an older copy")
+	f.StringVar(&c.PodName, "pod-name", "", "`name` of this replica; one that ends in -1 or more begins no store")
+}
+
+// addRuleFlags say whom it trusts, what it issues and what it records.
+func addRuleFlags(f *pflag.FlagSet, c *server.Config) {
 	f.IntVar(&c.MaxCredentials, "max-credentials", 20, "federated credentials per identity")
-	f.BoolVar(&noLimit, "no-credential-limit", false, "any number of federated credentials per identity")
 	f.BoolVar(&c.RS256, "rs256", false, "sign every access token with RSA, as Entra does")
 	f.BoolVar(&c.NoPasswordGrant, "no-password-grant", false, "take people's passwords on the sign-in page only, not from clients (az login -u -p)")
 	f.StringSliceVar(&c.Audiences, "audience", nil, "further `resource` that tokens may be asked for, such as api://my-app")
@@ -88,13 +106,6 @@ The first start writes the admin's credentials to DATA-DIR/admin.json.`,
 	f.IntVar(&c.LimitRefusals, "limit-refusals", 600, "refused token requests from one address each minute; then 429 in place of the reason; negative for no limit")
 	f.IntVar(&c.LimitDeviceCodes, "limit-device-codes", 120, "device codes and attempts at one from one address each minute; negative for no limit")
 	f.IntVar(&c.LimitSignIns, "limit-sign-ins", 60, "sign-ins with a wrong password from one address each minute; negative for no limit")
-	f.BoolVar(&c.NewAdmin, "new-admin", false, "make a new secret for the admin and write admin.json again")
-	f.BoolVar(&c.SwitchStore, "switch-store", false, "take another store than the data directory served last, or an older copy")
-	f.StringVar(&c.PodName, "pod-name", "", "`name` of this replica; one that ends in -1 or more begins no store")
-	addEtcdFlags(f, &c)
-	f.StringVar(&logFormat, "log-format", "text", "text or json")
-	f.StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
-	return cmd
 }
 
 func (a *app) up(cmd *cobra.Command, c server.Config) error {
