@@ -12,6 +12,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/table"
 	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
@@ -40,9 +41,9 @@ func (a *app) printSignIn(s manage.SignIn, err error) error {
 	if err != nil {
 		return err
 	}
-	t := table{head: []string{"NAME", "APP ID", "PRINCIPAL ID"}, rows: [][]string{{s.DisplayName, s.AppID, s.PrincipalID}}, key: 1}
+	t := table.Table{Head: []string{"NAME", "APP ID", "PRINCIPAL ID"}, Rows: [][]string{{s.DisplayName, s.AppID, s.PrincipalID}}, Key: 1}
 	if s.Password != "" {
-		t.head, t.rows[0] = append(t.head, "PASSWORD"), append(t.rows[0], s.Password)
+		t.Head, t.Rows[0] = append(t.Head, "PASSWORD"), append(t.Rows[0], s.Password)
 	}
 	return a.print(s, t)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/explain"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/table"
 	"github.com/lanyard-io/lanyard/internal/trail"
 )
 
@@ -67,7 +68,7 @@ on one etcd, all of them are asked; who could not be asked is said.`,
 				return err
 			}
 			if a.whole() {
-				return a.print(found, table{})
+				return a.print(found, table.Table{})
 			}
 			for i := range found {
 				explain.Line(a.Out, &found[i])
@@ -95,7 +96,7 @@ func (a *app) auditFollowed(r *audit.Record) error {
 		return json.NewEncoder(a.Out).Encode(r)
 	case "yaml":
 		fmt.Fprintln(a.Out, "---")
-		return a.print(r, table{})
+		return a.print(r, table.Table{})
 	}
 	explain.Line(a.Out, r)
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/table"
 )
 
 func clusters() *things[manage.Cluster] {
@@ -35,11 +36,11 @@ func clusters() *things[manage.Cluster] {
 }
 
 // clusterFacts is a cluster in full, a fact a line.
-func clusterFacts(k manage.Cluster, now time.Time) table {
-	t := table{head: []string{"WHAT", "IS"}}
+func clusterFacts(k manage.Cluster, now time.Time) table.Table {
+	t := table.Table{Head: []string{"WHAT", "IS"}}
 	add := func(what, is string) {
 		if is != "" {
-			t.rows = append(t.rows, []string{what, is})
+			t.Rows = append(t.Rows, []string{what, is})
 		}
 	}
 	onOff := map[bool]string{true: "on", false: "off"}

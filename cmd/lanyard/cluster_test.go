@@ -24,7 +24,7 @@ func TestClusterTableSaysWhatIsAccepted(t *testing.T) {
 		k.Properties.OIDC.Enabled = c.enabled
 		a := &k.Properties.Attachment
 		a.Attention, a.CredentialEnds, a.KeysError = c.attention, c.ends, c.bad
-		if got := clusters().table(k).rows[0][4]; got != c.want {
+		if got := clusters().table(k).Rows[0][4]; got != c.want {
 			t.Errorf("%+v: ACCEPTED %q, want %q", c, got, c.want)
 		}
 	}

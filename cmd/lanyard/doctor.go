@@ -14,6 +14,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/doctor"
 	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/table"
 )
 
 func newDoctorCmd(a *app) *cobra.Command {
@@ -135,7 +136,7 @@ func (a *app) doctorServer(c *doctor.Config, z azureFlags) (err error) {
 // diagnosis prints a report; a broken link makes an error of it.
 func (a *app) diagnosis(r *doctor.Report) error {
 	if a.whole() {
-		if err := a.print(r, table{}); err != nil {
+		if err := a.print(r, table.Table{}); err != nil {
 			return err
 		}
 	} else {

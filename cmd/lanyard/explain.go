@@ -9,6 +9,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/explain"
 	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/table"
 	"github.com/lanyard-io/lanyard/internal/trail"
 )
 
@@ -45,7 +46,7 @@ the store are asked.`,
 				return nothing
 			}
 			if a.whole() {
-				return a.print(found, table{})
+				return a.print(found, table.Table{})
 			}
 			for i := range found {
 				explain.Decision(a.Out, &found[i])

@@ -137,3 +137,16 @@ func TestNoArgumentIsASecret(t *testing.T) {
 		t.Errorf("a secret's value is taken as an argument: exit %d, %s", code, errs)
 	}
 }
+
+// Every command is in a group of the help.
+func TestCommandsAreGrouped(t *testing.T) {
+	_, help, _ := runHere(t, "--help")
+	for _, title := range []string{"Things:", "Clusters and pods:", "The server:", "Clients of the server:", "Help:"} {
+		if !strings.Contains(help, "\n"+title+"\n") {
+			t.Errorf("the help has no group %s\n%s", title, help)
+		}
+	}
+	if strings.Contains(help, "Additional Commands:") || strings.Contains(help, "Available Commands:") {
+		t.Errorf("the help has commands without a group:\n%s", help)
+	}
+}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/publish"
+	"github.com/lanyard-io/lanyard/internal/table"
 )
 
 // publication is what `issuer publish` was asked for.
@@ -169,14 +170,14 @@ func (a *app) keySource(ctx context.Context, p *publication) (source publish.Sou
 	return source, err
 }
 
-func planTable(p *publish.Plan) table {
-	t := table{head: []string{"KEY", "ALGORITHM", "STATE", "UNTIL"}}
+func planTable(p *publish.Plan) table.Table {
+	t := table.Table{Head: []string{"KEY", "ALGORITHM", "STATE", "UNTIL"}}
 	for _, k := range p.Keys {
 		until := "-"
 		if k.Until != nil {
 			until = k.Until.Format(time.RFC3339)
 		}
-		t.rows = append(t.rows, []string{k.ID, k.Alg, string(k.State), until})
+		t.Rows = append(t.Rows, []string{k.ID, k.Alg, string(k.State), until})
 	}
 	return t
 }

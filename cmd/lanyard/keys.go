@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/table"
 )
 
 func newKeysCmd(a *app) *cobra.Command {
@@ -16,9 +17,9 @@ func newKeysCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			t := table{head: []string{"KEY ID", "ALGORITHM", "STATE", "CREATED"}}
+			t := table.Table{Head: []string{"KEY ID", "ALGORITHM", "STATE", "CREATED"}}
 			for _, k := range keys {
-				t.rows = append(t.rows, []string{k.ID, k.Algorithm, k.State, k.Created.Local().Format(time.DateTime)})
+				t.Rows = append(t.Rows, []string{k.ID, k.Algorithm, k.State, k.Created.Local().Format(time.DateTime)})
 			}
 			return a.print(keys, t)
 		})

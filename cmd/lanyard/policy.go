@@ -9,6 +9,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/table"
 )
 
 func newPolicyCmd(a *app) *cobra.Command {
@@ -58,9 +59,9 @@ func (a *app) printPolicies(ctx context.Context, c *manage.Client, group, vault 
 		ids = append(ids, p.Is.ObjectID)
 	}
 	names := c.PrincipalNames(ctx, ids)
-	t := table{head: []string{"NAME", "OBJECT ID", "SECRETS"}, key: 1}
+	t := table.Table{Head: []string{"NAME", "OBJECT ID", "SECRETS"}, Key: 1}
 	for _, p := range all {
-		t.rows = append(t.rows, []string{cmp.Or(names[p.Is.ObjectID], "-"), p.Is.ObjectID, strings.Join(p.Is.Permissions.Secrets, ",")})
+		t.Rows = append(t.Rows, []string{cmp.Or(names[p.Is.ObjectID], "-"), p.Is.ObjectID, strings.Join(p.Is.Permissions.Secrets, ",")})
 	}
 	return a.print(all, t)
 }

@@ -11,16 +11,17 @@ import (
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/table"
 )
 
-func roleTable(names map[string]string, all ...manage.Assignment) table {
-	t := table{head: []string{"ROLE", "PRINCIPAL", "SCOPE", "ID"}, key: 3}
+func roleTable(names map[string]string, all ...manage.Assignment) table.Table {
+	t := table.Table{Head: []string{"ROLE", "PRINCIPAL", "SCOPE", "ID"}, Key: 3}
 	for _, r := range all {
 		who := r.Properties.PrincipalID
 		if name := names[who]; name != "" {
 			who = name + " (" + who + ")"
 		}
-		t.rows = append(t.rows, []string{r.Role(), who, r.Properties.Scope, r.ID})
+		t.Rows = append(t.Rows, []string{r.Role(), who, r.Properties.Scope, r.ID})
 	}
 	return t
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/table"
 )
 
 // stdio is what a command may touch of the process.
@@ -26,7 +27,7 @@ type stdio struct {
 type app struct {
 	stdio
 	dataDir     string
-	output      string // one of formats
+	output      string // one of table.Formats
 	config      string // YAML file
 	credentials string // file; default the data directory's admin.json
 	server      string // public address of a server on another machine
@@ -49,6 +50,15 @@ func run(ctx context.Context, args []string, io stdio) int {
 	printError(io.Err, err)
 	return exitCode(err, a.ran)
 }
+
+// whole says whether the user asked for the value itself.
+func (a *app) whole() bool { return a.output == "json" || a.output == "yaml" }
+
+// print writes value or t, as the user asked.
+func (a *app) print(value any, t table.Table) error { return t.Print(a.Out, a.output, value) }
+
+// say writes words for people, beside the output.
+func (a *app) say(format string, args ...any) { fmt.Fprintf(a.Err, format+"\n", args...) }
 
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
@@ -79,8 +89,8 @@ the environment (--data-dir is LANYARD_DATA_DIR), or in a YAML file that --confi
 	root.SetVersionTemplate(fmt.Sprintf("lanyard %s (commit %s, %s)\n", b.Version, b.Commit, b.Go))
 	f := root.PersistentFlags()
 	f.StringVar(&a.dataDir, "data-dir", defaultDataDir(a.Getenv), "the server's data directory")
-	f.StringVarP(&a.output, "output", "o", "table", "output `format`: "+strings.Join(formats(), ", "))
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp)) // it fails only for a flag that is not there
+	f.StringVarP(&a.output, "output", "o", "table", "output `format`: "+strings.Join(table.Formats(), ", "))
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(table.Formats(), cobra.ShellCompDirectiveNoFileComp)) // it fails only for a flag that is not there
 	f.StringVar(&a.config, "config", "", "YAML `file` with flags as keys")
 	f.StringVar(&a.credentials, "credentials", "", "credentials `file` to sign in with (default DATA-DIR/admin.json)")
 	f.StringVar(&a.server, "server", "", "public `address` of a server elsewhere, DOMAIN[:PORT]")

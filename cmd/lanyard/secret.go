@@ -9,16 +9,17 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/prompt"
+	"github.com/lanyard-io/lanyard/internal/table"
 )
 
-func secretTable(all ...manage.Secret) table {
-	t := table{head: []string{"NAME", "VERSION", "ENABLED", "UPDATED"}}
+func secretTable(all ...manage.Secret) table.Table {
+	t := table.Table{Head: []string{"NAME", "VERSION", "ENABLED", "UPDATED"}}
 	for _, s := range all {
 		updated := ""
 		if s.Updated != nil {
 			updated = s.Updated.Local().Format(time.DateTime)
 		}
-		t.rows = append(t.rows, []string{s.Name, s.Version, fmt.Sprint(s.Enabled), updated})
+		t.Rows = append(t.Rows, []string{s.Name, s.Version, fmt.Sprint(s.Enabled), updated})
 	}
 	return t
 }
@@ -93,7 +94,7 @@ func (a *app) secretGet() *cobra.Command {
 				return err
 			}
 			if a.whole() {
-				return a.print(s, table{})
+				return a.print(s, table.Table{})
 			}
 			end := ""
 			if prompt.IsTerminal(a.Out) {

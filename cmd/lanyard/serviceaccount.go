@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/serviceaccount"
+	"github.com/lanyard-io/lanyard/internal/table"
 	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
@@ -33,10 +34,10 @@ func (o *saOptions) add(cmd *cobra.Command) {
 	f.BoolVar(&o.DryRun, "dry-run", false, "only say what would be done")
 }
 
-func saTable(r *serviceaccount.Result) table {
-	t := table{head: []string{"PHASE", "RESULT", "DETAIL"}}
+func saTable(r *serviceaccount.Result) table.Table {
+	t := table.Table{Head: []string{"PHASE", "RESULT", "DETAIL"}}
 	for _, s := range r.Steps {
-		t.rows = append(t.rows, []string{s.Phase, s.Result, s.Detail})
+		t.Rows = append(t.Rows, []string{s.Phase, s.Result, s.Detail})
 	}
 	return t
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lanyard-io/lanyard/internal/settings"
+	"github.com/lanyard-io/lanyard/internal/table"
 )
 
 // noSetting are flags that only the command line has.
@@ -116,8 +117,8 @@ func (a *app) fillFlags(cmd *cobra.Command) error {
 	if dir, err := filepath.Abs(a.dataDir); err == nil {
 		a.dataDir = dir // what is printed of it must hold in other directories too
 	}
-	if !slices.Contains(formats(), a.output) {
-		faults = append(faults, fmt.Errorf("output format %q: want one of %s", a.output, strings.Join(formats(), ", ")))
+	if !slices.Contains(table.Formats(), a.output) {
+		faults = append(faults, fmt.Errorf("output format %q: want one of %s", a.output, strings.Join(table.Formats(), ", ")))
 	}
 	return errors.Join(faults...)
 }

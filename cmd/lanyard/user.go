@@ -130,6 +130,6 @@ func printGenerated(a *app, all *things[manage.User], u manage.Whole[manage.User
 		return err
 	}
 	t := all.table(u.Is)
-	t.head, t.rows[0] = append(t.head, "PASSWORD"), append(t.rows[0], generated)
+	t.Head, t.Rows[0] = append(t.Head, "PASSWORD"), append(t.Rows[0], generated)
 	return a.print(shown, t)
 }

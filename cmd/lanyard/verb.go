@@ -8,6 +8,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/table"
 )
 
 // words are how a command is called, and its help.
@@ -46,10 +47,10 @@ type things[T any] struct {
 	checks []func(args []string) error
 }
 
-func (n *things[T]) table(all ...T) table {
-	t := table{head: n.head, key: n.key}
+func (n *things[T]) table(all ...T) table.Table {
+	t := table.Table{Head: n.head, Key: n.key}
 	for _, one := range all {
-		t.rows = append(t.rows, n.cells(one))
+		t.Rows = append(t.Rows, n.cells(one))
 	}
 	return t
 }

@@ -1,4 +1,4 @@
-package main
+package table
 
 import (
 	"os"
@@ -30,16 +30,16 @@ const (
 
 // fit cuts resource ids at their beginning until a table is as wide as the terminal,
 // if that helps. Nothing else is cut: people copy it. Width 0 is no limit.
-func (t table) fit(width int) table {
+func (t Table) fit(width int) Table {
 	if width <= 0 {
 		return t
 	}
-	widths := make([]int, len(t.head))
-	ids := make([]bool, len(t.head)) // columns of nothing but ids
+	widths := make([]int, len(t.Head))
+	ids := make([]bool, len(t.Head)) // columns of nothing but ids
 	total, wide := -columnGap, 0
-	for i := range t.head {
-		widths[i], ids[i] = utf8.RuneCountInString(t.head[i]), len(t.rows) > 0
-		for _, row := range t.rows { // each as long as the heading
+	for i := range t.Head {
+		widths[i], ids[i] = utf8.RuneCountInString(t.Head[i]), len(t.Rows) > 0
+		for _, row := range t.Rows { // each as long as the heading
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 			ids[i] = ids[i] && strings.HasPrefix(row[i], "/")
 		}
@@ -52,8 +52,8 @@ func (t table) fit(width int) table {
 		return t
 	}
 	cut := (total - width + wide - 1) / wide
-	rows := make([][]string, len(t.rows))
-	for r, row := range t.rows {
+	rows := make([][]string, len(t.Rows))
+	for r, row := range t.Rows {
 		rows[r] = append([]string(nil), row...)
 		for i := range row {
 			if ids[i] {
@@ -61,7 +61,7 @@ func (t table) fit(width int) table {
 			}
 		}
 	}
-	t.rows = rows
+	t.Rows = rows
 	return t
 }
 

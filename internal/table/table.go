@@ -1,4 +1,4 @@
-package main
+package table
 
 import (
 	"bytes"
@@ -11,36 +11,33 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// table is what a command shows: a heading and rows for people, and the value
-// itself for -o json and -o yaml.
-type table struct {
-	head []string
-	rows [][]string
-	key  int // the column that names a row to other commands: -o name
+// Table is a heading and rows, each as long as the heading.
+type Table struct {
+	Head []string
+	Rows [][]string
+	Key  int // the column that names a row to other commands
 }
 
-// formats are what -o takes.
-func formats() []string { return []string{"table", "json", "yaml", "tsv", "name"} }
+// Formats are those of Print.
+func Formats() []string { return []string{"table", "json", "yaml", "tsv", "name"} }
 
-// whole says whether the user asked for the value itself.
-func (a *app) whole() bool { return a.output == "json" || a.output == "yaml" }
-
-// print writes value or t, as the user asked.
-func (a *app) print(value any, t table) error {
-	switch a.output {
+// Print writes the value itself as json or yaml, or the table in another format: cut to
+// the width of a terminal, a line of tab-separated cells for each row, or its key alone.
+func (t Table) Print(out io.Writer, format string, value any) error {
+	switch format {
 	case "json":
-		return writeJSON(a.Out, value)
+		return writeJSON(out, value)
 	case "yaml":
-		return writeYAML(a.Out, value)
+		return writeYAML(out, value)
 	case "tsv":
-		return t.write(a.Out, func(cells []string) string { return strings.Join(cells, "\t") })
+		return t.write(out, func(cells []string) string { return strings.Join(cells, "\t") })
 	case "name":
-		return t.write(a.Out, func(cells []string) string { return cells[t.key] })
+		return t.write(out, func(cells []string) string { return cells[t.Key] })
 	}
-	t = t.fit(terminalWidth(a.Out))
-	w := tabwriter.NewWriter(a.Out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(t.head, "\t"))
-	for _, r := range t.rows {
+	t = t.fit(terminalWidth(out))
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, strings.Join(t.Head, "\t"))
+	for _, r := range t.Rows {
 		fmt.Fprintln(w, strings.Join(r, "\t"))
 	}
 	return w.Flush()
@@ -48,8 +45,8 @@ func (a *app) print(value any, t table) error {
 
 // write puts each row on a line of its own, for other programs: no heading, and no
 // tab or line break within a cell.
-func (t table) write(out io.Writer, line func(cells []string) string) error {
-	for _, row := range t.rows {
+func (t Table) write(out io.Writer, line func(cells []string) string) error {
+	for _, row := range t.Rows {
 		cells := make([]string, len(row))
 		for i, cell := range row {
 			cells[i] = strings.Map(func(r rune) rune {
@@ -111,6 +108,3 @@ func plain(n *yaml.Node) error {
 	}
 	return nil
 }
-
-// say writes words for people, beside the output.
-func (a *app) say(format string, args ...any) { fmt.Fprintf(a.Err, format+"\n", args...) }
