@@ -23,7 +23,6 @@ var longFunctions = map[string]string{
 	"cmd/lanyard.newAttachCmd":              aCommand,
 	"internal/server.Run":                   "the order of starting and stopping is seen at once",
 	"internal/server.openSurfaces":          "the parts are put together in one place",
-	"test/bench.furnish":                    "a table of what is made",
 	"test/bench.measureScale":               "one measurement from begin to end",
 	"test/bench.pairs":                      "a table of measurements",
 	"test/clients/goclient.managedClusters": "one story with an SDK",

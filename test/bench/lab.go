@@ -164,35 +164,40 @@ func (l *lab) furnish(ctx context.Context, s *server.Server, dir server.Dir) (*s
 	if err != nil {
 		return nil, err
 	}
-	if sub.admin, err = c.Token(ctx, set.VaultResource()); err != nil {
-		return nil, err
-	}
-	if sub.arm, err = c.Token(ctx, set.ManagementURL()); err != nil {
-		return nil, err
-	}
 	sub.login = []byte(url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {adm.ClientID}, "client_secret": {adm.ClientSecret},
 		"scope": {set.ManagementURL() + "/.default"},
 	}.Encode())
+	return sub, l.signIn(ctx, sub, id.Properties.ClientID)
+}
+
+// signIn gets the tokens that are measured with: the admin's, and the identity's.
+func (l *lab) signIn(ctx context.Context, sub *subject, clientID string) (err error) {
+	if sub.admin, err = sub.manage.Token(ctx, sub.names.VaultResource()); err != nil {
+		return err
+	}
+	if sub.arm, err = sub.manage.Token(ctx, sub.names.ManagementURL()); err != nil {
+		return err
+	}
 	assertion, err := l.issuer.Token("default", "bench", wi.Audience, time.Now())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sub.form = []byte(url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {id.Properties.ClientID},
+		"grant_type": {"client_credentials"}, "client_id": {clientID},
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
-		"client_assertion":      {assertion}, "scope": {set.VaultResource() + "/.default"}, "client_info": {"1"},
+		"client_assertion":      {assertion}, "scope": {sub.names.VaultResource() + "/.default"}, "client_info": {"1"},
 	}.Encode())
 	b, err := sub.tokenRequest(sub.form).send(ctx, sub.http)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var answer struct {
 		AccessToken string `json:"access_token"`
 	}
 	err = json.Unmarshal(b, &answer)
 	sub.token = answer.AccessToken
-	return sub, err
+	return err
 }
 
 // makeThings makes what is measured: an identity that a token of the issuer may stand
