@@ -52,22 +52,17 @@ const maxIDs = 20
 // them: a refused token request names a client id only.
 func (c *call) idsOf(names []string) []string {
 	all := names
-	for _, prefix := range []string{"/subscriptions/", model.ApplicationsKey} {
-		if len(names) == 0 {
-			break
-		}
-		for e := range c.view.Prefix(prefix, "") {
-			name, ids := "", []string(nil)
+	for _, n := range names {
+		for e := range c.view.Lookup(model.NameIndex(n)) {
+			var ids []string
 			switch o := e.Value.(type) {
 			case *model.Identity:
-				name, ids = o.Name, []string{o.ClientID, o.PrincipalID}
+				ids = []string{o.ClientID, o.PrincipalID}
 			case *model.Application:
-				name, ids = o.Name, []string{o.AppID, o.PrincipalID}
+				ids = []string{o.AppID, o.PrincipalID}
 			}
-			for _, n := range names {
-				if name != "" && strings.EqualFold(n, name) && len(all)+len(ids) <= maxIDs {
-					all = append(all, ids...)
-				}
+			if len(all)+len(ids) <= maxIDs {
+				all = append(all, ids...)
 			}
 		}
 	}

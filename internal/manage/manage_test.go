@@ -1,12 +1,10 @@
 package manage_test
 
 import (
-	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,51 +12,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/devissuer"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
-	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/manage/managetest"
 	"github.com/lanyard-io/lanyard/internal/wi"
 )
-
-// start runs a server until the test ends, and signs in as its admin.
-func start(t *testing.T) *manage.Client {
-	t.Helper()
-	dir := server.Dir(t.TempDir())
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := server.New(ctx, server.Config{DataDir: string(dir), Listen: "127.0.0.1:0", Proxy: "off", Debug: "off"})
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	admin, err := server.ReadAdmin(dir.AdminFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := os.ReadFile(dir.CA())
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	c, err := client.New(client.Config{
-		Names: s.Names().Own(), Roots: roots, Dial: s.State().Listen, TenantID: admin.TenantID,
-		SubscriptionID: admin.SubscriptionID, ClientID: admin.ClientID, ClientSecret: admin.ClientSecret,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return manage.New(c)
-}
 
 func must[T any](got T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
@@ -79,14 +39,14 @@ func wantError(t *testing.T, err error, words, hint string) {
 }
 
 func TestManage(t *testing.T) {
-	c := start(t)
+	c := managetest.Start(t, managetest.Config{})
 	for _, group := range []string{"lab", "other"} {
 		must(c.Groups().Put(t.Context(), group, manage.Group{Location: "local"}))(t)
 	}
 	for name, test := range map[string]func(*testing.T, *manage.Client){
 		"groups": testGroups, "races": testRaces, "missing": testMissing, "credentials": testCredentials, "vaults": testVaults,
 		"policies": testPolicies, "roles": testRoles, "applications": testApplications, "users": testUsers,
-		"issuers": testIssuers, "secrets": testSecrets, "trust": testTrust,
+		"issuers": testIssuers, "secrets": testSecrets, "trust": testTrust, "decisions": testDecisions,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
 	}
@@ -226,20 +186,19 @@ func testCredentials(t *testing.T, c *manage.Client) {
 func testIssuers(t *testing.T, c *manage.Client) {
 	cluster := must(devissuer.Start())(t)
 	t.Cleanup(func() { cluster.Close() })
-	url := cluster.URL
-	if err := c.TrustIssuer(t.Context(), manage.IssuerProperties{URL: url, Roots: string(cluster.CA)}); err != nil {
+	if err := c.TrustIssuer(t.Context(), manage.IssuerProperties{URL: cluster.URL, Roots: string(cluster.CA)}); err != nil {
 		t.Fatal(err)
 	}
 	var discovered json.RawMessage
 	_, err := c.SetIssuer(t.Context(), "https://new.example.org/", manage.IssuerChange{Keys: &discovered})
 	wantError(t, err, "would leave no setting", "lanyard issuer delete https://new.example.org/")
-	if got := must(c.SetIssuer(t.Context(), url, manage.IssuerChange{Keys: &discovered}))(t); got.Is.Properties.Roots == "" {
+	if got := must(c.SetIssuer(t.Context(), cluster.URL, manage.IssuerChange{Keys: &discovered}))(t); got.Is.Properties.Roots == "" {
 		t.Error("the CA did not stay")
 	}
-	if err := c.Issuers().Delete(t.Context(), url); err != nil {
+	if err := c.Issuers().Delete(t.Context(), cluster.URL); err != nil {
 		t.Error(err)
 	}
-	wantError(t, c.Issuers().Delete(t.Context(), url), "has no settings", "lanyard issuer list")
+	wantError(t, c.Issuers().Delete(t.Context(), cluster.URL), "has no settings", "lanyard issuer list")
 }
 
 func testTrust(t *testing.T, c *manage.Client) {
@@ -247,5 +206,29 @@ func testTrust(t *testing.T, c *manage.Client) {
 	after := must(c.RotateKeys(t.Context()))(t)
 	if len(before) == 0 || len(after) <= len(before) {
 		t.Errorf("%d keys became %d", len(before), len(after))
+	}
+}
+
+// A refused token request names a client id only; whoever asks knows the name.
+func testDecisions(t *testing.T, c *manage.Client) {
+	id := must(c.Identities("lab").Put(t.Context(), "watched", manage.Identity{Location: "local"}))(t)
+	app := must(c.CreateApp(t.Context(), manage.NewApp{Name: "Nightly Build"}))(t)
+	for _, client := range []string{id.Is.Properties.ClientID, app.AppID} {
+		answer, err := c.HTTP().PostForm(c.LoginURL()+"/"+c.Tenant+"/oauth2/v2.0/token", url.Values{
+			"grant_type": {"client_credentials"}, "client_id": {client}, "client_secret": {"not-the-secret"}, "scope": {c.ManagementURL() + "/.default"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+	}
+	for name, client := range map[string]string{"WATCHED": id.Is.Properties.ClientID, "nightly build": app.AppID, id.Is.Properties.ClientID: id.Is.Properties.ClientID} {
+		found := must(c.Decisions(t.Context(), audit.Query{Identities: []string{name}, Refused: true}))(t).Value
+		if len(found) != 1 || found[0].Exchange == nil || found[0].Exchange.ClientID != client {
+			t.Errorf("of %s there are %+v, want the refusal of %s", name, found, client)
+		}
+	}
+	if found := must(c.Decisions(t.Context(), audit.Query{Identities: []string{"never-named"}}))(t).Value; found == nil || len(found) != 0 {
+		t.Errorf("of a name that nobody has there are %#v", found)
 	}
 }

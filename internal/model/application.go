@@ -71,7 +71,7 @@ func (a *Application) Key() string { return ApplicationKey(a.AppID) }
 // Index implements Object. Without a service principal the application is no
 // client, so the client id does not find it.
 func (a *Application) Index() []string {
-	index := []string{ApplicationIndex(a.ObjectID)}
+	index := []string{ApplicationIndex(a.ObjectID), NameIndex(a.Name)}
 	if a.PrincipalID != "" {
 		index = append(index, ClientIndex(a.AppID), PrincipalIndex(a.PrincipalID))
 	}

@@ -62,12 +62,12 @@ func TestCredentialsOfOneNameHaveTheirOwnObjectID(t *testing.T) {
 
 // Without a service principal an application is nobody's client.
 func TestApplicationIndex(t *testing.T) {
-	a := Application{AppID: "A", ObjectID: "O", PrincipalID: "P"}
-	if got := strings.Join(a.Index(), " "); got != "app/o client/a principal/p" {
+	a := Application{AppID: "A", ObjectID: "O", PrincipalID: "P", Name: "N"}
+	if got := strings.Join(a.Index(), " "); got != "app/o name/n client/a principal/p" {
 		t.Errorf("with a service principal: %s", got)
 	}
 	a.PrincipalID = ""
-	if got := strings.Join(a.Index(), " "); got != "app/o" {
+	if got := strings.Join(a.Index(), " "); got != "app/o name/n" {
 		t.Errorf("without: %s", got)
 	}
 }

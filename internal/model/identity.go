@@ -39,8 +39,11 @@ func (i *Identity) Key() string { return strings.ToLower(i.ID) }
 
 // Index implements Object.
 func (i *Identity) Index() []string {
-	return []string{ClientIndex(i.ClientID), PrincipalIndex(i.PrincipalID)}
+	return []string{ClientIndex(i.ClientID), PrincipalIndex(i.PrincipalID), NameIndex(i.Name)}
 }
+
+// NameIndex finds the Identities and Applications of this name, in any letter case.
+func NameIndex(name string) string { return "name/" + strings.ToLower(name) }
 
 // ClientIndex finds the Identity or Application with this client id.
 func ClientIndex(clientID string) string { return "client/" + strings.ToLower(clientID) }
