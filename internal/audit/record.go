@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/lanyard-io/lanyard/internal/model"
@@ -29,6 +30,8 @@ type Record struct {
 	// Server is who recorded it. It is not in the files: whoever reads several
 	// servers' fills it in.
 	Server string `json:"server,omitempty"`
+	// Told is the text of a record that another server gave, which may say more.
+	Told json.RawMessage `json:"-"`
 }
 
 // Change is one stored object before and after a write: the fields that say who
