@@ -63,11 +63,11 @@ func (e *TokenError) Error() string { return "access token refused: " + string(e
 
 // TokenIssuer is the iss claim of the tokens that a name family's login host
 // issues. Microsoft's is the fixed https://sts.windows.net/TENANT/.
-func TokenIssuer(set *names.Hosts, tenantID string) string {
-	if set.Azure {
+func TokenIssuer(family *names.Hosts, tenantID string) string {
+	if family.Azure {
 		return "https://sts.windows.net/" + tenantID + "/"
 	}
-	return set.LoginURL() + "/" + tenantID + "/"
+	return family.LoginURL() + "/" + tenantID + "/"
 }
 
 // Verifier checks a signature and gives the claims as JSON: signing.Keys.Verify.

@@ -27,8 +27,8 @@ type exchange struct {
 	http.ResponseWriter
 	edge    *Edge
 	surface *surface
-	set     *names.Hosts
-	vault   string
+	family  *names.Hosts
+	thing   string
 	request obs.Request
 	start   time.Time
 	path    string // as sent, decoded
@@ -66,11 +66,12 @@ func exchangeOf(r *http.Request) *exchange {
 	return &exchange{}
 }
 
-// Target is where the request was sent: the name family and, on the vault
-// surface, the vault's name. Handlers make their URLs from it.
-func Target(r *http.Request) (set *names.Hosts, vault string) {
+// Target is where the request was sent: the family of names and, on a surface whose
+// things have hosts of their own, the thing's name, such as a vault's. Handlers make
+// their URLs from it.
+func Target(r *http.Request) (family *names.Hosts, thing string) {
 	x := exchangeOf(r)
-	return x.set, x.vault
+	return x.family, x.thing
 }
 
 // Caller is who the surface's Authenticate found; the zero Caller on routes without Auth.

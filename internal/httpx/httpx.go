@@ -183,8 +183,8 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	busy := e.inFlight.Add(1) > e.maxInFlight
 	defer e.inFlight.Add(-1)
 
-	surfaceID, set, vault := e.names.Route(r.Host)
-	x.set, x.vault, x.surface = set, vault, e.surfaces[surfaceID]
+	surfaceID, family, thing := e.names.Route(r.Host)
+	x.family, x.thing, x.surface = family, thing, e.surfaces[surfaceID]
 	if x.surface == nil {
 		x.surface = e.nowhere
 	}

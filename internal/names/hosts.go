@@ -14,31 +14,47 @@ type Hosts struct {
 	Port     int    // the public port; 443 is left out of URLs
 	Services Services
 
-	at map[Surface]Places
+	at map[Surface]found
+}
+
+// found is where the family has a surface. The texts are made once, because every
+// request asks for some.
+type found struct {
+	Places
+	host, hostPort, url string
+}
+
+// put says where the family has a surface, if it has it.
+func (h *Hosts) put(s Surface, p Places) {
+	if host := p.first(); host != "" {
+		h.at[s] = found{p, host, h.HostPort(host), h.url(host)}
+	}
 }
 
 // Public is Microsoft's family.
 func Public(table []Row) *Hosts {
-	h := &Hosts{Azure: true, Domain: "azure.com", Port: 443, Services: azureServices, at: map[Surface]Places{}}
+	h := &Hosts{Azure: true, Domain: "azure.com", Port: 443, Services: azureServices, at: map[Surface]found{}}
 	for _, r := range table {
-		h.at[r.Surface] = r.Azure
+		h.put(r.Surface, r.Azure)
 	}
 	return h
 }
 
 // Host is the surface's host, lower case and without a port; a vault's parent.
-func (h *Hosts) Host(s Surface) string { return h.at[s].first() }
+func (h *Hosts) Host(s Surface) string { return h.at[s].host }
 
 // All are the surface's hosts: clients may know each of them for the same.
 func (h *Hosts) All(s Surface) []string { return h.at[s].Hosts }
 
 // URL is https:// and Host with the public port, without a trailing slash. That of
 // a surface is its audience, too.
-func (h *Hosts) URL(s Surface) string { return h.url(h.Host(s)) }
+func (h *Hosts) URL(s Surface) string { return h.at[s].url }
 
 // ThingURL is the endpoint of a thing that has a host of its own, without a
 // trailing slash.
-func (h *Hosts) ThingURL(s Surface, name string) string { return h.url(name + "." + h.Host(s)) }
+func (h *Hosts) ThingURL(s Surface, name string) string {
+	return "https://" + name + "." + h.at[s].hostPort
+}
 
 // LoginURL is the authority, without a trailing slash: https://login.D[:port].
 func (h *Hosts) LoginURL() string { return h.URL(Login) }

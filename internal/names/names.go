@@ -64,11 +64,11 @@ func New(c Config) (*Names, error) {
 		table: c.Table, azure: c.Azure, hosts: map[string]route{}, zones: map[string]route{},
 		audiences: map[string]Surface{}, announced: map[string]bool{},
 	}
-	n.own = &Hosts{Domain: domain, Port: port, at: map[Surface]Places{}}
+	n.own = &Hosts{Domain: domain, Port: port, at: map[Surface]found{}}
 	n.own.Services = n.own.services()
 	n.public = Public(c.Table)
 	for _, r := range n.table {
-		n.own.at[r.Surface] = r.Own.each(func(label string) string { return label + "." + domain })
+		n.own.put(r.Surface, r.Own.each(func(label string) string { return label + "." + domain }))
 		for _, audience := range r.Audiences {
 			n.audiences[audience] = r.Surface
 		}
@@ -130,7 +130,10 @@ func (n *Names) add(family *Hosts) {
 
 // place routes a family's names of one surface, and takes tokens for them.
 func (n *Names) place(r Row, family *Hosts) {
-	places := family.at[r.Surface]
+	places, ok := family.at[r.Surface]
+	if !ok {
+		return
+	}
 	to := route{r.Surface, family, places.things()}
 	for _, h := range places.Hosts {
 		n.hosts[h] = to
@@ -161,7 +164,7 @@ func (n *Names) addAlias(alias string) error {
 	}
 	family := *n.own
 	family.at = maps.Clone(n.own.at)
-	family.at[n.table[i].Surface] = n.table[i].Own.each(func(string) string { return host })
+	family.put(n.table[i].Surface, n.table[i].Own.each(func(string) string { return host }))
 	n.place(n.table[i], &family)
 	return nil
 }

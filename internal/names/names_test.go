@@ -286,6 +286,24 @@ func TestRoutedNamesAreCertified(t *testing.T) {
 	})
 }
 
+// A surface need not have a public name: names mode leaves it where it is.
+func TestSurfaceWithoutPublicNames(t *testing.T) {
+	own := names.Row{Surface: "console", Own: names.Places{Hosts: []string{"console"}}, Audiences: []string{"console"}}
+	n := build(t, names.Config{Address: "lanyard.test", Azure: true, Table: append(names.Table(), own)})
+	if s, family, _ := n.Route("console.lanyard.test"); s != "console" || family != n.Own() {
+		t.Errorf("Route = %v in %+v", s, family)
+	}
+	if got := n.Audience("https://"); got != names.None {
+		t.Errorf("no name at all is the audience of %v", got)
+	}
+	if got := n.Azure().URL("console"); got != "" {
+		t.Errorf("Microsoft has it at %q", got)
+	}
+	if hosts := n.HostNames(nil, nil); slices.Contains(hosts, "") {
+		t.Errorf("a host without a name: %q", hosts)
+	}
+}
+
 func FuzzRoute(f *testing.F) {
 	for _, s := range []string{"login.lanyard.test:443", "kv1.vault.lanyard.test", "eu.login.lanyard.test", "[::1]:1", ":", "..", "a:b:c", "\x00.vault.lanyard.test"} {
 		f.Add(s)

@@ -43,12 +43,14 @@ type Row struct {
 // region where there are hosts too; else it names a thing, such as a vault.
 type Places struct{ Hosts, Zones []string }
 
-// first is the host that clients are told, or the zone.
+// first is the host that clients are told, or the zone; empty where there is neither.
 func (p Places) first() string {
-	if p.things() {
-		return p.Zones[0]
+	for _, names := range [][]string{p.Hosts, p.Zones} {
+		if len(names) > 0 {
+			return names[0]
+		}
 	}
-	return p.Hosts[0]
+	return ""
 }
 
 func (p Places) things() bool { return len(p.Hosts) == 0 }
