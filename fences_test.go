@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"internal/graph":           surface,
 	"internal/vault":           surface,
 	"internal/items":           {"internal/apierr", "internal/model", "internal/seal", "internal/store"},
-	"internal/client":          {"internal/names"},
+	"internal/client":          {"internal/fault", "internal/names", "internal/textfile"},
 	"internal/manage":          {"internal/access", "internal/audit", "internal/client", "internal/fault", "internal/model", "internal/shell", "internal/wi"},
 	"internal/cluster":         {"deploy", "internal/admission", "internal/apierr", "internal/egress", "internal/kube", "internal/model", "internal/pki", "internal/seal", "internal/store", "internal/strictjson", "internal/trust", "internal/wi"},
 	"internal/azcli":           {"internal/fault", "internal/names", "internal/shell"},

@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +11,6 @@ import (
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
-	"github.com/lanyard-io/lanyard/internal/textfile"
 	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
@@ -39,7 +36,7 @@ func (a *app) serverFor(z azureFlags) (*manage.Client, error) {
 		}
 		return c, nil
 	}
-	cloud, err := a.cloud(z.env)
+	cloud, err := client.FindCloud(z.env, a.Getenv(wi.CloudFileEnv))
 	if err != nil {
 		return nil, err
 	}
@@ -57,26 +54,4 @@ func (a *app) serverFor(z azureFlags) (*manage.Client, error) {
 	}
 	c, err := client.NewAzure(client.AzureConfig{Cloud: cloud, TenantID: z.tenant, SubscriptionID: z.subscription})
 	return manage.New(c), err
-}
-
-func (a *app) cloud(name string) (client.Cloud, error) {
-	if c, ok := client.CloudByName(name); ok {
-		return c, nil
-	}
-	if !strings.EqualFold(name, "AzureStackCloud") {
-		return client.Cloud{}, fault.WithHint(fmt.Errorf("no such cloud %q", name), "AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud or AzureStackCloud")
-	}
-	path := a.Getenv(wi.CloudFileEnv)
-	if path == "" {
-		return client.Cloud{}, errors.New("AzureStackCloud: AZURE_ENVIRONMENT_FILEPATH names no file")
-	}
-	b, err := textfile.Read(path)
-	if err != nil {
-		return client.Cloud{}, err
-	}
-	c, err := client.ParseCloud(b)
-	if err != nil {
-		return c, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -140,40 +139,11 @@ func (a *app) diagnosis(r *doctor.Report) error {
 			return err
 		}
 	} else {
-		a.printLinks(r.Links)
+		f, ok := a.Out.(*os.File)
+		r.Print(a.Out, ok && term.IsTerminal(int(f.Fd())) && a.Getenv("NO_COLOR") == "")
 	}
-	for _, l := range r.Links {
-		if !r.Healthy && l.Name == r.Broken {
-			return fault.WithHint(fmt.Errorf("broken: %s: %s", l.Name, sentence(oneLineOf(l.Detail))), oneLineOf(l.Fix))
-		}
+	if l, ok := r.FirstBroken(); ok {
+		return fault.WithHint(fmt.Errorf("broken: %s: %s", l.Name, sentence(doctor.OneLine(l.Detail))), doctor.OneLine(l.Fix))
 	}
 	return nil
-}
-
-// colours of a terminal; https://www.man7.org/linux/man-pages/man4/console_codes.4.html
-var colours = map[doctor.Status]string{doctor.OK: "32", doctor.Warning: "33", doctor.Problem: "31", doctor.Skipped: "2"}
-
-// printLinks writes a line for each link, and one more for its fix.
-func (a *app) printLinks(links []doctor.Link) {
-	f, ok := a.Out.(*os.File)
-	colour := ok && term.IsTerminal(int(f.Fd())) && a.Getenv("NO_COLOR") == ""
-	wide := 0
-	for _, l := range links {
-		wide = max(wide, len(l.Name))
-	}
-	for _, l := range links {
-		status := fmt.Sprintf("%-7s", l.Status)
-		if colour {
-			status = "\x1b[" + colours[l.Status] + "m" + status + "\x1b[0m"
-		}
-		fmt.Fprintf(a.Out, "%s  %-*s  %s\n", status, wide, l.Name, oneLineOf(l.Detail))
-		if l.Fix != "" {
-			fmt.Fprintf(a.Out, "%*s  fix: %s\n", wide+9, "", oneLineOf(l.Fix))
-		}
-	}
-}
-
-// oneLineOf takes from the words of others what would move a terminal's cursor.
-func oneLineOf(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == ' ' }), " ")
 }

@@ -2,9 +2,9 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -66,16 +66,7 @@ For an external etcd, restore with etcdutl and start lanyard on it.`,
   cp seal.key /var/lib/lanyard-new/ && lanyard up --data-dir /var/lib/lanyard-new`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file := args[0]
-			if file == "-" {
-				spooled, err := a.spool()
-				if err != nil {
-					return err
-				}
-				defer os.Remove(spooled)
-				file = spooled
-			}
-			if err := server.Restore(cmd.Context(), a.dataDir, file); err != nil {
+			if err := a.restore(cmd.Context(), args[0]); err != nil {
 				return err
 			}
 			a.say("restored into %s", a.dataDir)
@@ -87,23 +78,14 @@ For an external etcd, restore with etcdutl and start lanyard on it.`,
 	}
 }
 
-// spool writes standard input to a file of the data directory, which has room for it.
-func (a *app) spool() (path string, err error) {
+func (a *app) restore(ctx context.Context, file string) error {
+	if file != "-" {
+		return server.Restore(ctx, a.dataDir, file)
+	}
 	if prompt.IsTerminal(a.In) {
-		return "", fault.WithHint(errors.New("standard input is a terminal"), "lanyard store restore - < FILE")
+		return fault.WithHint(errors.New("standard input is a terminal"), "lanyard store restore - < FILE")
 	}
-	if err := os.MkdirAll(a.dataDir, 0o700); err != nil {
-		return "", err
-	}
-	f, err := os.CreateTemp(a.dataDir, "restore.*") // made 0600
-	if err != nil {
-		return "", err
-	}
-	_, err = io.Copy(f, a.In)
-	if err = errors.Join(err, f.Close()); err != nil {
-		err = errors.Join(fmt.Errorf("reading the snapshot: %w", err), os.Remove(f.Name()))
-	}
-	return f.Name(), err
+	return server.RestoreFrom(ctx, a.dataDir, a.In)
 }
 
 func newStoreCopyCmd(a *app) *cobra.Command {

@@ -13,7 +13,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
+	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/names"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // Cloud is where one of Azure's clouds answers; URLs without a slash at their end.
@@ -35,6 +37,29 @@ func CloudByName(name string) (Cloud, bool) {
 		return Cloud{"AzureChinaCloud", "https://login.chinacloudapi.cn", "https://management.chinacloudapi.cn", "https://microsoftgraph.chinacloudapi.cn", "vault.azure.cn"}, true
 	}
 	return Cloud{}, false
+}
+
+// FindCloud is CloudByName, and for AzureStackCloud what a description says, the file
+// that AZURE_ENVIRONMENT_FILEPATH names.
+func FindCloud(name, description string) (Cloud, error) {
+	if c, ok := CloudByName(name); ok {
+		return c, nil
+	}
+	if !strings.EqualFold(name, "AzureStackCloud") {
+		return Cloud{}, fault.WithHint(fmt.Errorf("no such cloud %q", name), "AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud or AzureStackCloud")
+	}
+	if description == "" {
+		return Cloud{}, errors.New("AzureStackCloud: AZURE_ENVIRONMENT_FILEPATH names no file")
+	}
+	b, err := textfile.Read(description)
+	if err != nil {
+		return Cloud{}, err
+	}
+	c, err := ParseCloud(b)
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", description, err)
+	}
+	return c, nil
 }
 
 // ParseCloud reads a description as AZURE_ENVIRONMENT_FILEPATH names it, with the

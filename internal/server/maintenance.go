@@ -64,6 +64,24 @@ func Restore(ctx context.Context, dataDir, snapshot string) error {
 	return c.forgetServed() // it was told to go back
 }
 
+// RestoreFrom is Restore for a snapshot that comes as a stream. It is kept in the data
+// directory meanwhile, which has room for it.
+func RestoreFrom(ctx context.Context, dataDir string, snapshot io.Reader) (err error) {
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dataDir, "restore.*") // made 0600
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	_, err = io.Copy(f, snapshot)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("reading the snapshot: %w", err)
+	}
+	return Restore(ctx, dataDir, f.Name())
+}
+
 // Copy copies the embedded store of a stopped server to c's external etcd, under
 // c's prefix, where nothing may be yet. fromPrefix is that of the embedded one.
 func Copy(ctx context.Context, c Config, fromPrefix string, progress func(keys int)) (err error) {
