@@ -64,8 +64,31 @@ func (p *probes) stop() {
 	p.cancel()
 	p.wait.Wait()
 	for _, one := range p.all {
-		slices.SortFunc(one.samples, func(a, b sample) int { return a.began.Compare(b.began) })
+		one.order()
 	}
+}
+
+func (p *probe) order() {
+	slices.SortFunc(p.samples, func(a, b sample) int { return a.began.Compare(b.began) })
+}
+
+// settle waits until every probe is answered again after t, and a second more, so that
+// a quick recovery takes no long row; at most limit.
+func (p *probes) settle(t time.Time, limit time.Duration) {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(probeEvery) {
+		if !slices.ContainsFunc(p.all, func(one *probe) bool { return !one.isBack(t) }) {
+			time.Sleep(min(time.Second, time.Until(deadline)))
+			return
+		}
+	}
+}
+
+func (p *probe) isBack(t time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.order()
+	_, ok := p.backAfter(t)
+	return ok
 }
 
 func (p *probe) once(ctx context.Context) {

@@ -218,7 +218,7 @@ func quotaFull(ctx context.Context, s *suite, r *report) error {
 		return err
 	}
 	room := time.Now()
-	time.Sleep(s.limit(3*time.Second, 5*time.Second))
+	p.settle(room, 5*time.Second)
 	p.stop()
 	l.recovered(r, room, p.all, s.limit(3*time.Second, 2*time.Second))
 	return w.judge(ctx, r)

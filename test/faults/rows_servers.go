@@ -189,7 +189,7 @@ func outage(long time.Duration) func(context.Context, *suite, *report) error {
 		if err != nil {
 			return err
 		}
-		time.Sleep(s.limit(5*time.Second, 8*time.Second))
+		p.settle(back, 8*time.Second)
 		p.stop()
 		l.recovered(r, back, p.all, s.limit(4*time.Second, 2*time.Second))
 		return w.judge(ctx, r)
