@@ -59,7 +59,7 @@ func assignmentNotFound(name string) error {
 }
 
 // mayAssign asks the gate about the role that the body names: some callers may
-// assign certain roles only. What is wrong with the body is said afterwards.
+// assign certain roles only. Faults of the body are reported afterwards.
 func (c *call) mayAssign() error {
 	role := ""
 	if in, err := c.input(); err == nil {
@@ -129,15 +129,15 @@ func putAssignment(c *call, in *input) (*change, error) {
 	if err := refuseTwin(c.view, a, 0); err != nil {
 		return nil, err
 	}
-	// Of two that are made at once, the later one yields.
+	// When two are made at once, the later one yields.
 	return &change{object: a, confirm: func(v *store.View, rev int64) error { return refuseTwin(v, a, rev) }}, nil
 }
 
 // maxDescription is the most characters of an assignment's description.
 const maxDescription = 1024
 
-// check gives the role's GUID. A condition would narrow what is granted, so an
-// assignment with one is refused, not granted without it.
+// check gives the role's GUID. A condition would narrow the grant, so an assignment
+// with one is refused, not granted without it.
 func (p *assignmentInput) check() (string, error) {
 	switch {
 	case !model.ValidUUID(p.PrincipalID):
@@ -223,8 +223,8 @@ func (c *call) deleteAssignment() error {
 	return httpx.WriteJSON(c.w, http.StatusOK, c.show(c.row, e))
 }
 
-// listAssignments lists what applies to the scope: assignments there, above it
-// and, without atScope(), below it.
+// listAssignments lists the assignments at the scope, above it and, without
+// atScope(), below it.
 // https://learn.microsoft.com/rest/api/authorization/role-assignments/list-for-scope
 func (c *call) listAssignments() error {
 	terms, err := c.filter()
@@ -294,8 +294,8 @@ func applies(e *store.Entry, scope resid.ID, downwards bool) bool {
 	return err == nil && (scope.Within(at) || downwards && at.Within(scope))
 }
 
-// assignmentPrefixes is where to look: each ancestor's own assignments, then
-// the scope's, or all below the scope.
+// assignmentPrefixes has the prefixes of each ancestor's own assignments, then of the
+// scope's, or of all below the scope.
 func assignmentPrefixes(scope resid.ID, downwards bool) []string {
 	var prefixes []string
 	for at := scope; ; at = at.Parent() {

@@ -20,7 +20,7 @@ const (
 	maxTagValue = 256
 )
 
-// fillCommon makes what every resource has: the old one's, changed by the body.
+// fillCommon makes the members of every resource: the old one's, changed by the body.
 // The id is spelled as the first PUT spelled its names.
 func (c *call) fillCommon(in *input) error {
 	at, by, kind := c.s.c.Now().UTC(), c.caller.ObjectID, callerKind(&c.caller)
@@ -201,7 +201,7 @@ func decode(raw json.RawMessage, member string, dst any) error {
 const maxOps = 100
 
 // commitAll makes the writes in order, as few commits as possible. The first
-// ones matter most: what comes after a crash is garbage that nobody can reach.
+// ones matter most: nobody can reach the objects that a crash leaves after them.
 func (s *Server) commitAll(ctx context.Context, ops []store.Op) error {
 	for len(ops) > 0 {
 		n := min(len(ops), maxOps)

@@ -9,8 +9,8 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
-// headerPeer says that another server of the same store asks: what it gets is
-// this server's own.
+// headerPeer says that another server of the same store asks. It gets this server's
+// own records.
 const headerPeer = "X-Lanyard-Peer"
 
 // getDecisions is the records of one request, of whichever server.

@@ -102,8 +102,8 @@ func (c *call) listDeletedVaults() error {
 	return httpx.WriteJSON(c.w, http.StatusOK, body)
 }
 
-// recoverVault is a PUT with createMode recover: the deleted vault comes back
-// where it was, with its policies and its secrets.
+// recoverVault is a PUT with createMode recover: the deleted vault comes back to its
+// place, with its policies and its secrets.
 func (c *call) recoverVault(in *input) (*change, error) {
 	was, rev, err := c.deletedVault(in.common.Location, in.common.Name)
 	if err != nil {

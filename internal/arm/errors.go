@@ -94,7 +94,7 @@ var plain = map[apierr.Kind]*code{
 func fail(c *code, format string, args ...any) error { return apierr.Fail(c, format, args...) }
 
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	kind := apierr.KindOf(err) // decides, for the kind of one code is another here and there
+	kind := apierr.KindOf(err) // not always the code's: a read and a write use one code for 404 and 400
 	c, message, status := apierr.CodeOf(err, plain), apierr.Detail(err), httpx.Status(kind)
 	switch kind {
 	case apierr.Unauthenticated:
@@ -135,8 +135,8 @@ func denial(d *access.Denied) string {
 		d.Caller.AppID, d.Caller.ObjectID, d.Action, d.Scope)
 }
 
-// tokenFailure words a refused token. The message goes into a quoted header
-// value as well, so what the token said stays out unless it is harmless there.
+// tokenFailure words a refused token. The message goes into a quoted header value as
+// well, so the token's own words are made harmless first.
 func tokenFailure(err error) (*code, string) {
 	e, ok := errors.AsType[*access.TokenError](err)
 	if !ok {

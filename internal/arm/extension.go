@@ -14,9 +14,9 @@ import (
 	"github.com/lanyard-io/lanyard/internal/httpx"
 )
 
-// The extension that `az extension add --name aks-preview` finds here. What the
-// name stands for in workload identity has been in the CLI itself since 2.47;
-// the extension adds no command, so that the CLI's own ones do the work.
+// The extension that `az extension add --name aks-preview` finds here. It adds no
+// command: the CLI itself has had those for workload identity since 2.47, and they do
+// the work.
 const (
 	extensionName    = "aks-preview"
 	extensionModule  = "azext_aks_preview"
@@ -82,7 +82,7 @@ func (s *Server) extensionWheel(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// minAZ is the oldest az whose own commands have what the extension stands for.
+// minAZ is the oldest az that has these commands itself.
 const minAZ = "2.47.0"
 
 const extensionLoader = `from azure.cli.core import AzCommandsLoader

@@ -27,8 +27,8 @@ type call struct {
 	view    *store.View
 	caller  model.Caller
 	set     *names.Hosts // the name family that was asked: answers stay in it
-	// holder is what the resource hangs on: its parent resource, its scope or
-	// its resource group; nil at subscription level and above.
+	// holder is the resource's parent, scope or resource group; nil at
+	// subscription level and above.
 	holder *store.Entry
 	in     *input // the body of a PUT or PATCH, once input has read it
 	inErr  error
@@ -37,9 +37,9 @@ type call struct {
 	unsettled bool
 }
 
-// serve is every route's handler: version, path, type, subscription,
-// permission, existence of what holds it; then the type's own part. Whether
-// the caller may ask comes before whether a thing exists.
+// serve is every route's handler: version, path, type, subscription, permission,
+// holder; then the type's own part. It checks the caller's permission before it
+// says whether a thing exists.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	c := &call{s: s, w: w, r: r, caller: httpx.Caller(r)}
 	c.set, _ = httpx.Target(r)
@@ -63,9 +63,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	return c.persist()
 }
 
-// persist runs the type's own part, and runs it anew on what is there now when
-// another writer was first: its conditions are judged again, so who loses is
-// only who asked to. A client that sends no condition has no use for a lost race.
+// persist runs the type's own part, and runs it again on a newer view when another
+// writer was first. The request's conditions are judged again each time, so only a
+// client that sent one can lose a race.
 func (c *call) persist() error {
 	anew := false
 	err := c.s.c.Store.Retry(c.r.Context(), c.view, func(view *store.View) error {
@@ -159,7 +159,7 @@ func checkVersion(v string) error {
 	return nil
 }
 
-// findHolder loads what the resource hangs on, and refuses when it is missing.
+// findHolder loads the holder, and refuses when it is missing.
 func (c *call) findHolder() error {
 	if g := c.id.GroupID(); !g.IsRoot() && !c.id.Equal(g) {
 		c.holder = c.view.Get(g.Key())

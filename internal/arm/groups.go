@@ -111,10 +111,10 @@ func (c *call) deleteGroup() error {
 	return c.accepted(c.s.sub + "/operationresults")
 }
 
-// deleteGroup empties the group, deletes it, and empties it once more: what was
-// made in between hangs on nothing. Whoever makes something after that finds
-// the group gone and takes it back (see commit). If it fails half way the group
-// is still there, so that the request can be repeated.
+// deleteGroup empties the group, deletes it, and empties it once more, because a
+// resource may have been made in between. A later writer finds the group gone and
+// takes its resource back (see confirm). If the deletion fails half way, the group is
+// still there, so that the request can be repeated.
 func (s *Server) deleteGroup(ctx context.Context, group *store.Entry) error {
 	if err := s.empty(ctx, group.Key); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (s *Server) deleteGroup(ctx context.Context, group *store.Entry) error {
 // maxSweeps bounds how often empty starts over because others go on writing.
 const maxSweeps = 20
 
-// empty deletes what is below a key, until a look finds nothing.
+// empty deletes all objects below a key, until a look finds none.
 func (s *Server) empty(ctx context.Context, key string) error {
 	for range maxSweeps {
 		v, err := s.c.Store.Fresh(ctx)
@@ -152,8 +152,8 @@ func (s *Server) empty(ctx context.Context, key string) error {
 	return fail(conflict, "Others kept changing what is below '%s'. Repeat the request.", key)
 }
 
-// sweep deletes what a view shows below a key, as many resources in one commit
-// as fit. Losing a race is left to the next sweep.
+// sweep deletes the objects that a view shows below a key, as many resources in one
+// commit as fit. A lost race is left to the next sweep.
 func (s *Server) sweep(ctx context.Context, v *store.View, key string) (found bool, err error) {
 	var ops []store.Op
 	flush := func() error {

@@ -40,8 +40,8 @@ func checkIdentityName(name string) error {
 	return nil
 }
 
-// putIdentity refuses an isolation scope: an identity that says it stays in its
-// region, and does not, would be worse than a refusal.
+// putIdentity refuses an isolation scope: it would promise that the identity stays in
+// its region, and nothing here keeps that promise.
 func putIdentity(c *call, in *input) (*change, error) {
 	var p struct {
 		Isolation string `json:"isolationScope"`
@@ -97,8 +97,8 @@ type associated struct {
 	SubscriptionName string `json:"subscriptionDisplayName"`
 }
 
-// listAssociated lists what has the identity: the clusters that it is bound to,
-// as far as the caller may read them.
+// listAssociated lists the clusters that the identity is bound to, if the caller may
+// read them.
 func (c *call) listAssociated() error {
 	i, _, ok := store.Get[*model.Identity](c.view, c.op.scope.Key())
 	if !ok {

@@ -66,8 +66,8 @@ func checkVaultName(name string) error {
 	return nil
 }
 
-// vaultInput is the properties of a vault in a request. What only the server
-// sets (vaultUri, provisioningState) is ignored: az sends back all that it read.
+// vaultInput is the properties of a vault in a request. Members that only the server
+// sets (vaultUri, provisioningState) are ignored: az sends back all that it read.
 type vaultInput struct {
 	TenantID   *string `json:"tenantId"`
 	CreateMode *string `json:"createMode"`
@@ -126,8 +126,8 @@ func putVault(c *call, in *input) (*change, error) {
 }
 
 // mayChangeModel asks about a vault that is to go from policies to roles or back.
-// Who may only write a vault could otherwise give itself what is in it. A right
-// to assign certain roles is not enough.
+// A caller who may only write the vault could otherwise give itself the secrets. A
+// right to assign certain roles is not enough.
 // https://learn.microsoft.com/azure/key-vault/general/rbac-guide#enable-azure-rbac-permissions-on-key-vault
 func (p *vaultInput) mayChangeModel(c *call, v *model.Vault) error {
 	if p.Roles == nil || *p.Roles == v.Roles {
@@ -159,7 +159,7 @@ const (
 	maxRetention = 90 // days, and the default
 )
 
-// check refuses what a vault cannot be, or can no longer become.
+// check refuses settings that a vault cannot have, or can no longer get.
 func (p *vaultInput) check(c *call, v *model.Vault, create, patch bool) error {
 	switch {
 	case create && p.TenantID == nil:
@@ -190,7 +190,7 @@ func (p *vaultInput) recovers() bool {
 	return p.CreateMode != nil && strings.EqualFold(*p.CreateMode, "recover")
 }
 
-// apply changes the vault by what the request says; what it leaves out stays.
+// apply changes the members that the request has; the others stay.
 func (p *vaultInput) apply(c *call, v *model.Vault) error {
 	if p.SKU != nil {
 		v.SKU = strings.ToLower(p.SKU.Name)
@@ -291,7 +291,7 @@ func (c *call) checkVaultAvailable() error {
 	return c.checkAvailable(vaultType, func(name string) bool { return vaultTaken(c.view, name) != nil })
 }
 
-// checkHSMAvailable is what az keyvault check-name asks, of either kind. There
+// checkHSMAvailable answers az keyvault check-name, which asks about both kinds. There
 // are no managed HSMs, so every good name is free.
 func (c *call) checkHSMAvailable() error {
 	return c.checkAvailable("Microsoft.KeyVault/managedHSMs", func(string) bool { return false })

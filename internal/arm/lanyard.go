@@ -212,7 +212,7 @@ func checkRoots(roots string) error {
 	return nil
 }
 
-// checkOwnIssuer refuses to touch what an attached cluster keeps current.
+// checkOwnIssuer refuses to change an issuer that an attached cluster keeps current.
 func (c *call) checkOwnIssuer(url string) error {
 	if e := c.view.First(model.ClusterIssuerIndex(url)); e != nil {
 		return fail(conflict, "The keys of issuer '%s' come from the attached cluster '%s', which keeps them current. Detach the cluster first.", url, e.Key)

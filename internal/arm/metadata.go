@@ -125,8 +125,8 @@ func cloudOf(set *names.Hosts) cloud {
 	}
 }
 
-// suffixesOf is what clients put a resource's name before, and for storage the
-// kind too: ACCOUNT.blob.DOMAIN.
+// suffixesOf has the ends of resources' host names. A storage account's has the kind
+// of service in front: ACCOUNT.blob.DOMAIN.
 func suffixesOf(set *names.Hosts) suffixes {
 	host := func(service string) string { return set.HostPort(service + "." + set.Domain) }
 	return suffixes{

@@ -33,7 +33,7 @@ type subnetRule struct {
 	IgnoreMissing bool   `json:"ignoreMissingVnetServiceEndpoint,omitempty"`
 }
 
-// applyNetwork changes who may reach the vault's secrets, by address.
+// applyNetwork changes the addresses that may reach the vault's secrets.
 func (p *vaultInput) applyNetwork(v *model.Vault) error {
 	switch access := p.PublicAccess; {
 	case access == nil || *access == "":

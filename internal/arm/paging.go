@@ -19,7 +19,7 @@ import (
 // maxPage is the most that one answer lists, and the default of $top.
 const maxPage = 1000
 
-// page is which part of a list was asked for.
+// page is the part of a list that a request wants.
 type page struct {
 	top   int
 	after string // the key of the last item of the page before
@@ -42,8 +42,8 @@ func (c *call) page() (page, error) {
 // skipToken makes the opaque $skiptoken that continues after a key.
 func skipToken(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }
 
-// readToken reads a $skiptoken. It is only a place to go on from: what may be
-// seen from there is decided anew.
+// readToken reads a $skiptoken. It is only a place to go on from: the caller's
+// permissions are checked again there.
 func readToken(s string) (string, error) {
 	if s == "" {
 		return "", nil
@@ -67,8 +67,8 @@ func (c *call) list() error {
 	return c.listAll([]*row{c.row}, nil, func(r *row, e *store.Entry) any { return c.show(r, e) })
 }
 
-// listAll answers with one page of what rows have below the call's scope and
-// keep accepts. A caller who may not read all sees what it may read.
+// listAll answers with one page of the resources of some types below the call's scope
+// that keep accepts. A caller who may not read all of them sees some.
 func (c *call) listAll(rows []*row, keep func(*row, *store.Entry) bool, show func(*row, *store.Entry) any) error {
 	p, err := c.page()
 	if err != nil {
@@ -176,8 +176,8 @@ func walkBelow(v *store.View, rows []*row, scope, after string) iter.Seq2[*row, 
 	}
 }
 
-// prefix is what the keys of this type start with, on a scope (of a child type:
-// on its parent).
+// prefix is the prefix of this type's keys on a scope; a child type's scope is its
+// parent.
 func (r *row) prefix(scope string) string {
 	parts := strings.Split(strings.ToLower(r.typ), "/")
 	switch {
@@ -192,8 +192,8 @@ func (r *row) prefix(scope string) string {
 	return scope + "/providers/" + parts[0] + "/" + parts[1] + "/"
 }
 
-// below walks the objects directly below a prefix, and jumps over what hangs on
-// them: a list of identities does not touch their credentials.
+// below walks the objects directly below a prefix, and jumps over their children: a
+// list of identities does not touch their credentials.
 func below(v *store.View, prefix, after string) iter.Seq[*store.Entry] {
 	return func(yield func(*store.Entry) bool) {
 		for {
@@ -216,7 +216,7 @@ func below(v *store.View, prefix, after string) iter.Seq[*store.Entry] {
 	}
 }
 
-// entriesOf collects what hangs on a resource or scope, of one kind.
+// entriesOf collects the objects of one kind that a resource or scope holds.
 func entriesOf[T model.Object](v *store.View, prefix string) []T {
 	var out []T
 	for e := range v.Prefix(prefix, "") {

@@ -11,8 +11,8 @@ import (
 
 const poolType = clusterType + "/agentPools"
 
-// poolRow is a cluster's node pools: one, that stands for the machines which are
-// managed elsewhere.
+// poolRow is a cluster's node pools. There is one, and it stands for machines that
+// are managed elsewhere.
 func poolRow() *row {
 	return &row{
 		name: "pool", typ: poolType, versions: clusterVersions, in: inGroup, listed: inGroup,
@@ -71,8 +71,8 @@ func (c *call) listPools() error {
 	return httpx.WriteJSON(c.w, http.StatusOK, listBody{Value: []any{p}})
 }
 
-// aboutMachines words the refusal of what there is no operation for on a cluster or
-// below it: node pools, upgrades, stop and start, maintenance. Other errors pass.
+// aboutMachines words the refusal of operations on a cluster's machines, which do not
+// exist: node pools, upgrades, stop and start, maintenance. Other errors pass.
 func (s *Server) aboutMachines(method string, id resid.ID, err error) error {
 	typ, under := id.TypeKey(), strings.ToLower(clusterType)
 	if s.table[under] == nil || typ != under && !strings.HasPrefix(typ, under+"/") || typ == under+"/identitybindings" {
@@ -86,7 +86,7 @@ func (s *Server) aboutMachines(method string, id resid.ID, err error) error {
 	}
 	c := badRequest
 	if method == http.MethodGet || method == http.MethodHead {
-		c = invalidResourceType // who only looks is told that there is none
+		c = invalidResourceType // a reader is told that there is none
 	}
 	return fail(c, "The machines of the cluster '%s' are not managed here: it was attached, so its nodes, versions, power and maintenance "+
 		"are changed where it was made. Only tags, oidcIssuerProfile and securityProfile.workloadIdentity can be changed here.", cluster.Name())

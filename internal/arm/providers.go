@@ -142,8 +142,8 @@ func (c *call) providerOf(namespace string) provider {
 	return p
 }
 
-// registrationState tells what was taken back from what was never asked for: az
-// waits for the one after it unregisters.
+// registrationState tells a registration that was taken back from one that never was:
+// az waits for the former after it unregisters.
 func registrationState(r *model.Registration) string {
 	switch {
 	case r.Registered:
@@ -214,7 +214,7 @@ func showFeature(reg *model.Registration) feature {
 	return f
 }
 
-// registration is what is remembered of the feature that the id names.
+// registration is the stored state of the feature that the id names.
 func (c *call) registration(id resid.ID) (*model.Registration, error) {
 	names := id.Names()
 	ns, name := spellNamespace(names[0]), names[1]

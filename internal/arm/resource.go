@@ -13,7 +13,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-// resource is what a client sees of any resource.
+// resource is any resource in an answer.
 type resource struct {
 	ID         string             `json:"id"`
 	Name       string             `json:"name"`
@@ -50,18 +50,18 @@ type input struct {
 
 	patch bool
 	old   model.Object // nil: it is made
-	// common is what every resource has, ready for the new object.
+	// common has the members of every resource, ready for the new object.
 	common model.Resource
 }
 
-// change is what a row's put wants done.
+// change is the result of a row's put.
 type change struct {
 	object model.Object
 	more   []store.Op // in the same commit
-	// undo takes the change back when what it hangs on vanished meanwhile; nil
-	// deletes what the commit made.
+	// undo takes the change back when the holder vanished meanwhile; nil deletes the
+	// new object.
 	undo func(rev int64) []store.Op
-	// confirm looks at what was made with the eyes of after; an error takes it back.
+	// confirm judges the change in a view from after the commit; an error takes it back.
 	confirm func(v *store.View, rev int64) error
 	// after runs when it is written, before the answer; nil: nothing does.
 	after func()
@@ -86,7 +86,7 @@ func (c *call) reply(status int, e *store.Entry) error {
 	return httpx.WriteJSON(c.w, status, c.show(c.row, e))
 }
 
-// show is what a client sees of a stored object.
+// show is a stored object in an answer.
 func (c *call) show(r *row, e *store.Entry) *resource {
 	out := &resource{Type: r.typ}
 	if r.showETag {
@@ -191,8 +191,8 @@ func (c *call) commit(ch *change, old *store.Entry) (int64, error) {
 	return rev, c.confirm(ch, ops, rev)
 }
 
-// confirm takes back what was just made if what it hangs on was deleted at the
-// same time: that deletion may have swept before the write came.
+// confirm takes the change back if its holder was deleted at the same time: that
+// deletion may have swept before the write came.
 func (c *call) confirm(ch *change, ops []store.Op, rev int64) error {
 	v, err := c.s.c.Store.View()
 	if err != nil {

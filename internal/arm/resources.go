@@ -12,7 +12,7 @@ import (
 
 var resourceVersions = []string{"2024-11-01", "2022-12-01", "2021-04-01", "2019-11-01", "2015-01-01"}
 
-// resourceRows is Microsoft.Resources: what is outside any provider.
+// resourceRows is Microsoft.Resources, the types outside any provider.
 func resourceRows() []*row {
 	return []*row{
 		{

@@ -21,8 +21,8 @@ type row struct {
 	in       place // where one may be
 	listed   place // where they may be listed
 
-	// filtered lists show what the caller may read, and nothing is an answer;
-	// other lists refuse a caller who may read none.
+	// filtered lists show the items that the caller may read, perhaps none; other
+	// lists refuse a caller who may read none.
 	filtered bool
 
 	tracked bool // has a location and tags, and shows up in /resources
@@ -30,7 +30,7 @@ type row struct {
 	showETag bool
 	// lowerGroup spells resourcegroups in ids as this provider does.
 	lowerGroup bool
-	// checkName is what a new resource's name must satisfy.
+	// checkName is the rule for a new resource's name.
 	checkName func(name string) error
 	// missing is the error for a name that is not there; nil: ResourceNotFound.
 	missing func(name string) error
@@ -64,7 +64,7 @@ type verb struct {
 	check func(c *call) error
 }
 
-// place is where an id hangs.
+// place is the level of an id: tenant, subscription, group or scope.
 type place uint8
 
 const (
@@ -109,7 +109,7 @@ func (r *row) oldest() string { return r.versions[len(r.versions)-1] }
 // stored says whether the store keeps objects of this type under their ids.
 func (r *row) stored() bool { return r.shape != nil }
 
-// operation is what a request turned out to ask for.
+// operation is the row and verb that a request asks for.
 type operation struct {
 	verb
 	op     string   // for logs and metrics

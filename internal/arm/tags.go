@@ -30,7 +30,7 @@ type tagsInput struct {
 	} `json:"properties"`
 }
 
-// tags is what has the tags that the call names: its row, and its tags.
+// tags gives the row of the resource whose tags the call names, and the tags.
 func (c *call) tags() (*row, map[string]string, error) {
 	r := c.s.table[c.op.scope.TypeKey()]
 	if !strings.EqualFold(c.id.Name(), "default") || r == nil || !r.tracked || c.holder == nil || c.holder.Key != c.op.scope.Key() {
@@ -129,7 +129,7 @@ func (c *call) deleteTags() error {
 	return c.writeTags(r, tagSet{})
 }
 
-// writeTags writes them as a PATCH of what has them would.
+// writeTags writes them as a PATCH of their resource would.
 func (c *call) writeTags(r *row, tags tagSet) error {
 	on := *c
 	on.row, on.id = r, c.op.scope

@@ -167,8 +167,8 @@ func (c *call) putVaultSecret() error {
 	return c.addVaultSecret(vault, in, old, status)
 }
 
-// addVaultSecret makes a version. A PATCH keeps what it does not name, as the
-// attributes of the version before.
+// addVaultSecret makes a version. With a PATCH it has the attributes of the version
+// before where the request names none.
 func (c *call) addVaultSecret(vault *model.Vault, in *items.Secret, old *model.ItemVersion, status int) error {
 	now := c.s.c.Now().Unix()
 	secret := secretIn(vault, c.id.Name())
