@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"internal/wi":              std,
 	"internal/strictjson":      {"internal/apierr"},
 	"internal/store":           {"internal/model", "internal/apierr", "internal/outfile", "internal/textfile"},
-	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store"},
+	"internal/signing":         {"internal/model", "internal/apierr", "internal/seal", "internal/store", "internal/strictjson"},
 	"internal/trust":           {"internal/apierr", "internal/egress", "internal/strictjson"},
 	"internal/limit":           std,
 	"internal/peers":           {"internal/audit", "internal/model", "internal/store"},

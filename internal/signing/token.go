@@ -1,16 +1,13 @@
 package signing
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/lanyard-io/lanyard/internal/apierr"
+	"github.com/lanyard-io/lanyard/internal/strictjson"
 )
 
 const (
@@ -160,7 +157,7 @@ func decode(part string) ([]byte, error) {
 // crit, which asks to refuse what one does not know.
 // https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11
 func parseHeader(header []byte) (alg Alg, kid string, err error) {
-	members, err := parseObject(header)
+	members, err := strictjson.Object(string(header), 4)
 	if err != nil {
 		return "", "", refuse("its header is not a JSON object")
 	}
@@ -182,37 +179,6 @@ func parseHeader(header []byte) (alg Alg, kid string, err error) {
 		return "", "", refuse("it names no key")
 	}
 	return alg, kid, nil
-}
-
-// parseObject reads one JSON object. Unlike Unmarshal into a struct it minds
-// letter case, and refuses a name that comes twice.
-func parseObject(b []byte) (map[string]any, error) {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
-		return nil, errors.New("not an object")
-	}
-	members := map[string]any{}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		var value any
-		if err := dec.Decode(&value); err != nil {
-			return nil, err
-		}
-		if _, ok := members[name.(string)]; ok {
-			return nil, errors.New("a name comes twice")
-		}
-		members[name.(string)] = value
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more after the object")
-	}
-	return members, nil
 }
 
 func refuse(why string) error {
