@@ -104,7 +104,7 @@ type applicationInput struct {
 	Tags           *[]string        `json:"tags"`
 }
 
-// apply changes an application by what the input holds; a is the caller's own copy.
+// apply changes the members that the input has; a is the caller's own copy.
 func (in *applicationInput) apply(a *model.Application, now time.Time) error {
 	switch {
 	case len(in.IdentifierURIs) > 0:
@@ -136,8 +136,8 @@ func validName(s string) bool {
 		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
 }
 
-// createApplication makes an application without a service principal, which
-// whoever makes one adds next.
+// createApplication makes an application without a service principal; clients ask
+// for that next.
 func (c *call) createApplication() error {
 	var in applicationInput
 	if err := c.read(&in, false); err != nil {
@@ -146,8 +146,8 @@ func (c *call) createApplication() error {
 	return c.addApplication(&in, "")
 }
 
-// addApplication makes an application. A unique name is taken by an object of
-// its own, so that of two who want it one starts over, and finds it.
+// addApplication makes an application. A unique name is taken by an object of its
+// own: when two requests want it, one starts over and finds the other's application.
 func (c *call) addApplication(in *applicationInput, uniqueName string) error {
 	now := c.now()
 	a := &model.Application{AppID: model.NewUUID(), ObjectID: model.NewUUID(), UniqueName: uniqueName, Created: now}

@@ -27,8 +27,8 @@ type call struct {
 	query  url.Values
 }
 
-// serve finds the operation, asks the gate, and runs it. A caller who may not
-// learns nothing about what exists.
+// serve finds the operation, asks the gate, and runs it. A refused caller does not
+// learn whether an object exists.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	c := &call{s: s, w: w, r: r, caller: httpx.Caller(r), query: r.URL.Query()}
 	c.set, _ = httpx.Target(r)
@@ -47,8 +47,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	return c.persist()
 }
 
-// persist runs the operation, and runs it anew on what is there now when another
-// writer was first: requests here come without conditions, so none has lost.
+// persist runs the operation, and runs it again on a newer view when another writer
+// was first: requests here have no conditions, so none can lose.
 func (c *call) persist() error {
 	err := c.s.c.Store.Retry(c.r.Context(), c.view, func(view *store.View) error {
 		c.view = view
@@ -89,9 +89,9 @@ func (c *call) route() (err error) {
 	return nil
 }
 
-// scope is what the gate is asked about: the object by the key in the path,
-// below the root. Service principals may be read by whoever may do so anywhere,
-// so there it is a place where the caller may.
+// scope is the gate's scope: the object that the path's key names, below the root. A
+// caller who may read service principals at one place may read all, so for them it is
+// such a place.
 func (c *call) scope() string {
 	scope := "/" + c.path.shape
 	for _, k := range c.path.keys {
@@ -145,7 +145,7 @@ func (c *call) save(a *model.Application, rev int64) error {
 	return err
 }
 
-// creates tells whether a PATCH is to make what is not there.
+// creates tells whether a PATCH is to make a missing object.
 // https://learn.microsoft.com/graph/api/application-upsert
 func (c *call) creates() bool {
 	for _, header := range c.r.Header.Values("Prefer") {

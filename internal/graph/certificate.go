@@ -127,8 +127,8 @@ func (in *keyInput) read(old []model.Certificate, now time.Time) (model.Certific
 	return c, nil
 }
 
-// parseCertificate reads what "key" may hold: base64 of a certificate's DER or
-// of its PEM. The errors name no part of it: somebody may send a private key.
+// parseCertificate reads the member "key": base64 of a certificate's DER or of its
+// PEM. The errors name no part of it: somebody may send a private key.
 func parseCertificate(text string) (*x509.Certificate, error) {
 	if len(text) > 2*maxDER {
 		return nil, fmt.Errorf("it is longer than %d bytes", 2*maxDER)

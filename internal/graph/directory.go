@@ -23,8 +23,7 @@ func (c *call) me() error {
 	return c.replyUser(http.StatusOK, u)
 }
 
-// owned lists what a person owns in the directory, which is nothing: roles say
-// who may do what.
+// owned lists the objects that a person owns. There are none: only roles give rights.
 func (c *call) owned() error {
 	if c.caller.Type != "user" {
 		return c.me()
@@ -44,8 +43,7 @@ func (c *call) listNobody() error {
 	})
 }
 
-// applicationOwners and principalOwners are always empty: who may change what is
-// said by roles alone.
+// applicationOwners and principalOwners are always empty: only roles give rights.
 func (c *call) applicationOwners() error {
 	if _, _, err := c.application(); err != nil {
 		return err
@@ -66,7 +64,7 @@ func (c *call) missing() error { return notFoundError(c.path.keys[0].value) }
 // https://learn.microsoft.com/graph/api/directoryobject-getbyids
 const maxIDs = 1000
 
-// byIDs finds objects of several types by their ids. What does not exist is left out.
+// byIDs finds objects of several types by their ids. Missing ones are left out.
 func (c *call) byIDs() error {
 	var in struct {
 		IDs   []string `json:"ids"`

@@ -11,15 +11,14 @@
 //
 // Graph knows directory roles; here the role assignments of Resource Manager
 // decide, so that there is one place to look. The actions lie in
-// Microsoft.Authorization, because to change the directory is to hand out
-// access: who can add a secret to an application is everything that the
-// application is. Contributor, which may do all but that, is kept out by the
-// same rule that keeps it from assigning roles.
+// Microsoft.Authorization, because a change of the directory hands out access: a
+// caller who adds a secret to an application gets all its rights. The rule that keeps
+// Contributor from assigning roles keeps it out here too.
 //
 //   - applications/write, for every change, is asked at the root. Owner and User
 //     Access Administrator there have it.
 //   - users/write, to make users and set their passwords, is asked at the root
-//     alike: who sets a password can be that user.
+//     alike: a caller who sets a password can sign in as that user.
 //   - applications/read, for applications and their credentials, is asked at the
 //     root too. Reader there has it.
 //   - servicePrincipals/read, for users too, is asked wherever the caller has a
@@ -28,6 +27,6 @@
 //     does not.
 //
 // A service principal shows the credentials of its application, and has none of
-// its own. To delete is final: there is no deletedItems.
+// its own. Deletion is final: there is no deletedItems.
 // https://learn.microsoft.com/graph/api/resources/application
 package graph

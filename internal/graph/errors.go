@@ -103,7 +103,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	_ = httpx.WriteJSON(w, httpx.Status(apierr.KindOf(err)), body)
 }
 
-// where says at which scope the gate is asked about an action.
+// where names the scope at which an action is needed.
 func where(action string) string {
 	if action == actionReadPrincipals {
 		return "at any scope"

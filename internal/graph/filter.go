@@ -19,8 +19,8 @@ type term struct {
 
 // parseFilter reads the subset of $filter that clients of the directory send:
 // FIELD eq 'X', startswith(FIELD,'X') and FIELD/any(x:x eq 'X'), joined by
-// "and". What it does not know it refuses: a filter that is half understood
-// would find the wrong principal.
+// "and". It refuses all other words: a filter that is half understood would find the
+// wrong principal.
 // https://learn.microsoft.com/graph/filter-query-parameter
 func parseFilter(s string) ([]term, error) {
 	terms, err := odata.Terms(s, readTerm)
@@ -83,7 +83,7 @@ func readAny(l *odata.Lexer, t *term) (err error) {
 	return l.Close()
 }
 
-// field is how a property is compared: a text, or a collection of texts.
+// field compares one property: a text, or a collection of texts.
 type field struct {
 	exact bool // letter case counts
 	text  func(o model.Object) string
@@ -93,7 +93,7 @@ type field struct {
 // fields are the properties that a collection can be filtered by, in lower case.
 type fields map[string]field
 
-// check refuses what the collection cannot be filtered by.
+// check refuses properties that the collection cannot be filtered by.
 func (f fields) check(terms []term) error {
 	for _, t := range terms {
 		known, ok := f[t.field]

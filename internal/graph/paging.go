@@ -18,7 +18,7 @@ const (
 	maxPage     = 999
 )
 
-// collection is a list: what is in it, and how it is filtered and shown.
+// collection is a list: its objects, its filters and its answer.
 type collection struct {
 	name   string // in @odata.context
 	fields fields
@@ -37,8 +37,8 @@ type listBody struct {
 	Value    []any  `json:"value"`
 }
 
-// list answers with one page. Items are in key order and a page begins after a
-// key, so what is added meanwhile moves no item to another page.
+// list answers with one page. Items are in key order and a page begins after a key, so
+// a new item moves no other to another page.
 func (c *call) list(l collection) error {
 	terms, err := c.filter(l.fields)
 	if err != nil {
@@ -76,8 +76,8 @@ func (l *collection) walk(terms []term, after string) iter.Seq[*store.Entry] {
 	return l.entries(after)
 }
 
-// filter reads $filter, and refuses the options that would change which objects
-// are listed, or their order, and are not understood.
+// filter reads $filter, and refuses the options that it does not know and that would
+// change the list or its order.
 func (c *call) filter(f fields) ([]term, error) {
 	for _, option := range []string{"$search", "$orderby", "$skip", "$apply", "$compute"} {
 		if c.query.Has(option) {
@@ -104,8 +104,8 @@ func (c *call) page() (top int, after string, err error) {
 
 const maxToken = 8 << 10
 
-// readToken reads a $skiptoken. It is only a place to go on from: what may be
-// seen from there is decided anew.
+// readToken reads a $skiptoken. It is only a place to go on from: the caller's
+// permissions are checked again there.
 func readToken(s string) (string, error) {
 	if s == "" {
 		return "", nil

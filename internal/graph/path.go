@@ -76,7 +76,7 @@ func parsePath(escaped string) (path, bool) {
 	return p, true
 }
 
-// parseKey reads what follows the opening parenthesis: 'VALUE') or NAME='VALUE').
+// parseKey reads a key after its opening parenthesis: 'VALUE') or NAME='VALUE').
 func parseKey(s string, alternates []string) (key, bool) {
 	s, ok := strings.CutSuffix(s, ")")
 	if !ok {

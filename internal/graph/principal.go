@@ -32,7 +32,7 @@ const (
 	kindIdentity    = "ManagedIdentity"
 )
 
-// showPrincipal gives nil for what is no service principal.
+// showPrincipal gives nil for an object that is no service principal.
 func (c *call) showPrincipal(o model.Object) *principal {
 	switch o := o.(type) {
 	case *model.Application:

@@ -20,7 +20,7 @@ const (
 	maxRedirect  = 256
 )
 
-// applyRedirects sets where people who signed in for the application are sent.
+// applyRedirects sets the addresses that people are sent to when they have signed in.
 func (in *applicationInput) applyRedirects(a *model.Application) error {
 	if in.SPA != nil && len(in.SPA.URIs) > 0 {
 		return fail(badRequest, "The property 'spa' is not supported: clients that run in a page cannot redeem codes here.")
@@ -48,8 +48,8 @@ func (in *applicationInput) applyRedirects(a *model.Application) error {
 	return nil
 }
 
-// validRedirect allows what a browser can be sent to without a way for others
-// to listen in: TLS, or this machine.
+// validRedirect allows addresses on whose way nobody can listen in: TLS, or this
+// machine.
 func validRedirect(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil || len(s) > maxRedirect || u.Host == "" || u.User != nil || strings.ContainsAny(s, "#*\\ \"'<>;,") || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {

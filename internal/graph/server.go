@@ -70,9 +70,8 @@ const (
 	maxScans = 64
 )
 
-// Surface is what the edge serves on graph hosts. Paths are matched by the
-// table and not by patterns: OData's are not case-sensitive, and have keys in
-// parentheses.
+// Surface is the routes, for the edge. Paths are matched by the table and not by
+// patterns: OData's are not case-sensitive, and have keys in parentheses.
 func (s *Server) Surface() httpx.Surface {
 	return httpx.Surface{
 		Name: "graph",

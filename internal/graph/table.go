@@ -8,7 +8,7 @@ const (
 	actionReadPrincipals    = "Microsoft.Authorization/servicePrincipals/read"
 )
 
-// operation is a row of the table: what is done with a path of this shape.
+// operation is a row of the table, for paths of one shape.
 type operation struct {
 	method string
 	shape  string

@@ -15,7 +15,7 @@ const (
 	maxTags = 100 // of one object
 )
 
-// readTags gives what is to be stored; an absent member changes nothing.
+// readTags gives the tags to store; an absent member changes nothing.
 func readTags(in *[]string, old []string) ([]string, error) {
 	if in == nil {
 		return old, nil

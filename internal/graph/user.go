@@ -122,8 +122,8 @@ type userInput struct {
 	} `json:"passwordProfile"`
 }
 
-// apply changes a user by what the input holds; u is the caller's own copy. What
-// takes a user's access away ends the sign-ins that there are.
+// apply changes the members that the input has; u is the caller's own copy. A change
+// that takes access away ends the user's sign-ins.
 func (in *userInput) apply(c *call, u *model.User) error {
 	if in.Name != nil {
 		u.Name = *in.Name
@@ -219,8 +219,8 @@ func (c *call) updateUser() error {
 	return c.done()
 }
 
-// deleteUser deletes the user first, so that the sign-ins end, then what they
-// left behind and, wherever they are, the role assignments.
+// deleteUser deletes the user first, so that the sign-ins end, then the sign-ins'
+// objects and, wherever they are, the role assignments.
 func (c *call) deleteUser() error {
 	u, rev, err := c.user()
 	if err != nil {
