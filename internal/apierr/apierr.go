@@ -1,7 +1,7 @@
 // Package apierr is the one error that crosses package borders on its way to a
-// caller: a Kind, which decides what the answer looks like, and a Detail, which
-// is safe to show. It knows no HTTP and no vendor's codes: each surface turns
-// kinds into its own wire errors in its errors.go, all in one shape, which is Code.
+// caller: a Kind, from which the answer's form follows, and a Detail, which is safe to
+// show. It knows no HTTP and no vendor's codes: each surface has its own in its
+// errors.go, all in one shape, which is Code.
 package apierr
 
 import (
@@ -76,8 +76,8 @@ func Wrap(err error, kind Kind, format string, args ...any) error {
 	return &Error{Kind: kind, Detail: fmt.Sprintf(format, args...), Err: err}
 }
 
-// Code is a row of a surface's catalogue: all that its wire says of one mistake. As an
-// error it is the cause that Fail wraps, so that CodeOf finds it again.
+// Code is a row of a surface's catalogue: one wire code with all that goes with it. As
+// an error it is the cause that Fail wraps, so that CodeOf finds it again.
 type Code interface {
 	comparable
 	error // as clients know it
@@ -106,8 +106,8 @@ func KindOf(err error) Kind {
 	return Internal
 }
 
-// Detail is what the caller may read of err: the outermost Error's detail, or a
-// sentence without content when err carries none or is Internal.
+// Detail is the outermost Error's detail, for the caller, or a sentence without content
+// when err carries none or is Internal.
 func Detail(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok && e.Kind != Internal {
 		return e.Detail
@@ -115,8 +115,8 @@ func Detail(err error) string {
 	return "An internal error occurred. The request id leads to the server's log."
 }
 
-// Shown is a foreign text that is fit to be repeated in a Detail: at most so many
-// bytes of it and an ellipsis, on one line.
+// Shown makes a foreign text fit to be repeated in a Detail: at most so many bytes and
+// an ellipsis, on one line.
 func Shown(s string, most int) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -126,7 +126,7 @@ func Shown(s string, most int) string {
 	}, cut(s, most))
 }
 
-// Quoted is Shown as a Go string: what cannot be printed is written as an escape.
+// Quoted is Shown as a Go string: unprintable characters are written as escapes.
 func Quoted(s string, most int) string { return strconv.Quote(cut(s, most)) }
 
 func cut(s string, most int) string {

@@ -21,9 +21,9 @@ import (
 	"github.com/lanyard-io/lanyard/internal/strictjson"
 )
 
-// ReadJSON decodes a body strictly into dst: one value, bounded depth, no
-// trailing bytes, no duplicate members, in any letter case; unknown members are ignored. The error is
-// apierr.Invalid, TooLarge or Timeout with a detail fit for callers.
+// ReadJSON decodes a body into dst, with package strictjson's rules; unknown members
+// are ignored. The error is apierr.Invalid, TooLarge or Timeout with a detail fit for
+// callers.
 func ReadJSON(r *http.Request, dst any) error {
 	body, err := readBody(r)
 	if err != nil {
@@ -38,14 +38,14 @@ func ReadJSON(r *http.Request, dst any) error {
 		return ambiguous(e)
 	}
 	if err := json.Unmarshal(body, dst); err != nil {
-		return jsonError(err) // says what is wrong with the syntax
+		return jsonError(err) // it has better words for bad syntax
 	}
 	return strict
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// ambiguous words what encoding/json would let pass.
+// ambiguous words faults that encoding/json would let pass.
 func ambiguous(e *strictjson.Error) error {
 	switch e.Fault {
 	case strictjson.Depth:
@@ -193,7 +193,7 @@ func receive(r *http.Request) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// bodyError words a failure of reading what the client sends.
+// bodyError words a failure of reading from the client.
 func bodyError(r *http.Request, err error) error {
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge(e.Limit, err)
@@ -207,8 +207,8 @@ func bodyError(r *http.Request, err error) error {
 // maxIgnored is how much of an unwanted body is read before the answer.
 const maxIgnored = 64 << 10
 
-// ignoreBody reads away what the operation does not take. With HTTP/2, a body that
-// is left unread resets the stream, and some clients then drop the answer too.
+// ignoreBody reads a body that the operation does not take. With HTTP/2, a body that is
+// left unread resets the stream, and some clients then drop the answer too.
 func ignoreBody(r *http.Request) {
 	if r.ContentLength != 0 {
 		_, _ = io.CopyN(io.Discard, r.Body, maxIgnored)

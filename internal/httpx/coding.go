@@ -37,9 +37,9 @@ func zipped(r *http.Request) (bool, error) {
 	return count == 1, nil
 }
 
-// unzip reads a body that is coded with gzip. The route's limit holds for what is
-// sent and for what comes out of it. Exactly one member is read: of bytes
-// behind it, readers make different things.
+// unzip reads a body that is coded with gzip. The route's limit holds for the coded
+// bytes and for the decoded ones. There must be one member and nothing behind it:
+// readers differ in what they make of more.
 func unzip(r *http.Request) ([]byte, error) {
 	sent := &sender{r: r.Body}
 	in := bufio.NewReaderSize(sent, 4<<10) // an io.ByteReader: gzip reads nothing ahead of it
@@ -74,7 +74,7 @@ func unzip(r *http.Request) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// sender remembers why what the client sends came to an end before its end.
+// sender remembers why the client's bytes ended too early.
 type sender struct {
 	r   io.Reader
 	err error

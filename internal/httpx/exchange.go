@@ -21,8 +21,8 @@ const opOther = "other"
 // to send its answer: a body that came too late must still be told so.
 const maxWriteGrace = 5 * time.Second
 
-// exchange is one request and its answer. It is the handler's ResponseWriter,
-// so that the edge knows what was written.
+// exchange is one request and its answer. It is the handler's ResponseWriter, so that
+// the edge sees the answer.
 type exchange struct {
 	http.ResponseWriter
 	edge    *Edge
@@ -33,8 +33,8 @@ type exchange struct {
 	start   time.Time
 	path    string // as sent, decoded
 
-	// routing: the mux has not found a route yet. What it writes in that state
-	// (redirects, 404, 405) is swallowed into the next two.
+	// routing: the mux has not found a route yet. Its own answers (redirects, 404, 405)
+	// go into the next two fields.
 	routing      bool
 	routedStatus int
 	routedHeader http.Header
@@ -52,8 +52,8 @@ type exchange struct {
 	abort    bool // the connection must not be used further
 
 	finished   bool  // Config.Finish was called
-	unfinished error // what it said
-	silent     bool  // it failed, and what the handler writes goes nowhere
+	unfinished error // its error
+	silent     bool  // it failed, and the handler's answer is dropped
 }
 
 type exchangeKey struct{}
@@ -66,7 +66,7 @@ func exchangeOf(r *http.Request) *exchange {
 	return &exchange{}
 }
 
-// Target is where the request was sent: the family of names and, on a surface whose
+// Target is the family of names that the request was sent to and, on a surface whose
 // things have hosts of their own, the thing's name, such as a vault's. Handlers make
 // their URLs from it.
 func Target(r *http.Request) (family *names.Hosts, thing string) {
@@ -74,7 +74,8 @@ func Target(r *http.Request) (family *names.Hosts, thing string) {
 	return x.family, x.thing
 }
 
-// Caller is who the surface's Authenticate found; the zero Caller on routes without Auth.
+// Caller is the caller that the surface's Authenticate found; the zero Caller on routes
+// without Auth.
 func Caller(r *http.Request) model.Caller { return exchangeOf(r).caller }
 
 // SetOp names the operation more precisely than the route could (ARM has one
@@ -139,8 +140,8 @@ func withoutPort(addr string) string {
 }
 
 // setDeadlines ends slow bodies and slow readers. They are set for every
-// request and never cleared: net/http sends the end of the answer, and drains
-// what is left of the body, after the handler. Both use the kernel's clock.
+// request and never cleared: net/http sends the end of the answer, and drains the rest
+// of the body, after the handler. Both use the kernel's clock.
 func (x *exchange) setDeadlines(r *http.Request, timeout time.Duration) {
 	now := time.Now()
 	c := http.NewResponseController(x.ResponseWriter)

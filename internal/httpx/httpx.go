@@ -41,10 +41,10 @@ type Surface struct {
 	// Authenticate verifies the request's token, for routes with Auth. It runs
 	// before anything else looks at the request.
 	Authenticate func(r *http.Request) (model.Caller, error)
-	// WriteError answers with err in the surface's own format. It is also
-	// called for what the edge refuses (no route, too large, too slow, a panic).
+	// WriteError answers with err in the surface's own format. The edge calls it for its
+	// own refusals too (no route, too large, too slow, a panic).
 	WriteError func(w http.ResponseWriter, r *http.Request, err error)
-	// Header sets what every answer carries, before the handler runs. May be nil.
+	// Header sets every answer's headers, before the handler runs. May be nil.
 	Header func(h http.Header, r *http.Request)
 }
 
@@ -210,7 +210,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// run routes the request and calls its handler; what went wrong is in x.err.
+// run routes the request and calls its handler; the error is in x.err.
 func (x *exchange) run(r *http.Request, busy bool) {
 	defer x.recover()
 	if x.surface.Header != nil {

@@ -96,7 +96,7 @@ func (e *Edge) observe(x *exchange, r *http.Request) {
 
 	ctx := r.Context()
 	level := slog.LevelInfo
-	// 501 says what we do not have, and is no fault.
+	// 501 is the answer for a missing feature, and no fault.
 	if x.status >= 500 && x.status != http.StatusNotImplemented || x.stack != nil || x.brokeOff(ctx) {
 		level = slog.LevelError
 	}

@@ -64,7 +64,7 @@ func with(u *url.URL, path, raw string) *url.URL {
 	return &c
 }
 
-// checkPath refuses what no route can mean in a decoded path, and says whether
+// checkPath refuses dot segments and control bytes in a decoded path, and says whether
 // it has runs of slashes.
 func checkPath(path string) (runs bool, err error) {
 	segment := 0 // where the current segment starts

@@ -26,10 +26,10 @@ const (
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
 	drainTimeout      = 10 * time.Second
-	// linger is how long clients that keep a connection are answered, and told that it
-	// ends, before it is closed under them.
+	// linger is the time for clients that keep a connection: they are answered, and told
+	// that it ends, before it is closed.
 	linger, lingerLook = 500 * time.Millisecond, 5 * time.Millisecond
-	// lastCallTime is how long connections are taken that wait when the listener closes.
+	// lastCallTime is the time for connections that wait when the listener closes.
 	lastCallTime = 5 * time.Millisecond
 	// writeTimeout bounds answers that net/http gives by itself (a bad header);
 	// routes set their own, shorter or longer.
@@ -94,8 +94,8 @@ func (d *departure) wait() {
 	}
 }
 
-// lastCall is a listener that takes the connections that wait before it closes: the
-// kernel would reset them, and with them what their clients have sent.
+// lastCall is a listener that takes the waiting connections before it closes: the
+// kernel would reset them, and drop the requests in them.
 type lastCall struct {
 	net.Listener
 	closing atomic.Bool

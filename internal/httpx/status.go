@@ -22,7 +22,7 @@ var statuses = map[apierr.Kind]int{
 	apierr.Unsupported:        http.StatusUnsupportedMediaType,
 }
 
-// Status is how HTTP calls a kind of error, unless a surface's vendor knows better.
+// Status is HTTP's status for a kind of error. A surface's vendor may have another.
 func Status(k apierr.Kind) int {
 	if status, ok := statuses[k]; ok {
 		return status

@@ -2,7 +2,7 @@ package obs
 
 import "runtime/debug"
 
-// BuildInfo says what the program was built from.
+// BuildInfo names the sources of the program.
 type BuildInfo struct {
 	Version string `json:"version"` // the module's version, or "(devel)"
 	Commit  string `json:"commit"`  // with -dirty when the tree had changes; empty when unknown

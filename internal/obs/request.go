@@ -2,14 +2,14 @@ package obs
 
 import "context"
 
-// Request is what every record and log line of one request carries. It is the
+// Request has the members of every record and log line of one request. It is the
 // one thing besides the caller that travels in a context.
 type Request struct {
 	ID          string // ours: x-ms-request-id, trace_id; a UUID
 	Correlation string // the client's client-request-id if it sent a sound one, else ID
 	Remote      string // the peer's address, without port
 	Host        string // the Host header as routed, lower case
-	Act         any    // what the gate has let it begin; the gate's own
+	Act         any    // the act that the gate has let begin; the gate's own
 }
 
 type requestKey struct{}

@@ -9,8 +9,8 @@ import (
 const MaxDepth = 64
 
 // Check refuses a document that is not JSON or that another reader could take for
-// something else. The error is an *Error. What holds for fields holds for maps, such
-// as tags, as well.
+// something else. The error is an *Error. Maps, such as tags, have the same rules as
+// fields.
 func Check(b []byte) error {
 	if !utf8.Valid(b) {
 		return &Error{Fault: NotUTF8, At: validPrefix(b)}
