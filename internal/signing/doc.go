@@ -2,6 +2,6 @@
 // them, rotates them by compare-and-swap, signs with the active one and
 // verifies what it signed.
 //
-// Other people's keys are package trust's. What a token says, how long it lives
-// and whether its time has come are for those who ask for a signature.
+// Other people's keys are package trust's. The claims of a token, and its times, are the
+// business of the package that asks for a signature.
 package signing

@@ -73,9 +73,9 @@ func (k *Keys) load(e *store.Entry, again bool) (*ring, error) {
 	return r, nil
 }
 
-// mend tries again to unseal what could not be: the sealer may have the data
+// unsealAgain tries the keys that could not be unsealed: the sealer may have the data
 // key by now.
-func (k *Keys) mend() error {
+func (k *Keys) unsealAgain() error {
 	r, err := k.current()
 	if err != nil || r.fault() == nil {
 		return err

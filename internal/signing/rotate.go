@@ -29,7 +29,7 @@ func (k *Keys) Rotate(ctx context.Context, force bool) (changed bool, err error)
 
 func (k *Keys) rotate(ctx context.Context, force bool) (bool, error) {
 	v, err := k.c.Store.View()
-	if err == nil && force { // who asks by hand must not lose to a stale View
+	if err == nil && force { // a request by hand must not lose to a stale View
 		v, err = k.c.Store.Fresh(ctx)
 	}
 	if err != nil {
@@ -63,8 +63,8 @@ func (k *Keys) rotate(ctx context.Context, force bool) (bool, error) {
 	return true, nil
 }
 
-// sealNothing puts a sealed empty value where a retired key's private part was:
-// whoever seals the stored keys with a new data key need not tell them apart.
+// sealNothing puts a sealed empty value in the place of a retired key's private part,
+// so that every stored key is sealed, and can be sealed again, alike.
 func (k *Keys) sealNothing(keys []model.SigningKey) error {
 	for i := range keys {
 		s := &keys[i]

@@ -12,7 +12,7 @@ import (
 // it is accepted for lifetime after it last signed.
 type schedule struct{ period, prepare, lifetime time.Duration }
 
-// maker makes a key pair; its times are set by who asked for it.
+// maker makes a key pair; the caller sets its times.
 type maker func(Alg) (model.SigningKey, error)
 
 // advance gives the keys as they should be at now, and whether that differs. It
@@ -39,7 +39,7 @@ func (s schedule) advanceOne(keys []model.SigningKey, now time.Time, force bool,
 			continue
 		}
 		if force && k.Active.IsZero() {
-			continue // whoever has the active key may have this one too; it never signed
+			continue // a thief of the active key may have this one too; it never signed
 		}
 		if force {
 			retire(&k, now)
@@ -76,8 +76,8 @@ func (s schedule) advanceOne(keys []model.SigningKey, now time.Time, force bool,
 // clockSlack is how far the clocks of several servers may differ.
 const clockSlack = time.Hour
 
-// clamp makes good times that were set while the clock was far ahead: a key would
-// sign, or be accepted, for that much longer.
+// clamp corrects times that were set while the clock was far ahead: a key would sign,
+// or be accepted, for that much longer.
 func clamp(k *model.SigningKey, now time.Time) (changed bool) {
 	for _, t := range []*time.Time{&k.Created, &k.Active, &k.Retired} {
 		if t.After(now.Add(clockSlack)) {

@@ -18,8 +18,8 @@ import (
 // Alg is a signature algorithm that we sign with. Never taken from a token.
 type Alg string
 
-// The algorithms. ES256 is for our own surfaces, which alone verify it; RS256 is
-// what Entra signs with.
+// The algorithms. ES256 is for our own surfaces, which alone verify it; Entra signs
+// with RS256.
 const (
 	ES256 Alg = "ES256"
 	RS256 Alg = "RS256"
@@ -31,7 +31,7 @@ type Config struct {
 	Sealer *seal.Sealer
 	Log    *slog.Logger
 	Now    func() time.Time
-	// Period is how long a key signs before the next takes over. Default 30 days.
+	// Period is the time for which a key signs. Default 30 days.
 	Period time.Duration
 	// Prepare is how long a key is published before it signs, so that every
 	// cached JWKS has it. Shorter than Period. Default 25 hours.
@@ -136,7 +136,7 @@ func (k *Keys) Run(ctx context.Context) error {
 	for {
 		_, err := k.Rotate(ctx, false)
 		if err == nil {
-			err = k.mend()
+			err = k.unsealAgain()
 		}
 		if ctx.Err() != nil {
 			return nil

@@ -286,7 +286,7 @@ func TestVerifyWithoutThePrivatePart(t *testing.T) {
 	if _, err := behind.Sign(ES256, claims); apierr.KindOf(err) != apierr.Unavailable {
 		t.Errorf("Sign: %v, want unavailable: the key that signed before is retired", err)
 	}
-	if err := behind.mend(); err == nil {
+	if err := behind.unsealAgain(); err == nil {
 		t.Error("mended without the data key")
 	}
 	wrapped, err := newer.Wrap(t.Context())
@@ -296,7 +296,7 @@ func TestVerifyWithoutThePrivatePart(t *testing.T) {
 	if err := sealer.Load(t.Context(), wrapped); err != nil {
 		t.Fatal(err)
 	}
-	if err := behind.mend(); err != nil {
+	if err := behind.unsealAgain(); err != nil {
 		t.Errorf("mending: %v", err)
 	}
 	if _, err := ahead.Verify(mustSign(t, behind, ES256)); err != nil {

@@ -91,8 +91,8 @@ func (k *Keys) Verify(token string) (claims string, err error) {
 	return p.claims, nil
 }
 
-// reload looks for a key that another replica has just made. What cannot be a
-// key id of ours is not worth a look.
+// reload looks for a key that another replica has just made, if the id can be one of
+// ours.
 func (k *Keys) reload(kid string) (*ring, error) {
 	if len(kid) != base64.RawURLEncoding.EncodedLen(sha256.Size) {
 		return nil, refuse("its key id is none of ours")
@@ -109,7 +109,7 @@ type compact struct {
 	kid       string
 	claims    []byte
 	signature []byte
-	digest    [sha256.Size]byte // of what the signature is about
+	digest    [sha256.Size]byte // of the signed bytes
 }
 
 // parse reads the JWS compact serialization, in its one canonical form.
@@ -153,8 +153,8 @@ func decode(part string) ([]byte, error) {
 	return b, nil
 }
 
-// parseHeader takes what it knows of a header and ignores the rest, but for
-// crit, which asks to refuse what one does not know.
+// parseHeader reads the members that it knows and ignores the others, except crit,
+// which names members that must be understood.
 // https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11
 func parseHeader(header []byte) (alg Alg, kid string, err error) {
 	members, err := strictjson.Object(string(header), 4)

@@ -15,7 +15,7 @@ type verified struct {
 	young, old map[[sha256.Size]byte]*proven // guarded by mu; old goes when young is half of maxVerified
 }
 
-// proven is what a token's signature proved.
+// proven is the part of a token that its signature proved.
 type proven struct {
 	key    *key
 	claims string // JSON
