@@ -60,7 +60,7 @@ type cached struct {
 	blob []byte
 }
 
-// size counts the bookkeeping too, so that many small blobs do not take more than they may.
+// size counts the bookkeeping too, so that many small blobs keep to the limit.
 func (c *cached) size() int { return len(c.blob) + len(c.key) + 200 }
 
 func newBlobCache() *blobCache {

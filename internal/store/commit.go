@@ -70,7 +70,7 @@ func (s *Store) Commit(ctx context.Context, ops ...Op) (rev int64, err error) {
 		if undo != nil {
 			undo()
 		}
-		// Waiting lets the loser see what it lost to; it lost in any case.
+		// It lost in any case; the wait lets it see the winner's write.
 		return 0, apierr.Wrap(ErrConflict, apierr.Conflict, "The object was changed by another request.")
 	}
 	if err != nil {
@@ -86,10 +86,10 @@ type transaction struct {
 	changes    []change
 	bytes      int // of the values and blobs
 
-	creates, blobs, deletes bool // what the writes are; a change of what is there is none of them
+	creates, blobs, deletes bool // the kinds of its writes; a change of an object is none of them
 }
 
-// change is what an op does to the objects.
+// change is an op's effect on the objects.
 type change struct {
 	key   string
 	value []byte // nil deletes
@@ -177,7 +177,7 @@ func (t *transaction) count(op Op, bytes int) {
 // cloner is an object that is written often, and copies itself faster than it is decoded.
 type cloner interface{ Clone() model.Object }
 
-// own is the View's own copy of what is written: the caller may go on changing its object.
+// own is the View's own copy of a written object: the caller may go on changing its own.
 func own(key string, value []byte, o model.Object) (*Entry, error) {
 	if c, ok := o.(cloner); ok {
 		return &Entry{Key: key, Value: c.Clone()}, nil

@@ -13,13 +13,13 @@ import (
 const (
 	// copying is the value of the format's key while a copy is not complete.
 	copying = "copying"
-	// A copy's page: what one answer and one transaction of etcd can hold.
+	// A copy's page fits into one answer and one transaction of etcd.
 	copyPage, copyBytes = 64, 1 << 20
 )
 
-// Copy writes everything that a store has to another etcd, under a prefix where
-// nothing is yet, but for a copy that was cut off. Nobody may write to the store
-// meanwhile. No server takes the copy for a store before it is complete.
+// Copy writes a whole store to another etcd, under a prefix that is empty or has a copy
+// that was cut off. Nobody may write to the store meanwhile. No server takes the copy
+// for a store before it is complete.
 func (s *Store) Copy(ctx context.Context, to *Client, prefix string, progress func(keys int)) error {
 	prefix = Config{Prefix: prefix}.withDefaults().Prefix
 	return grantError(prefix, s.copyTo(ctx, to, prefix, progress))
@@ -40,7 +40,7 @@ func (s *Store) copyTo(ctx context.Context, to *Client, prefix string, progress 
 	if _, err := to.Put(ctx, prefix+"/format", copying); err != nil {
 		return writeError(err)
 	}
-	if len(begin.Kvs) > 0 { // what was copied then may be old
+	if len(begin.Kvs) > 0 { // that copy may be old
 		for _, part := range []string{"/b", "/h", "/o"} {
 			if _, err := to.Delete(ctx, prefix+part, clientv3.WithPrefix()); err != nil {
 				return writeError(err)

@@ -64,7 +64,7 @@ func Dial(c DialConfig) (*Client, error) {
 	return client, nil
 }
 
-// client is what etcd's own client is made of.
+// client is the parts of etcd's own client.
 func (c DialConfig) client() (cfg clientv3.Config, err error) {
 	cfg = clientv3.Config{
 		Endpoints: c.Endpoints, DialTimeout: c.Timeout, Username: c.Username, Logger: zap.NewNop(),
@@ -103,8 +103,8 @@ func (c DialConfig) password() (string, error) {
 	return password, nil
 }
 
-// connect signs in last: etcd's client tries that until the time is up, and then
-// does not say what is wrong with the connection.
+// connect signs in last: etcd's client tries that until the time is up, and then does
+// not name the connection's fault.
 func (c DialConfig) connect(cfg clientv3.Config) (*Client, error) {
 	stranger := cfg
 	stranger.Username, stranger.Password = "", ""
@@ -171,8 +171,8 @@ func probe(client *Client, timeout time.Duration, question func(context.Context,
 	return err
 }
 
-// isEtcd asks for anything: whether it may be read does not matter. It goes round
-// etcd's client, which tries again until the time is up and then does not say why.
+// isEtcd asks for a key, and does not mind a refusal. It goes round etcd's client, which
+// tries again until the time is up and then does not say why.
 func isEtcd(ctx context.Context, conn *grpc.ClientConn) error {
 	_, err := etcdserverpb.NewKVClient(conn).Range(ctx, &etcdserverpb.RangeRequest{Key: []byte(DefaultPrefix), CountOnly: true})
 	return etcdAnswer(err)
@@ -190,9 +190,9 @@ func etcdAnswer(err error) error {
 	return fmt.Errorf("%w: it says %.200q", errNotEtcd, says)
 }
 
-// oldest is the first etcd that tells of no progress before the events which it
-// is about: of an older one, a server would miss changes, and believe that it has
-// all. https://github.com/etcd-io/etcd/blob/main/CHANGELOG/CHANGELOG-3.5.md
+// oldest is the first etcd that never reports progress before the events. With an older
+// one, a server would miss changes and not know it.
+// https://github.com/etcd-io/etcd/blob/main/CHANGELOG/CHANGELOG-3.5.md
 var oldest = [3]int{3, 5, 13}
 
 // isNewEnough asks for the member's version.

@@ -15,12 +15,12 @@ var (
 	errOld     = errors.New("it is etcd")
 )
 
-// gRPCNoise is what gRPC and net say before what a person needs. An address that
-// we dialled is not our own server's.
+// gRPCNoise is the words of gRPC and net before those that a person needs. An address
+// that we dialled is not our own server's.
 var gRPCNoise = strings.NewReplacer("dial tcp: ", "", "dial tcp ", "", "dial unix ", "", "Error while dialing: ", "")
 
-// dialError says why etcd cannot be reached, and the way out. What gRPC says is
-// long, and names us as well; what the other side says may be anything.
+// dialError says why etcd cannot be reached, and the way out. gRPC's own words are
+// long, and name us as well; the other side's may be anything.
 func (c DialConfig) dialError(err error) string {
 	whole, _, _ := strings.Cut(err.Error(), "\n")
 	text := whole
@@ -61,7 +61,7 @@ func (c DialConfig) dialError(err error) string {
 	return text + ": is etcd up, and --etcd-endpoints right?"
 }
 
-// grantError says what etcd's user lacks, when that is why something failed.
+// grantError names the grant that etcd's user lacks, if a failure comes from that.
 func grantError(prefix string, err error) error {
 	switch {
 	case errors.Is(err, rpctypes.ErrPermissionDenied):

@@ -15,7 +15,7 @@ type filePassword struct {
 	c DialConfig
 
 	mu   sync.Mutex
-	last string // guarded by mu; what was read last
+	last string // guarded by mu; as it was read last
 }
 
 // Authenticate implements clientv3.Auth.
@@ -23,7 +23,7 @@ func (f *filePassword) Authenticate(ctx context.Context, name, _ string) (*clien
 	return f.Auth.Authenticate(ctx, name, f.password(ctx))
 }
 
-// password is what the file says. While it cannot be read, it is what it said before.
+// password is read from the file. While that fails, the last one stays.
 func (f *filePassword) password(ctx context.Context) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -61,7 +61,7 @@ type fileCredentials struct {
 	c DialConfig
 
 	mu   sync.Mutex
-	last *tls.Config // guarded by mu; what was read last, whole
+	last *tls.Config // guarded by mu; the last that was read whole
 }
 
 // secured says whether connections to the endpoint are TLS when a CA or a
@@ -70,8 +70,8 @@ func secured(endpoint string) bool {
 	return !strings.HasPrefix(endpoint, "http://") && !strings.HasPrefix(endpoint, "unix:")
 }
 
-// current is what the files say now. While they do not fit each other, such as in
-// the middle of a rotation, it is what they said before.
+// current is made of the files as they are now. While they do not fit each other, such
+// as in the middle of a rotation, the last one stays.
 func (f *fileCredentials) current(ctx context.Context) credentials.TransportCredentials {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/apierr"
 )
 
-// writeError says what became of a write that etcd did not answer with yes or no.
+// writeError words the fate of a write that etcd answered with neither yes nor no.
 func writeError(err error) error {
 	switch {
 	case errors.Is(err, rpctypes.ErrNoSpace):
@@ -54,7 +54,7 @@ func readError(err error) error {
 // that is about to stop has no code for that.
 func elsewhere(err error) bool { return passing(err) || code(err) == codes.Unknown }
 
-// passing reports whether err is about reaching etcd, not about what was asked.
+// passing reports whether err is about reaching etcd, not about the request.
 func passing(err error) bool {
 	switch code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.ResourceExhausted:

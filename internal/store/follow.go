@@ -28,8 +28,9 @@ const (
 )
 
 // Run follows etcd until ctx ends: it watches, and after a compaction or a lost
-// watch it lists again, without ever showing a View that goes back in time. It
-// fails when etcd holds what this program cannot read, or lost what it has shown.
+// watch it lists again, without ever showing a View that goes back in time. It fails
+// when etcd holds an object that this program cannot read, or lost a revision that the
+// View has shown.
 func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -92,8 +93,8 @@ func ownStream(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(clientv3.WithRequireLeader(ctx), "lanyard-watch", rand.Text())
 }
 
-// watch has one member tell what happens after the View's revision, until that
-// fails or stands still.
+// watch has one member report the events after the View's revision, until that fails or
+// stands still.
 func (s *Store) watch(ctx context.Context, until int64) error {
 	own, stop := context.WithCancelCause(ownStream(ctx))
 	defer stop(nil)
@@ -112,8 +113,8 @@ func (s *Store) watch(ctx context.Context, until int64) error {
 	return err
 }
 
-// watchOn applies what a member tells. Without fragments, etcd never splits a
-// transaction over two responses.
+// watchOn applies a member's events. Without fragments, etcd never splits a transaction
+// over two responses.
 func (s *Store) watchOn(ctx context.Context, c *Client, until int64) error {
 	responses := c.Watch(ctx, s.objects+"/",
 		clientv3.WithPrefix(), clientv3.WithRev(s.view.Load().rev+1), clientv3.WithProgressNotify())
@@ -231,8 +232,8 @@ func (s *Store) reload(ctx context.Context) error {
 	return nil
 }
 
-// list reads all objects as of one revision, page by page. What did not change
-// since the current View is shared with it.
+// list reads all objects as of one revision, page by page. It shares unchanged objects
+// with the current View.
 func (s *Store) list(ctx context.Context) (*View, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends a read that is still on its way
 	defer cancel()

@@ -21,7 +21,7 @@ type group struct {
 	queue   []*pending // oldest first
 }
 
-// pending is a commit on its way. What follows sent is set when that is closed.
+// pending is a commit on its way. The fields below sent are set when that is closed.
 type pending struct {
 	transaction
 	sent chan struct{}
@@ -75,7 +75,7 @@ func (g *group) leave(p *pending) {
 	}
 }
 
-// next takes from the queue what can go together: etcd refuses a transaction
+// next takes commits from the queue that can go together: etcd refuses a transaction
 // that writes a key twice, and one of a full store that does not only delete.
 // Nothing left means that sending has ended.
 func (g *group) next() []*pending {
@@ -170,7 +170,7 @@ func (s *Store) deliver(batch []*pending) {
 	}
 }
 
-// refused reports whether etcd surely did nothing because of what was asked.
+// refused reports whether etcd surely did nothing because of the request itself.
 func refused(err error) bool {
 	return apierr.KindOf(err) == apierr.TooLarge || code(err) == codes.InvalidArgument
 }
@@ -210,7 +210,7 @@ func (s *Store) sendBatch(batch []*pending) error {
 	return nil
 }
 
-// unsentTimeout is how long a transaction is offered that no member takes.
+// unsentTimeout is the time after which a transaction that no member takes has failed.
 const unsentTimeout = 5 * time.Second
 
 // transact has one member carry a transaction out. Another is given it only when

@@ -10,15 +10,15 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Mark is a point of a store's history. Whoever has noted one can tell later
-// whether a store has gone on from there, or is a copy from before it.
+// Mark is a point of a store's history. A server that has noted one can tell later
+// whether the store has gone on from there, or is a copy from before it.
 type Mark struct {
 	Count int64  `json:"count"`
 	ID    string `json:"id"`
 }
 
-// history is what etcd keeps of the marks, outside the objects: an older program
-// does not look at it.
+// history is the stored marks. They are not objects: an older program does not look at
+// them.
 type history struct {
 	Count int64    `json:"count"` // of all marks that were ever made
 	Last  []string `json:"last"`  // the ids of the newest ones, oldest first

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// hedge is how long one member is waited for before another is asked too.
+	// hedge is the time after which another member is asked too.
 	hedge = 200 * time.Millisecond
 	// pageHedge is the same for a page of a list, which takes long by its size.
 	pageHedge = 5 * time.Second
 	// askPause is between two attempts when every member has said no.
 	askPause = 50 * time.Millisecond
-	// leftOut is how long a member that kept us waiting is asked last.
+	// leftOut is the time for which a member that kept us waiting is asked last.
 	leftOut = 5 * time.Second
 )
 
@@ -189,7 +189,7 @@ func ask[T any](ctx context.Context, ms *members, patience time.Duration, do fun
 	}
 }
 
-// learn leaves out those who kept us waiting, and prefers who did not.
+// learn leaves out members that kept us waiting, and prefers the one that did not.
 func (ms *members) learn(asked []*member, winner *member) {
 	if asked[0] == winner && len(asked) == 1 {
 		return

@@ -11,9 +11,9 @@ import (
 	"github.com/lanyard-io/lanyard/internal/apierr"
 )
 
-// Room is how large etcd's database is, and how large it may become.
+// Room is the size of etcd's database, and the most that it may become.
 type Room struct {
-	Size  int64 // of the file: what etcd compares with the quota
+	Size  int64 // of the file: etcd compares it with the quota
 	Quota int64 // 0: not known, or none
 }
 
@@ -29,7 +29,7 @@ const (
 	roomTimeout = 2 * time.Second
 )
 
-// room is what is known of etcd's Room.
+// room is etcd's Room as it was measured last.
 type room struct {
 	last    atomic.Pointer[Room]
 	written atomic.Int64  // since it was measured, by this replica
@@ -52,7 +52,7 @@ func (s *Store) CheckRoom(context.Context) error {
 	return nil
 }
 
-// admit refuses what makes a full store larger. Deletions and changes pass, so
+// admit refuses writes that make a full store larger. Deletions and changes pass, so
 // that it can be emptied.
 func (s *Store) admit(t *transaction) error {
 	r := s.Room()
@@ -106,7 +106,7 @@ func (s *Store) measure(ctx context.Context) {
 		status, err := m.client.Status(ctx, "")
 		cancel()
 		if err != nil {
-			continue // whether etcd answers is seen elsewhere
+			continue // Ping and LastTouch show that etcd does not answer
 		}
 		r := &Room{Size: status.DbSize, Quota: status.DbSizeQuota}
 		if worst == nil || float64(r.Size)*float64(worst.Quota) > float64(worst.Size)*float64(r.Quota) {

@@ -44,7 +44,7 @@ func SnapshotTo(ctx context.Context, client *Client, w io.Writer) error {
 	return nil
 }
 
-// trailer hashes all that is written but the last 32 bytes, which are to be the hash.
+// trailer hashes all bytes but the last 32, which must be the hash.
 type trailer struct {
 	sum  hash.Hash
 	last []byte

@@ -32,7 +32,7 @@ type Config struct {
 	Prefix string           // of all keys; default "/lanyard"
 	Log    *slog.Logger     // default: discard
 	Now    func() time.Time // default time.Now
-	// MaxStale is how long a replica that lost etcd goes on answering from its
+	// MaxStale is the time for which a replica that lost etcd goes on answering from its
 	// View. Default 30 s; then View's readers get apierr.Unavailable.
 	MaxStale time.Duration
 	// Compact makes Run drop etcd's history of more than an hour ago. For an
@@ -40,8 +40,8 @@ type Config struct {
 	Compact bool
 	// Existing refuses to begin a new store, with ErrNoStore.
 	Existing bool
-	// Observe, if set, is called with each commit before it is made. What it returns,
-	// unless nil, is called when the commit surely changed nothing.
+	// Observe, if set, is called with each commit before it is made. It may return a
+	// function, which is called when the commit surely changed nothing.
 	Observe func(ctx context.Context, v *View, ops []Op) (undo func())
 	// Sole says that nobody else writes to this etcd, as when it runs inside the
 	// process. Every finished write is then in the View already, and Fresh needs
@@ -77,7 +77,7 @@ type Store struct {
 	publishing sync.Mutex    // held from reading the View to publishing the next
 	touched    atomic.Int64  // when etcd last proved the View current, as a Duration since start
 	cluster    atomic.Uint64 // etcd's cluster id
-	follower   chan struct{} // a slot: who is in it watches
+	follower   chan struct{} // a slot: the goroutine that holds it watches
 	ask        chan struct{} // asks the follower to ask etcd how far the watch is
 
 	members  *members
@@ -146,7 +146,7 @@ func (s *Store) Delete(ctx context.Context, key string, rev int64) error {
 	return err
 }
 
-// View is what this replica knows now: no I/O. It fails with
+// View is this replica's newest: no I/O. It fails with
 // apierr.Unavailable when the replica has been out of touch for MaxStale.
 func (s *Store) View() (*View, error) {
 	if s.stale() {

@@ -12,8 +12,8 @@ const (
 	// maxInLine is how many may wait for one key: no more come to their turn before
 	// they have waited too long.
 	maxInLine = 256
-	// turnTime is how long a turn keeps the next one waiting. A commit that is lost on
-	// its way takes seconds to say so.
+	// turnTime is the longest that a turn keeps the next one waiting. A commit that is lost
+	// on its way takes seconds to fail.
 	turnTime = hedge
 )
 
@@ -47,13 +47,13 @@ func (s *Store) InTurn(ctx context.Context, key string, view *View, change func(
 	return ErrConflict
 }
 
-// turns are the lines of those who are to write a key. The zero value is ready.
+// turns are the lines of goroutines that wait to write a key. The zero value is ready.
 type turns struct {
 	mu    sync.Mutex
 	lines map[string]*line // guarded by mu; one for each key that somebody writes
 }
 
-// line is a key's: who has the turn, and who waits for it, in order.
+// line is one key's: the holder of the turn, and those that wait, in order.
 type line struct {
 	has     *turn
 	waiting []*turn

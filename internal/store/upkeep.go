@@ -61,8 +61,8 @@ func (s *Store) checkFormat(ctx context.Context) error {
 	return s.checkWritable(ctx)
 }
 
-// checkWritable deletes what never is, so that a user of etcd who may read only is
-// told at the start, not at the first write. A full etcd takes deletions.
+// checkWritable deletes a key that never exists, so that a user of etcd who may only
+// read is told at the start, not at the first write. A full etcd takes deletions.
 func (s *Store) checkWritable(ctx context.Context) error {
 	if s.c.Sole {
 		return nil

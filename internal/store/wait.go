@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// waiters are those who wait for the View to reach a revision.
+// waiters are the goroutines that wait for the View to reach a revision.
 type waiters struct {
 	mu   sync.Mutex
 	list []waiter // guarded by mu
@@ -57,8 +57,7 @@ const (
 	nextAsk  = 50 * time.Millisecond
 )
 
-// wait returns when the View is at rev or later. While nobody runs Run, the one
-// who waits follows etcd itself.
+// wait returns when the View is at rev or later. Without Run, it follows etcd itself.
 func (s *Store) wait(ctx context.Context, rev int64) error {
 	if s.view.Load().rev >= rev {
 		return nil
@@ -107,7 +106,7 @@ type watching struct {
 	stop     context.CancelCauseFunc // nil while none runs; guarded by mu, as is all below
 	began    time.Duration
 	moved    time.Duration // when it was last taken to another member
-	patience time.Duration // how long it may keep somebody waiting
+	patience time.Duration // the longest that it may keep somebody waiting
 }
 
 // errMove is the cause when a watch ends for another member's.
@@ -118,7 +117,7 @@ var (
 	errHungUp      = fmt.Errorf("%w: the connection to this one ended", errMove)
 )
 
-// calm is how long after the last move a watch is as impatient as at first.
+// calm is the time without a move after which a watch is as impatient as at first.
 const calm = 10 * time.Second
 
 func (w *watching) begin(now time.Duration, stop context.CancelCauseFunc) {

@@ -4,5 +4,5 @@
 // It owns the data directory: its lock, the member's files, the socket through
 // which a command on the same machine can take a snapshot, and a restore. It
 // keeps the database small and ends the quota alarm when there is room again.
-// It does not know what is stored; package store does, and compacts.
+// It knows nothing of the objects; package store does, and compacts.
 package embedded

@@ -14,8 +14,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// fatal is what etcd cannot go on after. Left to itself, it would end the process,
-// in any goroutine, without a word or with the stacks of all of them.
+// fatal is a failure after which etcd cannot go on. Left to itself, it would end the
+// process, in any goroutine, without a word or with the stacks of all of them.
 type fatal struct {
 	once sync.Once
 	done chan struct{}
@@ -53,8 +53,8 @@ func (f *fatal) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 	runtime.Goexit()
 }
 
-// startEtcd is embed.StartEtcd, whose panics and fatal errors are errors. What it
-// read of a damaged file may fault.
+// startEtcd is embed.StartEtcd with panics and fatal errors as errors. A damaged file
+// may make it panic.
 func (s *Server) startEtcd(cfg *embed.Config) <-chan error {
 	done := make(chan error, 1)
 	go func() {
@@ -77,8 +77,7 @@ func (s *Server) startEtcd(cfg *embed.Config) <-chan error {
 	return done
 }
 
-// closeTimeout bounds the end of an etcd that failed, which may wait for what
-// will not come.
+// closeTimeout bounds the end of an etcd that failed: it may wait for ever.
 const closeTimeout = 3 * time.Second
 
 func (s *Server) stopEtcd() {
@@ -100,7 +99,7 @@ func (s *Server) stopEtcd() {
 	}
 }
 
-// explain says what a failure of etcd means, and the way out.
+// explain says the meaning of a failure of etcd, and the way out.
 func (s *Server) explain(err error) error {
 	text := err.Error()
 	is := func(no syscall.Errno) bool { return errors.Is(err, no) || strings.Contains(text, no.Error()) }

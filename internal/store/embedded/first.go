@@ -14,7 +14,7 @@ import (
 
 func marker(dir string) string { return filepath.Join(memberDir(dir), "first-start") }
 
-// beginFirst removes what a first start left that was cut off, and marks a first start.
+// beginFirst removes the files of a first start that was cut off, and marks a first start.
 func beginFirst(dir string) error {
 	files := filepath.Join(memberDir(dir), "member")
 	_, unfinished := os.Stat(marker(dir))

@@ -71,8 +71,8 @@ func (l *lock) release() error {
 	return errors.Join(faults...)
 }
 
-// Endpoint is where the running server of a directory can be dialled from this
-// machine, by whoever may read the directory. running is false when there is none.
+// Endpoint is the address of a directory's running server, for this machine and for
+// users who may read the directory. running is false when there is none.
 func Endpoint(dir string) (endpoint string, running bool, err error) {
 	f, err := os.Open(filepath.Join(dir, lockName))
 	if errors.Is(err, os.ErrNotExist) {

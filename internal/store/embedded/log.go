@@ -11,7 +11,7 @@ import (
 
 // zapTo sends etcd's warnings and errors to log while serving is true. Those of
 // a start or a stop, where a failure is returned as an error, are for debugging.
-// What etcd would end the process with goes to f as well.
+// An error with which etcd would end the process goes to f as well.
 func zapTo(log *slog.Logger, serving *atomic.Bool, f *fatal) *zap.Logger {
 	return zap.New(&core{log: log.With("part", "etcd"), serving: serving}, zap.WithFatalHook(f), zap.WithPanicHook(f))
 }

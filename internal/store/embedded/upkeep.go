@@ -43,13 +43,13 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// Size is how many bytes the database has, and how many it may have.
+// Size is the bytes of the database, and the most that it may have.
 func (s *Server) Size() (size, quota int64) {
 	return s.etcd.Server.Backend().Size(), s.etcd.Server.Cfg.QuotaBackendBytes
 }
 
-// defragment gives the file's free pages back. It stops writes for as long as
-// it takes to copy what is left.
+// defragment gives the file's free pages back. It stops writes while it copies the
+// others.
 func (s *Server) defragment(ctx context.Context) {
 	before := s.etcd.Server.Backend().Size()
 	if err := s.etcd.Server.Defragment(); err != nil {
@@ -94,7 +94,7 @@ func (s *Server) alarmed() bool {
 	return false
 }
 
-// makeRoom brings the database below enough, if what is in use allows it.
+// makeRoom brings the database below enough, if its used pages fit into that.
 func (s *Server) makeRoom(ctx context.Context, enough int64, alarmed bool) error {
 	rev := s.etcd.Server.KV().Rev()
 	if first := s.etcd.Server.KV().FirstRev(); first < rev {
@@ -103,7 +103,7 @@ func (s *Server) makeRoom(ctx context.Context, enough int64, alarmed bool) error
 		}
 	}
 	b := s.etcd.Server.Backend()
-	b.ForceCommit() // what is freed counts only then
+	b.ForceCommit() // freed pages count only then
 	if b.SizeInUse() > enough {
 		return nil
 	}
