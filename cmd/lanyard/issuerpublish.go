@@ -100,18 +100,9 @@ func (a *app) publish(cmd *cobra.Command, p *publication, to string) error {
 		publisher.Follow(ctx, p.interval, source)
 		return nil
 	}
-	keys, err := source(ctx)
+	plan, err := publisher.Once(ctx, source, p.dryRun)
 	if err != nil {
 		return err
-	}
-	plan, err := publisher.Plan(ctx, keys)
-	if err != nil {
-		return err
-	}
-	if !p.dryRun {
-		if err := publisher.Apply(ctx, plan); err != nil {
-			return err
-		}
 	}
 	if err := a.print(plan, planTable(plan)); err != nil {
 		return err

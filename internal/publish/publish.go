@@ -330,6 +330,20 @@ func (p *Publisher) Apply(ctx context.Context, plan *Plan) error {
 	return nil
 }
 
+// Once publishes what the source has now, and says what it changed; in a dry run, what it
+// would change.
+func (p *Publisher) Once(ctx context.Context, source Source, dry bool) (*Plan, error) {
+	keys, err := source(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := p.Plan(ctx, keys)
+	if err == nil && !dry {
+		err = p.Apply(ctx, plan)
+	}
+	return plan, err
+}
+
 // Follow publishes what source gives, now and then every interval, until ctx
 // ends. A round that fails is logged, and what was published stays.
 func (p *Publisher) Follow(ctx context.Context, interval time.Duration, source Source) {
@@ -348,15 +362,8 @@ func (p *Publisher) Follow(ctx context.Context, interval time.Duration, source S
 }
 
 func (p *Publisher) round(ctx context.Context, source Source) error {
-	keys, err := source(ctx)
+	plan, err := p.Once(ctx, source, false)
 	if err != nil {
-		return err
-	}
-	plan, err := p.Plan(ctx, keys)
-	if err != nil {
-		return err
-	}
-	if err := p.Apply(ctx, plan); err != nil {
 		return err
 	}
 	if len(plan.Writes) > 0 {
