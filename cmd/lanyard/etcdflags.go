@@ -1,12 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-
 	"github.com/spf13/pflag"
 
 	"github.com/lanyard-io/lanyard/internal/server"
@@ -38,22 +32,9 @@ func (*etcdDir) Type() string     { return "folder" }
 
 // Set implements pflag.Value.
 func (d *etcdDir) Set(path string) error {
-	var ca, cert, key string
-	for name, file := range map[string]*string{"ca.crt": &ca, "tls.crt": &cert, "tls.key": &key} {
-		at := filepath.Join(path, name)
-		switch _, err := os.Stat(at); {
-		case err == nil:
-			*file = at
-		case !errors.Is(err, fs.ErrNotExist):
-			return err
-		}
+	if err := d.to.UseDir(path); err != nil {
+		return err
 	}
-	switch {
-	case ca == "" && cert == "" && key == "":
-		return fmt.Errorf("%s has neither ca.crt nor tls.crt and tls.key", path)
-	case (cert == "") != (key == ""):
-		return fmt.Errorf("%s has one of tls.crt and tls.key: it needs both, or none", path)
-	}
-	d.path, d.to.CAFile, d.to.CertFile, d.to.KeyFile = path, ca, cert, key
+	d.path = path
 	return nil
 }

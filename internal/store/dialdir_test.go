@@ -1,4 +1,4 @@
-package main
+package store_test
 
 import (
 	"os"
@@ -6,12 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
-
-	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/store"
 )
 
-func TestEtcdDir(t *testing.T) {
+func TestUseDir(t *testing.T) {
 	for name, test := range map[string]struct {
 		files []string
 		fault string
@@ -32,10 +30,8 @@ func TestEtcdDir(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			var c server.Config
-			f := pflag.NewFlagSet("test", pflag.ContinueOnError)
-			addEtcdFlags(f, &c)
-			err := f.Parse([]string{"--etcd-dir=" + dir})
+			var c store.DialConfig
+			err := c.UseDir(dir)
 			if test.fault != "" {
 				if err == nil || !strings.Contains(err.Error(), test.fault) {
 					t.Errorf("error %v, want %q", err, test.fault)
@@ -45,7 +41,7 @@ func TestEtcdDir(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for file, got := range map[string]string{"ca.crt": c.Etcd.CAFile, "tls.crt": c.Etcd.CertFile, "tls.key": c.Etcd.KeyFile} {
+			for file, got := range map[string]string{"ca.crt": c.CAFile, "tls.crt": c.CertFile, "tls.key": c.KeyFile} {
 				if got != want[file] {
 					t.Errorf("%s: got %q, want %q", file, got, want[file])
 				}
