@@ -158,7 +158,7 @@ func (c *call) addApplication(in *applicationInput, uniqueName string) error {
 	if uniqueName != "" {
 		ops = append(ops, store.Op{Value: &model.UniqueName{Name: uniqueName, AppID: a.AppID}})
 	}
-	if _, err := c.s.c.Store.Commit(c.r.Context(), ops...); err != nil {
+	if _, err := c.s.store.Commit(c.r.Context(), ops...); err != nil {
 		return err
 	}
 	return c.replyApplication(http.StatusCreated, a)
@@ -237,7 +237,7 @@ func unassign(v *store.View, a *model.Application) (ops []store.Op) {
 func (s *Server) commitAll(ctx context.Context, ops []store.Op) error {
 	for len(ops) > 0 {
 		n := min(len(ops), store.MaxOps)
-		if _, err := s.c.Store.Commit(ctx, ops[:n]...); err != nil {
+		if _, err := s.store.Commit(ctx, ops[:n]...); err != nil {
 			return err
 		}
 		ops = ops[n:]
@@ -246,4 +246,4 @@ func (s *Server) commitAll(ctx context.Context, ops []store.Op) error {
 }
 
 // now is the time as answers have it: whole seconds, UTC.
-func (c *call) now() time.Time { return c.s.c.Now().UTC().Truncate(time.Second) }
+func (c *call) now() time.Time { return c.s.now().UTC().Truncate(time.Second) }

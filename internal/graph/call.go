@@ -36,11 +36,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	if err = c.route(); err != nil {
 		return err
 	}
-	if c.view, err = s.c.Store.Fresh(r.Context()); err != nil {
+	if c.view, err = s.store.Fresh(r.Context()); err != nil {
 		return err
 	}
 	if c.op.action != "" {
-		if err := s.c.Gate.Check(r.Context(), c.view, c.caller, c.op.action, c.scope()); err != nil {
+		if err := s.gate.Check(r.Context(), c.view, c.caller, c.op.action, c.scope()); err != nil {
 			return err
 		}
 	}
@@ -50,7 +50,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 // persist runs the operation, and runs it again on a newer view when another writer
 // was first: requests here have no conditions, so none can lose.
 func (c *call) persist() error {
-	err := c.s.c.Store.Retry(c.r.Context(), c.view, func(view *store.View) error {
+	err := c.s.store.Retry(c.r.Context(), c.view, func(view *store.View) error {
 		c.view = view
 		return c.op.do(c)
 	})
@@ -97,12 +97,12 @@ func (c *call) scope() string {
 	for _, k := range c.path.keys {
 		scope = strings.Replace(scope, "*", strings.ToLower(k.value), 1)
 	}
-	if c.op.action != actionReadPrincipals || c.s.c.Gate.Allowed(c.view, c.caller, c.op.action, scope) {
+	if c.op.action != actionReadPrincipals || c.s.gate.Allowed(c.view, c.caller, c.op.action, scope) {
 		return scope
 	}
 	for e := range c.view.Lookup(model.RoleIndex(c.caller.ObjectID)) {
 		a, ok := e.Value.(*model.RoleAssignment)
-		if ok && c.s.c.Gate.Allowed(c.view, c.caller, c.op.action, a.Scope) {
+		if ok && c.s.gate.Allowed(c.view, c.caller, c.op.action, a.Scope) {
 			return a.Scope
 		}
 	}
@@ -141,7 +141,7 @@ func (c *call) application() (*model.Application, int64, error) {
 
 // save writes a changed application back, if nobody else was faster.
 func (c *call) save(a *model.Application, rev int64) error {
-	_, err := c.s.c.Store.Put(c.r.Context(), a, rev)
+	_, err := c.s.store.Put(c.r.Context(), a, rev)
 	return err
 }
 

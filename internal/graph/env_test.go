@@ -77,7 +77,7 @@ func newEnv(t testing.TB) *env {
 	e := &env{Base: surfacetest.New(t, names.Config{Address: "lanyard.test"}, nil)}
 	log, keys := surfacetest.Quiet(), e.Keys(t)
 	directory, err := graph.New(graph.Config{
-		Store: e.Store, Gate: e.Gate, Sealer: e.Sealer, TenantID: tenant, MaxCredentials: 3, Now: e.Now, Log: log,
+		Store: e.Store, Gate: e.Gate, Sealer: e.Sealer, TenantID: tenant, MaxCredentials: 3, Now: e.Now,
 		Authenticate: authenticate(&access.Authenticator{Verify: keys.Verify, Names: e.Names, TenantID: tenant, Now: e.Now}),
 	})
 	must(t, err)

@@ -85,7 +85,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	switch apierr.KindOf(err) {
 	case apierr.Unauthenticated:
 		set, _ := httpx.Target(r)
-		w.Header().Set("WWW-Authenticate", `Bearer realm="", authorization_uri="`+set.LoginURL()+"/"+s.c.TenantID+`/oauth2/v2.0/authorize"`)
+		w.Header().Set("WWW-Authenticate", `Bearer realm="", authorization_uri="`+set.LoginURL()+"/"+s.tenantID+`/oauth2/v2.0/authorize"`)
 		message = tokenMessage(err)
 	case apierr.Forbidden:
 		if d, ok := errors.AsType[*access.Denied](err); ok {
@@ -97,7 +97,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	httpx.SetCode(r, c.name)
 	q := obs.RequestFrom(r.Context())
 	body := errorBody{errorDetail{c.name, message, innerError{
-		Date: s.c.Now().UTC().Format("2006-01-02T15:04:05"), RequestID: q.ID, ClientRequestID: q.Correlation,
+		Date: s.now().UTC().Format("2006-01-02T15:04:05"), RequestID: q.ID, ClientRequestID: q.Correlation,
 	}}}
 	// The answer is lost only with the connection, which the edge notes.
 	_ = httpx.WriteJSON(w, httpx.Status(apierr.KindOf(err)), body)

@@ -141,7 +141,7 @@ func (c *call) addFederated(a *model.Application, appRev int64, in *federatedInp
 	}
 	f := &model.FederatedCredential{ParentKey: a.Key()}
 	f.Name, f.ID = *in.Name, a.Key()+"/federatedIdentityCredentials/"+*in.Name
-	f.System.CreatedAt, f.System.CreatedBy = c.s.c.Now().UTC(), c.caller.ObjectID
+	f.System.CreatedAt, f.System.CreatedBy = c.s.now().UTC(), c.caller.ObjectID
 	if err := c.writeFederated(a, appRev, f, 0, in); err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (c *call) writeFederated(a *model.Application, appRev int64, f *model.Feder
 	if err := in.apply(f); err != nil {
 		return err
 	}
-	f.System.ModifiedAt, f.System.ModifiedBy = c.s.c.Now().UTC(), c.caller.ObjectID
+	f.System.ModifiedAt, f.System.ModifiedBy = c.s.now().UTC(), c.caller.ObjectID
 	others := 0
 	for g := range c.credentials(a) {
 		if g.Key() == f.Key() {
@@ -169,10 +169,10 @@ func (c *call) writeFederated(a *model.Application, appRev int64, f *model.Feder
 			return fail(duplicate, "Issuer and subject combination already exists for this application, in the credential '%s'.", g.Name)
 		}
 	}
-	if limit := c.s.c.MaxCredentials; limit > 0 && others >= limit {
+	if limit := c.s.maxCredentials; limit > 0 && others >= limit {
 		return fail(quota, "An application may have at most %d federated identity credentials; this one has %d.", limit, others)
 	}
-	_, err := c.s.c.Store.Commit(c.r.Context(), store.Op{Value: f, Rev: rev}, store.Op{Value: a, Rev: appRev})
+	_, err := c.s.store.Commit(c.r.Context(), store.Op{Value: f, Rev: rev}, store.Op{Value: a, Rev: appRev})
 	return err
 }
 
@@ -234,7 +234,7 @@ func (c *call) deleteFederated() error {
 	if err != nil {
 		return err
 	}
-	if err := c.s.c.Store.Delete(c.r.Context(), f.Key(), rev); err != nil {
+	if err := c.s.store.Delete(c.r.Context(), f.Key(), rev); err != nil {
 		return err
 	}
 	return c.done()

@@ -40,13 +40,13 @@ func (c *call) showPrincipal(o model.Object) *principal {
 			return nil
 		}
 		return &principal{
-			ID: o.PrincipalID, AppID: o.AppID, DisplayName: o.Name, AppName: o.Name, Owner: c.s.c.TenantID,
+			ID: o.PrincipalID, AppID: o.AppID, DisplayName: o.Name, AppName: o.Name, Owner: c.s.tenantID,
 			Enabled: !o.Disabled, Kind: kindApplication, Names: []string{o.AppID}, Alternatives: []string{},
 			Keys: showKeys(o.Certificates), Passwords: showPasswords(o.Secrets), Tags: principalTags(o),
 		}
 	case *model.Identity:
 		return &principal{
-			ID: o.PrincipalID, AppID: o.ClientID, DisplayName: o.Name, AppName: o.Name, Owner: c.s.c.TenantID,
+			ID: o.PrincipalID, AppID: o.ClientID, DisplayName: o.Name, AppName: o.Name, Owner: c.s.tenantID,
 			Enabled: true, Kind: kindIdentity, Names: []string{o.ClientID}, Alternatives: []string{"isExplicit=True", o.ID},
 			Keys: []keyCredential{}, Passwords: []passwordCredential{}, Tags: []string{},
 		}

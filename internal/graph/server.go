@@ -2,7 +2,6 @@ package graph
 
 import (
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -31,14 +30,19 @@ type Config struct {
 	// 0 = no limit. Microsoft's limit is 20.
 	MaxCredentials int
 	Now            func() time.Time // default time.Now
-	Log            *slog.Logger     // default none
 }
 
 // Server is the directory surface.
 type Server struct {
-	c         Config
-	passwords *password.Hasher
-	table     map[string]map[string]*operation // by shape, then method
+	store          *store.Store
+	gate           *access.Gate
+	sealer         *seal.Sealer
+	authenticate   func(*http.Request, names.Surface) (model.Caller, error)
+	tenantID       string
+	maxCredentials int
+	now            func() time.Time
+	passwords      *password.Hasher
+	table          map[string]map[string]*operation // by shape, then method
 }
 
 // New checks the configuration.
@@ -54,10 +58,10 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	return &Server{c: c, passwords: password.NewHasher(), table: operations()}, nil
+	return &Server{
+		store: c.Store, gate: c.Gate, sealer: c.Sealer, authenticate: c.Authenticate, tenantID: c.TenantID, maxCredentials: c.MaxCredentials, now: c.Now,
+		passwords: password.NewHasher(), table: operations(),
+	}, nil
 }
 
 // Limits of every route.
@@ -81,7 +85,7 @@ func (s *Server) Surface() httpx.Surface {
 			{Pattern: "PATCH /", Op: "directory.patch", Auth: true, MaxBody: maxBody, Timeout: writeTime, Handle: s.serve},
 			{Pattern: "DELETE /", Op: "directory.delete", Auth: true, MaxBody: httpx.NoBody, Timeout: writeTime, Handle: s.serve},
 		},
-		Authenticate: func(r *http.Request) (model.Caller, error) { return s.c.Authenticate(r, names.Graph) },
+		Authenticate: func(r *http.Request) (model.Caller, error) { return s.authenticate(r, names.Graph) },
 		WriteError:   s.writeError,
 		Header:       header,
 	}

@@ -44,7 +44,7 @@ func showUser(u *model.User) *user {
 func (c *call) replyUser(status int, u *model.User) error {
 	out := showUser(u)
 	out.Context = c.context("users/$entity")
-	if s, _, ok := store.Get[*model.SignIns](c.view, model.SignInsKey(u.ObjectID)); ok && c.s.c.Now().Before(s.Locked) {
+	if s, _, ok := store.Get[*model.SignIns](c.view, model.SignInsKey(u.ObjectID)); ok && c.s.now().Before(s.Locked) {
 		out.Locked = s.Locked.UTC().Format(time.RFC3339)
 	}
 	return c.reply(status, out)
@@ -163,7 +163,7 @@ func (c *call) setPassword(u *model.User, word string) error {
 	if err != nil {
 		return err
 	}
-	if u.Password, err = c.s.c.Sealer.Seal([]byte(hash), u.PasswordName()); err != nil {
+	if u.Password, err = c.s.sealer.Seal([]byte(hash), u.PasswordName()); err != nil {
 		return err
 	}
 	u.Changed, u.Stamp = c.now(), model.NewUUID()
@@ -191,7 +191,7 @@ func (c *call) createUser() error {
 	if err := in.apply(c, u); err != nil {
 		return err
 	}
-	if _, err := c.s.c.Store.Put(c.r.Context(), u, 0); err != nil {
+	if _, err := c.s.store.Put(c.r.Context(), u, 0); err != nil {
 		return err
 	}
 	return c.replyUser(http.StatusCreated, u)
@@ -213,7 +213,7 @@ func (c *call) updateUser() error {
 	if err := in.apply(c, &u); err != nil {
 		return err
 	}
-	if _, err := c.s.c.Store.Put(c.r.Context(), &u, rev); err != nil {
+	if _, err := c.s.store.Put(c.r.Context(), &u, rev); err != nil {
 		return err
 	}
 	return c.done()
@@ -252,7 +252,7 @@ func (c *call) revokeUser() error {
 	}
 	u := *old
 	u.Stamp = model.NewUUID()
-	if _, err := c.s.c.Store.Put(c.r.Context(), &u, rev); err != nil {
+	if _, err := c.s.store.Put(c.r.Context(), &u, rev); err != nil {
 		return err
 	}
 	return c.reply(http.StatusOK, struct {
@@ -268,7 +268,7 @@ func (c *call) unlockUser() error {
 	if err != nil {
 		return err
 	}
-	if err := c.s.c.Store.Delete(c.r.Context(), model.SignInsKey(u.ObjectID), store.Any); err != nil {
+	if err := c.s.store.Delete(c.r.Context(), model.SignInsKey(u.ObjectID), store.Any); err != nil {
 		return err
 	}
 	return c.done()

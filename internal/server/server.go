@@ -167,7 +167,7 @@ func (s *Server) openSurfaces(context.Context) (err error) {
 
 	directory, err := graph.New(graph.Config{
 		Store: st, Gate: s.gate, Authenticate: authenticator.Authenticate, TenantID: s.instance.TenantID,
-		Sealer: s.backend.Sealer, MaxCredentials: c.MaxCredentials, Now: c.Now, Log: c.Log,
+		Sealer: s.backend.Sealer, MaxCredentials: c.MaxCredentials, Now: c.Now,
 	})
 	if err != nil {
 		return err
