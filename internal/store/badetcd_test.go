@@ -21,6 +21,8 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/surfacetest"
@@ -32,6 +34,7 @@ type fakeEtcd struct {
 	pb.UnimplementedMaintenanceServer
 	version string
 	silent  bool
+	err     error
 }
 
 func (f *fakeEtcd) Range(ctx context.Context, _ *pb.RangeRequest) (*pb.RangeResponse, error) {
@@ -39,7 +42,7 @@ func (f *fakeEtcd) Range(ctx context.Context, _ *pb.RangeRequest) (*pb.RangeResp
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return &pb.RangeResponse{Header: &pb.ResponseHeader{}}, nil
+	return &pb.RangeResponse{Header: &pb.ResponseHeader{}}, f.err
 }
 
 func (f *fakeEtcd) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
@@ -109,6 +112,16 @@ func TestDialWantsAnEtcdThatIsNewEnough(t *testing.T) {
 			t.Errorf("etcd %s beside a newer one: %v, want %q in it", version, err, want)
 		}
 	}
+}
+
+// A member that has no leader for a moment has no code for that, and is an etcd.
+func TestDialWhileALeaderIsElected(t *testing.T) {
+	etcd := &fakeEtcd{version: "3.7.3", err: status.Error(codes.Unknown, "raft proposal dropped")}
+	client, err := store.Dial(store.DialConfig{Endpoints: []string{serveGRPC(t, etcd)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = client.Close()
 }
 
 func TestDialOfWhatIsNoEtcd(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/lanyard-io/lanyard/internal/textfile"
@@ -178,15 +179,16 @@ func isEtcd(ctx context.Context, conn *grpc.ClientConn) error {
 	return etcdAnswer(err)
 }
 
-// etcdAnswer is nil for an answer that only etcd gives.
+// etcdAnswer is nil for an answer that only etcd gives. Some of raft's words have no
+// code, as while a leader is elected.
 func etcdAnswer(err error) error {
 	if err == nil || passing(err) {
 		return err
 	}
-	if _, ok := rpctypes.Error(err).(rpctypes.EtcdError); ok {
+	says, _, _ := strings.Cut(status.Convert(err).Message(), "\n")
+	if _, ok := rpctypes.Error(err).(rpctypes.EtcdError); ok || code(err) == codes.Unknown && !strings.Contains(says, "HTTP status") {
 		return nil
 	}
-	says, _, _ := strings.Cut(status.Convert(err).Message(), "\n")
 	return fmt.Errorf("%w: it says %.200q", errNotEtcd, says)
 }
 
@@ -198,8 +200,11 @@ var oldest = [3]int{3, 5, 13}
 // isNewEnough asks for the member's version.
 func isNewEnough(ctx context.Context, conn *grpc.ClientConn) error {
 	is, err := etcdserverpb.NewMaintenanceClient(conn).Status(ctx, &etcdserverpb.StatusRequest{})
+	if errors.Is(rpctypes.Error(err), rpctypes.ErrUserEmpty) {
+		return nil // to a stranger, etcd does not tell it; then the store cannot be opened either
+	}
 	if err != nil {
-		return etcdAnswer(err) // to a stranger, etcd does not tell it; then the store cannot be opened either
+		return fmt.Errorf("asking for etcd's version: %w", err)
 	}
 	var v [3]int
 	if _, err := fmt.Sscanf(is.Version, "%d.%d.%d", &v[0], &v[1], &v[2]); err != nil || slices.Compare(v[:], oldest[:]) < 0 {
