@@ -76,7 +76,7 @@ var mayImport = map[string][]string{
 	"internal/trail":           {"internal/audit", "internal/manage"},
 	"internal/table":           {"internal/prompt"},
 	"internal/devissuer":       {"internal/model", "internal/wi"},
-	"internal/doctor":          {"internal/client", "internal/kube", "internal/wi"},
+	"internal/doctor":          {"internal/client", "internal/fault", "internal/kube", "internal/manage", "internal/wi"},
 	"internal/publish":         {"internal/fault", "internal/kube", "internal/textfile", "internal/trust"},
 	"internal/quickstart":      {"internal/wi"},
 	"internal/imds":            {"internal/httpx"},

@@ -34,7 +34,7 @@ Nothing is changed. The exit code is 1 when something is broken.`,
 			if err != nil {
 				return err
 			}
-			return a.diagnosis(doctor.Server(cmd.Context(), c.Client))
+			return a.diagnosis(doctor.Server(cmd.Context(), c))
 		},
 	}
 	z.add(cmd)
@@ -111,9 +111,6 @@ func (a *app) podNames(ctx context.Context, k kubeFlags, namespace string) []str
 // the cluster may use Azure.
 func (a *app) doctorServer(c *doctor.Config, z azureFlags) (err error) {
 	server, err := a.serverFor(z)
-	if err == nil {
-		c.Server = server.Client
-	}
 	if err != nil && z.env == "" && a.server == "" && (errors.Is(err, fs.ErrNotExist) || fault.Hint(err) != "") {
 		if _, stateErr := a.state(); stateErr != nil {
 			return nil
@@ -122,7 +119,7 @@ func (a *app) doctorServer(c *doctor.Config, z azureFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	c.TenantID = c.Server.Tenant
+	c.Server, c.TenantID = server, server.Tenant
 	if z.env == "" {
 		c.PrivateCA = a.caFile != ""
 		if state, err := a.state(); a.server == "" && err == nil {

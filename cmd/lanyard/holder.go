@@ -59,7 +59,8 @@ func (h *holder) find(ctx context.Context, c *manage.Client) (string, error) {
 		if err := checkAppID([]string{h.appID}); err != nil {
 			return "", err
 		}
-		return c.Principal(ctx, h.appID)
+		p, err := c.Principal(ctx, h.appID)
+		return p.ID, err
 	case h.user != "":
 		u, err := c.Users().Get(ctx, h.user)
 		return u.Is.ID, err

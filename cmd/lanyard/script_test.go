@@ -258,5 +258,6 @@ func callARM(ts *testscript.TestScript, _ bool, args []string) {
 	a := &app{dataDir: ts.Getenv("DATA")}
 	c, err := a.connect()
 	ts.Check(err)
-	ts.Check(c.ARM(context.Background(), args[0], args[1], args[2], json.RawMessage(args[3]), nil))
+	_, err = c.ResourceManager(args[2]).Call(context.Background(), args[0], args[1], nil, json.RawMessage(args[3]), nil)
+	ts.Check(err)
 }

@@ -159,30 +159,6 @@ func IsStatus(err error, status int) bool {
 	return ok && e.Status == status
 }
 
-// ARM calls the management API. id is a resource id or collection path, with a
-// query if need be. body and answer are JSON, either may be nil.
-func (c *Client) ARM(ctx context.Context, method, id, apiVersion string, body, answer any) error {
-	_, err := c.ResourceManager(apiVersion).Call(ctx, method, id, nil, body, answer)
-	return err
-}
-
-// Graph calls the directory. path begins behind the version, such as
-// /applications; body and answer are JSON, either may be nil.
-func (c *Client) Graph(ctx context.Context, method, path string, body, answer any) error {
-	_, err := c.Directory().Call(ctx, method, path, nil, body, answer)
-	return err
-}
-
-// GraphList calls the directory for a collection and follows its pages.
-func (c *Client) GraphList(ctx context.Context, path string, each func(json.RawMessage) error) error {
-	return c.Directory().Pages(ctx, path, each)
-}
-
-// List calls the management API for a collection and follows its pages.
-func (c *Client) List(ctx context.Context, path, apiVersion string, each func(json.RawMessage) error) error {
-	return c.ResourceManager(apiVersion).Pages(ctx, path, each)
-}
-
 // call is one request: body is JSON or nil.
 type call struct {
 	method, url, token string

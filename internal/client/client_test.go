@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -65,6 +64,7 @@ func TestClient(t *testing.T) {
 	config := start(t)
 	c := connect(t, config)
 	group := "/subscriptions/" + c.Subscription + "/resourceGroups/"
+	groups := c.ResourceManager("2021-04-01")
 
 	t.Run("list-follows-pages", func(t *testing.T) {
 		const all = 1001 // a page has at most 1000
@@ -72,7 +72,8 @@ func TestClient(t *testing.T) {
 		work.SetLimit(16)
 		for i := range all {
 			work.Go(func() error {
-				return c.ARM(t.Context(), "PUT", fmt.Sprintf("%sgroup-%04d", group, i), "2021-04-01", map[string]string{"location": "local"}, nil)
+				_, err := groups.Call(t.Context(), "PUT", fmt.Sprintf("%sgroup-%04d", group, i), nil, map[string]string{"location": "local"}, nil)
+				return err
 			})
 		}
 		if err := work.Wait(); err != nil {
@@ -85,7 +86,7 @@ func TestClient(t *testing.T) {
 			seen[g.Name] = true
 			return err
 		}
-		if err := c.List(t.Context(), strings.TrimSuffix(group, "/"), "2021-04-01", each); err != nil {
+		if err := groups.Pages(t.Context(), strings.TrimSuffix(group, "/"), each); err != nil {
 			t.Fatal(err)
 		}
 		if len(seen) != all {
@@ -93,19 +94,19 @@ func TestClient(t *testing.T) {
 		}
 		stop := errors.New("enough")
 		n := 0
-		err := c.List(t.Context(), strings.TrimSuffix(group, "/"), "2021-04-01", func(json.RawMessage) error { n++; return stop })
+		err := groups.Pages(t.Context(), strings.TrimSuffix(group, "/"), func(json.RawMessage) error { n++; return stop })
 		if !errors.Is(err, stop) || n != 1 {
 			t.Errorf("after an error it went on to item %d: %v", n, err)
 		}
 	})
 
 	t.Run("errors", func(t *testing.T) {
-		err := c.ARM(t.Context(), "GET", group+"nowhere", "2021-04-01", nil, nil)
+		_, err := groups.Call(t.Context(), "GET", group+"nowhere", nil, nil, nil)
 		e, ok := errors.AsType[*client.Error](err)
 		if !ok || !client.IsNotFound(err) || e.Code != "ResourceGroupNotFound" || !strings.Contains(err.Error(), "'nowhere'") {
 			t.Errorf("a missing group: %#v", err)
 		}
-		err = c.ARM(t.Context(), "PUT", group+"x", "1999-01-01", map[string]string{}, nil)
+		_, err = c.ResourceManager("1999-01-01").Call(t.Context(), "PUT", group+"x", nil, map[string]string{}, nil)
 		if err == nil || client.IsNotFound(err) {
 			t.Errorf("an unknown version: %v", err)
 		}
@@ -126,72 +127,14 @@ func TestClient(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		wrong := config
 		wrong.ClientSecret = "not-the-secret"
-		err := connect(t, wrong).ARM(t.Context(), "GET", group+"x", "2021-04-01", nil, nil)
+		_, err := connect(t, wrong).ResourceManager("2021-04-01").Call(t.Context(), "GET", group+"x", nil, nil, nil)
 		if err == nil || !strings.Contains(err.Error(), "AADSTS7000215") || strings.Contains(err.Error(), wrong.ClientSecret) {
 			t.Errorf("a wrong secret: %v", err)
 		}
 		distrusting := config
 		distrusting.Roots = x509.NewCertPool()
-		if err := connect(t, distrusting).ARM(t.Context(), "GET", group+"x", "2021-04-01", nil, nil); err == nil || !strings.Contains(err.Error(), "x509") {
+		if _, err := connect(t, distrusting).ResourceManager("2021-04-01").Call(t.Context(), "GET", group+"x", nil, nil, nil); err == nil || !strings.Contains(err.Error(), "x509") {
 			t.Errorf("an unknown CA: %v", err)
-		}
-	})
-
-	t.Run("create-changes-nothing", func(t *testing.T) {
-		id := group + "raced"
-		var work errgroup.Group
-		var made atomic.Int32
-		for i := range 8 {
-			work.Go(func() error {
-				var got struct{ Tags map[string]string }
-				body := map[string]any{"location": "local", "tags": map[string]string{"by": fmt.Sprint(i)}}
-				first, err := c.Create(t.Context(), id, "2021-04-01", body, &got)
-				if first {
-					made.Add(1)
-				}
-				if err == nil && (got.Tags["by"] == "" || first && got.Tags["by"] != fmt.Sprint(i)) {
-					err = fmt.Errorf("it was given %v", got)
-				}
-				return err
-			})
-		}
-		if err := work.Wait(); err != nil || made.Load() != 1 {
-			t.Errorf("made %d times: %v", made.Load(), err)
-		}
-	})
-
-	t.Run("changes-at-once-all-count", func(t *testing.T) {
-		id := group + "raced"
-		type body struct {
-			Location string            `json:"location"`
-			Tags     map[string]string `json:"tags"`
-		}
-		var work errgroup.Group
-		for i := range 8 {
-			work.Go(func() error {
-				return client.Again(func() error {
-					var old body
-					etag, err := c.Read(t.Context(), id, "2021-04-01", &old)
-					if err != nil {
-						return err
-					}
-					old.Tags[fmt.Sprint("tag", i)] = "x"
-					return c.PutIf(t.Context(), id, "2021-04-01", etag, old, nil)
-				})
-			})
-		}
-		var now body
-		if err := errors.Join(work.Wait(), c.ARM(t.Context(), "GET", id, "2021-04-01", nil, &now)); err != nil || len(now.Tags) != 9 {
-			t.Errorf("tags %v: %v", now.Tags, err)
-		}
-	})
-
-	t.Run("delete-says-what-was-there", func(t *testing.T) {
-		for _, want := range []bool{true, false} {
-			found, err := c.Delete(t.Context(), group+"raced", "2021-04-01")
-			if found != want || err != nil {
-				t.Errorf("found %t, want %t: %v", found, want, err)
-			}
 		}
 	})
 }

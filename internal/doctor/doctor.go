@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/manage"
 )
 
 // Config for Pod.
@@ -16,7 +16,7 @@ type Config struct {
 	Cluster *kube.Cluster
 	// Server is Lanyard, or Azure as seen by whoever is signed in. Without it the
 	// links that need it are skipped.
-	Server *client.Client
+	Server *manage.Client
 	// TenantID is the server's; empty is unknown.
 	TenantID string
 	// AzureNames says that the server also answers for Azure's own names.

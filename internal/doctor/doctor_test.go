@@ -100,7 +100,7 @@ func TestEachBrokenLinkIsNamed(t *testing.T) {
 		{name: "no-ca", first: func(r *row) {
 			r.inject.Store(&admission.Config{Authority: r.own.LoginURL(), TenantID: r.s.TenantID})
 		}, want: "trust", words: "cannot trust"},
-		{name: "unknown-issuer", first: func(r *row) { check(r.t, r.c.ARM(r.t.Context(), "DELETE", r.trustID(), "2026-11-01", nil, nil)) }, want: "issuer", words: "nobody is known to vouch", fix: "lanyard cluster attach"},
+		{name: "unknown-issuer", first: func(r *row) { check(r.t, r.c.Issuers().Delete(r.t.Context(), r.issuer)) }, want: "issuer", words: "nobody is known to vouch", fix: "lanyard cluster attach"},
 		{name: "old-keys", first: func(r *row) {
 			r.trust([]byte(`{"keys":[{"kty":"EC","crv":"P-256","kid":"old","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`))
 		}, want: "issuer", words: "signed this token", fix: "--jwks"},
@@ -167,10 +167,13 @@ func (r *row) credentialWith(name string, value any) {
 func testAttached(t *testing.T, w *world) {
 	r := w.row(t)
 	r.makePod()
-	check(t, r.c.ARM(t.Context(), "DELETE", r.trustID(), "2026-11-01", nil, nil))
+	check(t, r.c.Issuers().Delete(t.Context(), r.issuer))
 	id := "/subscriptions/" + r.s.SubscriptionID + "/resourceGroups/lanyardtest/providers/Microsoft.ContainerService/managedClusters/lab"
 	r.put(id, "2026-07-01", map[string]any{"location": "local", "properties": map[string]any{"attachment": map[string]any{"kubeconfig": r.kubeconfig}}})
-	defer func() { check(t, r.c.ARM(t.Context(), "DELETE", id, "2026-07-01", nil, nil)) }()
+	defer func() {
+		_, err := r.c.ResourceManager("2026-07-01").Call(t.Context(), "DELETE", id, nil, nil, nil)
+		check(t, err)
+	}()
 	if got := r.look(); got.Broken != "issuer" {
 		t.Errorf("broken = %q, want issuer: %+v", got.Broken, got.Links)
 	}

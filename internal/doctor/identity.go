@@ -1,12 +1,14 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/fault"
+	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
@@ -17,15 +19,6 @@ type identity struct {
 	principalID string
 }
 
-type managedIdentity struct {
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	Properties struct {
-		ClientID    string `json:"clientId"`
-		PrincipalID string `json:"principalId"`
-	} `json:"properties"`
-}
-
 const needsServer = "needs a Lanyard server, or --azure-env and credentials"
 
 func (w *walk) findIdentity(ctx context.Context) {
@@ -33,7 +26,8 @@ func (w *walk) findIdentity(ctx context.Context) {
 		w.skip(linkIdentity, needsServer)
 		return
 	}
-	all, err := list[managedIdentity](ctx, w.Server, "/subscriptions/"+w.Server.Subscription+"/providers/Microsoft.ManagedIdentity/userAssignedIdentities", identityVersion)
+	found, err := w.Server.Identities("").List(ctx)
+	all := manage.Parts(found)
 	if err != nil {
 		w.unasked(linkIdentity, err)
 		return
@@ -52,25 +46,18 @@ func (w *walk) findIdentity(ctx context.Context) {
 			return
 		}
 	}
-	var app struct {
-		ID string `json:"id"`
-	}
-	var principal struct {
-		ID   string `json:"id"`
-		Name string `json:"displayName"`
-	}
-	err = w.Server.Graph(ctx, "GET", "/servicePrincipals(appId='"+w.clientID+"')", nil, &principal)
+	principal, err := w.Server.Principal(ctx, w.clientID)
 	switch {
-	case client.IsNotFound(err) && w.Server.Azure:
+	case fault.IsAbsent(err) && w.Server.Azure:
 		w.problem(linkIdentity, "az identity list --query '[].{name:name,clientId:clientId}'; is it in another subscription?",
 			"no identity of subscription %s and no application has the client id %s", w.Server.Subscription, w.clientID)
-	case client.IsNotFound(err):
+	case fault.IsAbsent(err):
 		w.problem(linkIdentity, "lanyard identity list, and annotate the service account with the right client id",
 			"no identity and no application has the client id %s", w.clientID)
 	case err != nil:
 		w.unasked(linkIdentity, err)
 	default:
-		if err := w.Server.Graph(ctx, "GET", "/applications(appId='"+w.clientID+"')", nil, &app); err != nil {
+		if _, err := w.Server.Applications().Get(ctx, w.clientID); err != nil {
 			w.unasked(linkIdentity, err)
 			return
 		}
@@ -84,47 +71,17 @@ func (w *walk) annotate(clientID string) string {
 		w.pod.Spec.Account, w.report.Namespace, wi.ClientIDAnnotation, clientID)
 }
 
-// federated is a federated credential, of an identity or an application.
-type federated struct {
-	Name       string   `json:"name"`
-	Issuer     string   `json:"issuer"`
-	Subject    string   `json:"subject"`
-	Audiences  []string `json:"audiences"`
-	Expression *struct {
-		Value string `json:"value"`
-	} `json:"claimsMatchingExpression"`
-}
-
-func (w *walk) federatedCredentials(ctx context.Context) ([]federated, error) {
+func (w *walk) federatedCredentials(ctx context.Context) ([]manage.Credential, error) {
+	of := w.Server.AppCredentials(w.clientID)
 	if w.identity.id != "" {
-		inner, err := list[struct {
-			Name       string    `json:"name"`
-			Properties federated `json:"properties"`
-		}](ctx, w.Server, w.identity.id+"/federatedIdentityCredentials", identityVersion)
-		var all []federated
-		for _, i := range inner {
-			i.Properties.Name = i.Name
-			all = append(all, i.Properties)
-		}
-		return all, err
+		of = w.Server.Credentials(groupOf(w.identity.id), w.identity.name)
 	}
-	var page struct {
-		Value []federated `json:"value"`
-	}
-	err := w.Server.Graph(ctx, "GET", "/applications(appId='"+w.clientID+"')/federatedIdentityCredentials", nil, &page)
-	return page.Value, err
+	all, err := of.List(ctx)
+	return manage.Parts(all), err
 }
 
-// groupOf is the resource group in a resource's id.
-func groupOf(id string) string {
-	steps := strings.Split(id, "/")
-	for i := 1; i+1 < len(steps); i += 2 {
-		if strings.EqualFold(steps[i], "resourceGroups") {
-			return steps[i+1]
-		}
-	}
-	return "GROUP"
-}
+// groupOf is the resource group in a resource's id, or a word to put one in place of.
+func groupOf(id string) string { return cmp.Or(manage.GroupOf(id), "GROUP") }
 
 // checkFederated compares the token with each credential, and tells the nearest miss.
 func (w *walk) checkFederated(ctx context.Context) {
@@ -146,11 +103,11 @@ func (w *walk) checkFederated(ctx context.Context) {
 	if w.identity.id == "" {
 		create = "az ad app federated-credential create --id " + w.clientID + " with this issuer, subject and audience"
 	}
-	best, differs := federated{}, []string(nil)
+	best, differs := manage.Credential{}, []string(nil)
 	for _, c := range all {
-		d := w.differences(c)
+		d := w.differences(c.Properties)
 		if len(d) == 0 {
-			if c.Expression != nil {
+			if c.Properties.Expression != nil {
 				w.ok(linkFederated, "%s takes tokens of this issuer by an expression, which the exchange will try", c.Name)
 			} else {
 				w.ok(linkFederated, "%s", c.Name)
@@ -169,7 +126,7 @@ func (w *walk) checkFederated(ctx context.Context) {
 }
 
 // differences say in words how a credential misses the token.
-func (w *walk) differences(c federated) (all []string) {
+func (w *walk) differences(c manage.CredentialProperties) (all []string) {
 	if d := difference("issuer", c.Issuer, w.claims.Issuer); d != "" {
 		all = append(all, d)
 	}

@@ -3,12 +3,11 @@ package doctor
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/manage"
 )
 
 // PodNames are the pods of a namespace, for completion; none when it cannot be asked.
@@ -29,7 +28,7 @@ func PodNames(ctx context.Context, k *kube.Cluster, namespace string) []string {
 }
 
 // Server looks at a server and the clusters that are attached to it.
-func Server(ctx context.Context, c *client.Client) *Report {
+func Server(ctx context.Context, c *manage.Client) *Report {
 	w := &walk{Config: Config{Server: c, HTTP: c.HTTP()}, report: Report{Links: []Link{}}}
 	defer w.report.Finish()
 	var d struct {
@@ -50,7 +49,7 @@ func Server(ctx context.Context, c *client.Client) *Report {
 		return &w.report
 	}
 	w.ok("sign-in", "the credentials are accepted")
-	if err := c.ARM(ctx, http.MethodGet, "/subscriptions/"+c.Subscription, "2022-12-01", nil, nil); err != nil {
+	if err := c.CheckSubscription(ctx); err != nil {
 		w.problem("management", "choose another --subscription", "%v", err)
 		return &w.report
 	}
@@ -59,34 +58,12 @@ func Server(ctx context.Context, c *client.Client) *Report {
 	return &w.report
 }
 
-// clusterState is what of an attached cluster can be wrong.
-type clusterState struct {
-	ID    string `json:"id"`
-	Name  string `json:"name"`
-	State struct {
-		Provisioning string `json:"provisioningState"`
-		OIDC         struct {
-			Enabled bool   `json:"enabled"`
-			URL     string `json:"issuerURL"`
-		} `json:"oidcIssuerProfile"`
-		Security struct {
-			WorkloadIdentity struct {
-				Enabled bool `json:"enabled"`
-			} `json:"workloadIdentity"`
-		} `json:"securityProfile"`
-		Attachment struct {
-			KeysError string `json:"keysError"`
-			Attention string `json:"attention"`
-		} `json:"attachment"`
-	} `json:"properties"`
-}
-
 func (w *walk) checkClusters(ctx context.Context) {
 	if w.Server.Azure {
 		w.skip("clusters", "Azure looks after its own")
 		return
 	}
-	all, err := list[clusterState](ctx, w.Server, "/subscriptions/"+w.Server.Subscription+"/providers/Microsoft.ContainerService/managedClusters", clustersVersion)
+	all, err := w.Server.Clusters("").List(ctx)
 	if err != nil {
 		w.unasked("clusters", err)
 		return
@@ -94,21 +71,21 @@ func (w *walk) checkClusters(ctx context.Context) {
 	if len(all) == 0 {
 		w.skip("clusters", "none is attached")
 	}
-	for _, k := range all {
+	for _, k := range manage.Parts(all) {
 		name := "cluster " + k.Name
-		switch a := k.State.Attachment; {
+		switch a := k.Properties.Attachment; {
 		case a.KeysError != "":
 			w.problem(name, attachAgain(k.Name, k.ID), "%s", a.Attention)
 		case a.Attention != "":
 			w.warn(name, attachAgain(k.Name, k.ID), "%s", a.Attention)
-		case k.State.Provisioning == "Failed":
+		case k.Properties.State == "Failed":
 			w.problem(name, "lanyard cluster show "+k.Name+" -g "+groupOf(k.ID)+"; then attach it anew", "its last change failed")
-		case !k.State.OIDC.Enabled:
+		case !k.Properties.OIDC.Enabled:
 			w.warn(name, "az aks update -g "+groupOf(k.ID)+" -n "+k.Name+" --enable-oidc-issuer", "its tokens are not accepted yet")
-		case !k.State.Security.WorkloadIdentity.Enabled:
-			w.warn(name, "az aks update -g "+groupOf(k.ID)+" -n "+k.Name+" --enable-workload-identity", "issuer %s; it has no webhook of this server's", k.State.OIDC.URL)
+		case !k.Properties.Security.WorkloadIdentity.Enabled:
+			w.warn(name, "az aks update -g "+groupOf(k.ID)+" -n "+k.Name+" --enable-workload-identity", "issuer %s; it has no webhook of this server's", k.Properties.OIDC.URL)
 		default:
-			w.ok(name, "issuer %s, with the webhook", k.State.OIDC.URL)
+			w.ok(name, "issuer %s, with the webhook", k.Properties.OIDC.URL)
 		}
 	}
 }

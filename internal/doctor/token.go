@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
@@ -103,24 +103,8 @@ func (w *walk) makeToken(ctx context.Context) {
 
 func clock(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }
 
-// attached is a cluster as the server's management API shows it.
-type attached struct {
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	Properties struct {
-		OIDC struct {
-			Enabled bool `json:"enabled"`
-		} `json:"oidcIssuerProfile"`
-		Attachment struct {
-			Issuer    string `json:"issuer"`
-			KeysError string `json:"keysError"`
-			Attention string `json:"attention"`
-		} `json:"attachment"`
-	} `json:"properties"`
-}
-
 // judgeAttached says whether the server can read the keys of a cluster that is enabled.
-func (w *walk) judgeAttached(k attached) {
+func (w *walk) judgeAttached(k manage.Cluster) {
 	switch a := k.Properties.Attachment; {
 	case a.KeysError != "":
 		w.problem(linkIssuer, attachAgain(k.Name, k.ID), "cluster %s: %s", k.Name, a.Attention)
@@ -136,35 +120,6 @@ func attachAgain(name, id string) string {
 	return "lanyard cluster attach " + name + " -g " + groupOf(id) + " --kubeconfig FILE"
 }
 
-// setting is how the server was told to trust an issuer.
-type setting struct {
-	Properties struct {
-		URL   string          `json:"url"`
-		Keys  json.RawMessage `json:"keys"`
-		Roots string          `json:"roots"`
-	} `json:"properties"`
-}
-
-// API versions that are spoken here.
-const (
-	clustersVersion = "2026-07-01"
-	trustVersion    = "2026-11-01"
-	identityVersion = "2023-01-31"
-	vaultsVersion   = "2023-07-01"
-)
-
-// list reads a collection of the management API.
-func list[T any](ctx context.Context, c *client.Client, path, version string) ([]T, error) {
-	var all []T
-	err := c.List(ctx, path, version, func(raw json.RawMessage) error {
-		var one T
-		err := json.Unmarshal(raw, &one)
-		all = append(all, one)
-		return err
-	})
-	return all, err
-}
-
 // checkIssuer says whether the server has, or can find, the key that signed the token.
 func (w *walk) checkIssuer(ctx context.Context) {
 	if w.bearer == "" {
@@ -175,12 +130,12 @@ func (w *walk) checkIssuer(ctx context.Context) {
 		w.checkPublished(ctx, "lanyard issuer publish, to the place that the issuer's address names")
 		return
 	}
-	clusters, err := list[attached](ctx, w.Server, "/subscriptions/"+w.Server.Subscription+"/providers/Microsoft.ContainerService/managedClusters", clustersVersion)
+	clusters, err := w.Server.Clusters("").List(ctx)
 	if err != nil {
 		w.unasked(linkIssuer, err)
 		return
 	}
-	for _, k := range clusters {
+	for _, k := range manage.Parts(clusters) {
 		if k.Properties.Attachment.Issuer != w.claims.Issuer {
 			continue
 		}
@@ -192,12 +147,12 @@ func (w *walk) checkIssuer(ctx context.Context) {
 		w.judgeAttached(k)
 		return
 	}
-	settings, err := list[setting](ctx, w.Server, "/providers/Lanyard.Trust/issuers", trustVersion)
+	settings, err := w.Server.Issuers().List(ctx)
 	if err != nil {
 		w.unasked(linkIssuer, err)
 		return
 	}
-	for _, s := range settings {
+	for _, s := range manage.Parts(settings) {
 		switch {
 		case s.Properties.URL != w.claims.Issuer:
 		case len(s.Properties.Keys) == 0:

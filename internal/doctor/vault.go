@@ -10,26 +10,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/lanyard-io/lanyard/internal/manage"
 )
 
 // probe is a secret that no vault has: asking for it tells whether secrets may be
 // read, and reads none.
 const probe = "lanyard-doctor"
-
-type keyVault struct {
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	Properties struct {
-		URL      string `json:"vaultUri"`
-		Roles    bool   `json:"enableRbacAuthorization"`
-		Policies []struct {
-			ObjectID    string `json:"objectId"`
-			Permissions struct {
-				Secrets []string `json:"secrets"`
-			} `json:"permissions"`
-		} `json:"accessPolicies"`
-	} `json:"properties"`
-}
 
 // checkVault asks the vault that the pod names, as the pod.
 func (w *walk) checkVault(ctx context.Context) {
@@ -91,8 +78,9 @@ func (w *walk) explainForbidden(ctx context.Context, vault string) {
 		w.problem(linkVault, policy+", or a role such as Key Vault Secrets User", "the identity may not read secrets of vault %s", vault)
 		return
 	}
-	all, err := list[keyVault](ctx, w.Server, "/subscriptions/"+w.Server.Subscription+"/providers/Microsoft.KeyVault/vaults", vaultsVersion)
-	at := slices.IndexFunc(all, func(v keyVault) bool { return strings.EqualFold(v.Name, vault) })
+	found, err := w.Server.Vaults("").List(ctx)
+	all := manage.Parts(found)
+	at := slices.IndexFunc(all, func(v manage.Vault) bool { return strings.EqualFold(v.Name, vault) })
 	switch {
 	case err != nil || at < 0:
 		w.problem(linkVault, policy, "%s may not read secrets of vault %s", w.identity.words(), vault)

@@ -18,6 +18,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/doctor"
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
+	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
@@ -30,7 +31,7 @@ type world struct {
 	t       *testing.T
 	k       *kube.Cluster
 	s       *lanyardtest.Server
-	c       *client.Client
+	c       *manage.Client
 	hook    *httptest.Server
 	inject  atomic.Pointer[admission.Config]
 	own     *names.Hosts // the server's own; it answers for Azure's too
@@ -79,11 +80,12 @@ func newWorld(t *testing.T) *world {
 	check(t, err)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(w.rootPEM)
-	w.c, err = client.New(client.Config{
+	signedIn, err := client.New(client.Config{
 		Names: n.Own(), Roots: roots, Dial: state.Listen, TenantID: w.s.TenantID, SubscriptionID: w.s.SubscriptionID,
 		ClientID: w.s.Admin.ClientID, ClientSecret: w.s.Admin.ClientSecret,
 	})
 	check(t, err)
+	w.c = manage.New(signedIn)
 
 	w.resetInjection()
 	w.hook = httptest.NewTLSServer(admission.New(admission.HandlerConfig{Current: w.inject.Load, Accounts: accounts{k}}))
@@ -119,7 +121,8 @@ func (w *world) resetInjection() {
 
 func (w *world) put(id, version string, body any) {
 	w.t.Helper()
-	check(w.t, w.c.ARM(w.t.Context(), "PUT", id, version, body, nil))
+	_, err := w.c.ResourceManager(version).Call(w.t.Context(), "PUT", id, nil, body, nil)
+	check(w.t, err)
 }
 
 func (w *world) apply(object any) {

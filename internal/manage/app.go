@@ -49,19 +49,20 @@ func (c *Client) Applications() Collection[Application] {
 	}
 }
 
-// principal is what is read of a service principal.
-type principal struct {
-	ID string `json:"id"`
+// Principal is a service principal: what an application or an identity is to policies
+// and roles.
+type Principal struct {
+	ID   string `json:"id"` // its object id
+	Name string `json:"displayName"`
 }
 
-// Principal is the object id of the service principal with a client id.
-func (c *Client) Principal(ctx context.Context, appID string) (string, error) {
-	var p principal
-	_, err := c.Directory().Call(ctx, "GET", "/servicePrincipals(appId='"+appID+"')", nil, nil, &p)
+// Principal finds the service principal with a client id.
+func (c *Client) Principal(ctx context.Context, appID string) (p Principal, err error) {
+	_, err = c.Directory().Call(ctx, "GET", "/servicePrincipals(appId='"+appID+"')", nil, nil, &p)
 	if client.IsNotFound(err) {
 		err = noApp(appID)
 	}
-	return p.ID, err
+	return p, err
 }
 
 // NewApp is an application to make.
@@ -90,7 +91,7 @@ func (c *Client) CreateApp(ctx context.Context, want NewApp) (made SignIn, err e
 			err = errors.Join(err, undone)
 		}
 	}()
-	var p principal
+	var p Principal
 	if _, err := c.Directory().Call(ctx, "POST", "/servicePrincipals", nil, map[string]string{"appId": app.AppID}, &p); err != nil {
 		return made, err
 	}
@@ -127,7 +128,7 @@ func (c *Client) ResetSecret(ctx context.Context, appID string, years int) (s Si
 		}
 		old.Passwords = old.Passwords[1:]
 	}
-	s = c.signIn(old, principal)
+	s = c.signIn(old, principal.ID)
 	if s.Password, err = c.addSecret(ctx, old.ID, years); err != nil {
 		return s, err
 	}

@@ -15,6 +15,7 @@ import (
 // Versions of Resource Manager's API that are spoken.
 const (
 	groupVersion    = "2021-04-01"
+	subVersion      = "2022-12-01"
 	identityVersion = "2025-01-31-preview" // the first with expressions over claims
 	vaultVersion    = "2023-07-01"
 	roleVersion     = "2022-04-01"
@@ -42,6 +43,13 @@ func (c *Client) subscription() string { return "/subscriptions/" + c.Subscripti
 
 func (c *Client) groupID(name string) string {
 	return c.subscription() + "/resourceGroups/" + url.PathEscape(name)
+}
+
+// CheckSubscription is an error when the subscription is not there, or not for whoever
+// is signed in.
+func (c *Client) CheckSubscription(ctx context.Context) error {
+	_, err := c.ResourceManager(subVersion).Call(ctx, "GET", c.subscription(), nil, nil, nil)
+	return err
 }
 
 // GroupOf is the resource group in a resource's id.

@@ -53,6 +53,9 @@ func TestManage(t *testing.T) {
 }
 
 func testGroups(t *testing.T, c *manage.Client) {
+	if err := c.CheckSubscription(t.Context()); err != nil {
+		t.Error(err)
+	}
 	wantError(t, c.EnsureGroup(t.Context(), "nowhere", "local"), `no resource group "nowhere"`, "lanyard group create nowhere")
 	for range 2 {
 		if err := c.EnsureGroup(t.Context(), manage.DefaultGroup, "here"); err != nil {

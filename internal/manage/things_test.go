@@ -147,8 +147,8 @@ func testApplications(t *testing.T, c *manage.Client) {
 			t.Errorf("%d secrets became %d", len(before), len(now))
 		}
 	}
-	if id := must(c.Principal(t.Context(), made.AppID))(t); id != made.PrincipalID {
-		t.Errorf("its principal is %s, want %s", id, made.PrincipalID)
+	if p := must(c.Principal(t.Context(), made.AppID))(t); p.ID != made.PrincipalID || p.Name != "deployer" {
+		t.Errorf("its principal is %+v, want %s", p, made.PrincipalID)
 	}
 	if err := c.Applications().Delete(t.Context(), made.AppID); err != nil {
 		t.Error(err)

@@ -272,7 +272,7 @@ func TestDetachingAClusterOutOfReach(t *testing.T) {
 	r.cluster("aks", workloadIdentity(true))
 	k8s.Down()
 	for _, id := range []string{r.clusterID("aks"), r.group()} {
-		err := r.client.ARM(t.Context(), "DELETE", id, clusterVersion, nil, nil)
+		_, err := r.client.ResourceManager(clusterVersion).Call(t.Context(), "DELETE", id, nil, nil, nil)
 		if err == nil || !strings.Contains(err.Error(), "--force") {
 			t.Errorf("deleting %s: %v, want a refusal that names --force", id, err)
 		}

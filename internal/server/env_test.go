@@ -104,7 +104,7 @@ func roots(t testing.TB, dataDir string) *x509.CertPool {
 
 func (r *running) arm(method, path, version string, body, answer any) {
 	r.t.Helper()
-	if err := r.client.ARM(r.t.Context(), method, path, version, body, answer); err != nil {
+	if _, err := r.client.ResourceManager(version).Call(r.t.Context(), method, path, nil, body, answer); err != nil {
 		r.t.Fatalf("%s %s: %v", method, path, err)
 	}
 }

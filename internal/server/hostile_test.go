@@ -135,7 +135,7 @@ func newHostile(t *testing.T, r *running) *hostile {
 
 func (h *hostile) graph(method, path string, body, answer any) {
 	h.r.t.Helper()
-	if err := h.r.client.Graph(h.r.t.Context(), method, path, body, answer); err != nil {
+	if _, err := h.r.client.Directory().Call(h.r.t.Context(), method, path, nil, body, answer); err != nil {
 		h.r.t.Fatalf("%s %s: %v", method, path, err)
 	}
 }

@@ -101,7 +101,7 @@ func (k *kept) fill(t *testing.T, r *running) {
 			"principalId":      r.admin.PrincipalID,
 		}}, nil)
 	r.arm("POST", "/subscriptions/"+r.admin.SubscriptionID+"/providers/Microsoft.ContainerService/register", "2021-04-01", nil, nil)
-	if err := r.client.Graph(t.Context(), "POST", "/users", map[string]any{
+	if _, err := r.client.Directory().Call(t.Context(), "POST", "/users", nil, map[string]any{
 		"accountEnabled": true, "displayName": "Alice", "mailNickname": "alice", "userPrincipalName": k.User,
 		"passwordProfile": map[string]any{"password": k.Password, "forceChangePasswordNextSignIn": false},
 	}, nil); err != nil {
