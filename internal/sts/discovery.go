@@ -16,9 +16,9 @@ import (
 
 // documentKey says what a discovery document depends on.
 type documentKey struct {
-	set  *names.Hosts
-	form tenantForm
-	v2   bool
+	family *names.Hosts
+	form   tenantForm
+	v2     bool
 }
 
 // openID is the discovery document.
@@ -49,11 +49,11 @@ func (s *Server) openIDv2(w http.ResponseWriter, r *http.Request) error { return
 func (s *Server) openIDv1(w http.ResponseWriter, r *http.Request) error { return s.openID(w, r, false) }
 
 func (s *Server) openID(w http.ResponseWriter, r *http.Request, v2 bool) error {
-	set, _ := httpx.Target(r)
-	return s.openIDFor(w, r, set, v2)
+	family, _ := httpx.Target(r)
+	return s.openIDFor(w, r, family, v2)
 }
 
-func (s *Server) openIDFor(w http.ResponseWriter, r *http.Request, set *names.Hosts, v2 bool) error {
+func (s *Server) openIDFor(w http.ResponseWriter, r *http.Request, family *names.Hosts, v2 bool) error {
 	form, err := s.tenant(r.PathValue("tenant"))
 	if codeOf(err) == codeTenantUnknown {
 		// Here, unlike at the token endpoint, this has an error of its own.
@@ -62,7 +62,7 @@ func (s *Server) openIDFor(w http.ResponseWriter, r *http.Request, set *names.Ho
 	if err != nil {
 		return err
 	}
-	body, err := s.document(documentKey{set, form, v2})
+	body, err := s.document(documentKey{family, form, v2})
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (s *Server) document(key documentKey) ([]byte, error) {
 }
 
 func (s *Server) describe(key documentKey) *openID {
-	base := key.set.LoginURL() + "/" + s.segment(key.form)
+	base := key.family.LoginURL() + "/" + s.segment(key.form)
 	d := &openID{
 		AuthMethods:   authMethods(),
 		ResponseModes: []string{"query", "form_post"}, ChallengeMethods: []string{"S256"},
@@ -95,13 +95,13 @@ func (s *Server) describe(key documentKey) *openID {
 		GrantTypes:    s.grants(),
 		Scopes:        []string{"openid", "profile", "email", "offline_access"},
 		Claims:        []string{"sub", "iss", "aud", "exp", "iat", "nbf", "appid", "appidacr", "idp", "idtyp", "oid", "tid", "uti", "ver", "nonce", "name", "preferred_username", "upn"},
-		CloudInstance: key.set.HostPort(key.set.Host(names.Login)), CloudGraphHost: key.set.HostPort(key.set.Host(names.Graph)), GraphHost: key.set.HostPort(key.set.Host(names.Graph)),
+		CloudInstance: key.family.HostPort(key.family.Host(names.Login)), CloudGraphHost: key.family.HostPort(key.family.Host(names.Graph)), GraphHost: key.family.HostPort(key.family.Host(names.Graph)),
 
 		TokenEndpoint: base + "/oauth2/token", JWKS: base + "/discovery/keys",
 		AuthorizationEndpoint: base + "/oauth2/v2.0/authorize", // in v1 documents too: there is no other
 		DeviceEndpoint:        base + "/oauth2/v2.0/devicecode",
 		EndSessionEndpoint:    base + "/oauth2/v2.0/logout",
-		Issuer:                access.TokenIssuer(key.set, s.tenantID),
+		Issuer:                access.TokenIssuer(key.family, s.tenantID),
 	}
 	if key.v2 && key.form != tenantADFS {
 		d.TokenEndpoint, d.JWKS = base+"/oauth2/v2.0/token", base+"/discovery/v2.0/keys"
@@ -190,14 +190,14 @@ func (s *Server) instance(w http.ResponseWriter, r *http.Request) error {
 	if asked == "" {
 		return refuse(codeParameter, "The request must contain the following parameter: 'authorization_endpoint'.")
 	}
-	set, tenant, ok := s.authority(asked)
+	family, tenant, ok := s.authority(asked)
 	if !ok {
 		return refuse(codeInstance, "Unknown or invalid instance. The authority %s is not one of this server's.", quote(asked))
 	}
 	body := instanceBody{
-		Endpoint: set.LoginURL() + "/" + tenant + "/v2.0/.well-known/openid-configuration",
+		Endpoint: family.LoginURL() + "/" + tenant + "/v2.0/.well-known/openid-configuration",
 		Version:  "1.1",
-		Metadata: []instanceEntry{entryOf(set)},
+		Metadata: []instanceEntry{entryOf(family)},
 	}
 	if query.Get("api-version") == "1.0" {
 		body.Version = "1.0"
@@ -207,31 +207,31 @@ func (s *Server) instance(w http.ResponseWriter, r *http.Request) error {
 }
 
 // authority finds the name family of an authority's URL, and how it names the tenant.
-func (s *Server) authority(raw string) (set *names.Hosts, tenant string, ok bool) {
+func (s *Server) authority(raw string) (family *names.Hosts, tenant string, ok bool) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return nil, "", false
 	}
-	surface, set, _ := s.names.Route(u.Host)
-	if surface != names.Login || u.Port() != "" && u.Port() != strconv.Itoa(set.Port) {
+	surface, family, _ := s.names.Route(u.Host)
+	if surface != names.Login || u.Port() != "" && u.Port() != strconv.Itoa(family.Port) {
 		return nil, "", false
 	}
 	segment, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	if segment == "" {
-		return set, s.tenantID, true
+		return family, s.tenantID, true
 	}
 	form, err := s.tenant(segment)
 	if err != nil {
 		// A tenant that is not ours is refused by its discovery document.
-		return set, url.PathEscape(apierr.Shown(segment, maxShown)), true
+		return family, url.PathEscape(apierr.Shown(segment, maxShown)), true
 	}
-	return set, s.segment(form), true
+	return family, s.segment(form), true
 }
 
-func entryOf(set *names.Hosts) instanceEntry {
-	host := set.HostPort(set.Host(names.Login))
-	if set.Azure {
-		return instanceEntry{Network: host, Cache: "login.windows.net", Aliases: set.All(names.Login)}
+func entryOf(family *names.Hosts) instanceEntry {
+	host := family.HostPort(family.Host(names.Login))
+	if family.Azure {
+		return instanceEntry{Network: host, Cache: "login.windows.net", Aliases: family.All(names.Login)}
 	}
 	return instanceEntry{Network: host, Cache: host, Aliases: []string{host}}
 }
@@ -239,7 +239,7 @@ func entryOf(set *names.Hosts) instanceEntry {
 // userRealm says how a user signs in: with a password, here. Clients ask before
 // they send one. The answer is the same for every name.
 func (s *Server) userRealm(w http.ResponseWriter, r *http.Request) error {
-	set, _ := httpx.Target(r)
+	family, _ := httpx.Target(r)
 	_, domain, _ := strings.Cut(s.people.FullName(r.PathValue("upn")), "@")
 	return httpx.WriteJSON(w, http.StatusOK, struct {
 		Version  string `json:"ver"`
@@ -247,5 +247,5 @@ func (s *Server) userRealm(w http.ResponseWriter, r *http.Request) error {
 		Domain   string `json:"domain_name"`
 		Instance string `json:"cloud_instance_name"`
 		Audience string `json:"cloud_audience_urn"`
-	}{"1.0", "Managed", apierr.Shown(domain, maxShown), set.HostPort(set.Host(names.Login)), "urn:federation:MicrosoftOnline"})
+	}{"1.0", "Managed", apierr.Shown(domain, maxShown), family.HostPort(family.Host(names.Login)), "urn:federation:MicrosoftOnline"})
 }

@@ -82,7 +82,7 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := &request{grant: &deviceGrant}
-	q.set, _ = httpx.Target(r)
+	q.family, _ = httpx.Target(r)
 	if err := s.readDevice(r, q); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (s *Server) deviceCode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	setNoStore(w.Header())
-	page := q.set.LoginURL() + devicePath
+	page := q.family.LoginURL() + devicePath
 	return httpx.WriteJSON(w, http.StatusOK, deviceBody{
 		UserCode: d.UserCode, DeviceCode: device, Page: page, Expires: int(deviceLife / time.Second), Interval: int(deviceInterval / time.Second),
 		Message: "To sign in, use a web browser to open the page " + page + " and enter the code " + d.UserCode + " to authenticate.",

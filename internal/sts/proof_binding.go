@@ -46,16 +46,16 @@ const bindingsInFlight = 64
 
 // bindingRoutes are the identity binding endpoints. SDKs send there, under the endpoint's
 // path, all requests to the authority; other clients send the bare token request. Documents
-// name the authority of set or, if that is nil, of the Host header.
-func (s *Server) bindingRoutes(set *names.Hosts) []httpx.Route {
+// name the authority of family or, if that is nil, of the Host header.
+func (s *Server) bindingRoutes(family *names.Hosts) []httpx.Route {
 	if s.clusters == nil {
 		return nil
 	}
 	const prefix = "/identitybinding/{cluster}"
 	instance, openID := s.instance, s.openIDv2
-	if set != nil {
-		instance = func(w http.ResponseWriter, r *http.Request) error { return s.publicInstance(w, r, set) }
-		openID = func(w http.ResponseWriter, r *http.Request) error { return s.openIDFor(w, r, set, true) }
+	if family != nil {
+		instance = func(w http.ResponseWriter, r *http.Request) error { return s.publicInstance(w, r, family) }
+		openID = func(w http.ResponseWriter, r *http.Request) error { return s.openIDFor(w, r, family, true) }
 	}
 	bare := httpx.Route{Op: "token.binding", MaxBody: tokenMaxBody, Timeout: tokenTimeout, MaxInFlight: bindingsInFlight, Handle: s.bindingToken}
 	bare.Pattern = "POST " + prefix

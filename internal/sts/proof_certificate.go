@@ -111,7 +111,7 @@ func (s *Server) verifyCertificate(q *request, named []model.Certificate) error 
 		q.record.Differed = []string{"audience"}
 		q.record.Hint = "Make the assertion's aud the token endpoint that it is sent to."
 		return refuse(codeAssertionAudience, "Client assertion audience claim does not match Realm issuer. The assertion's audience is %s, expected %s.",
-			quote(strings.Join(q.assertion.Audiences, ", ")), quote(q.set.LoginURL()+"/"+s.tenantID+"/oauth2/v2.0/token"))
+			quote(strings.Join(q.assertion.Audiences, ", ")), quote(q.family.LoginURL()+"/"+s.tenantID+"/oauth2/v2.0/token"))
 	}
 	var last error
 	for _, c := range named {
@@ -155,8 +155,8 @@ func (s *Server) isTokenService(aud string) bool {
 	if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return false
 	}
-	surface, set, _ := s.names.Route(u.Host)
-	if surface != names.Login || u.Port() != "" && u.Port() != strconv.Itoa(set.Port) {
+	surface, family, _ := s.names.Route(u.Host)
+	if surface != names.Login || u.Port() != "" && u.Port() != strconv.Itoa(family.Port) {
 		return false
 	}
 	tenant, rest, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")

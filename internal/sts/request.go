@@ -18,7 +18,7 @@ import (
 // client, and what the audit record will say of it.
 type request struct {
 	endpoint
-	set       *names.Hosts
+	family    *names.Hosts
 	tenant    tenantForm
 	form      url.Values
 	clientID  string
@@ -50,7 +50,7 @@ func (q *request) method() string {
 // resource is what the token's aud will be: without another, the directory.
 func (q *request) resource() string {
 	if q.scope.resource == "" {
-		return q.set.GraphURL()
+		return q.family.GraphURL()
 	}
 	return q.scope.resource
 }

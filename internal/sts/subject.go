@@ -134,7 +134,7 @@ func (p *personSubject) idToken(a *access.Claims) (string, error) {
 	u := p.user
 	sum := sha256.Sum256([]byte(u.ObjectID + "\x00" + a.AppID)) // the same for one client, another for each
 	payload, err := json.Marshal(idToken{
-		Version: "2.0", Issuer: p.set.LoginURL() + "/" + a.TenantID + "/v2.0", Audience: p.clientID,
+		Version: "2.0", Issuer: p.family.LoginURL() + "/" + a.TenantID + "/v2.0", Audience: p.clientID,
 		Subject: base64.RawURLEncoding.EncodeToString(sum[:]), Expires: a.Expires, IssuedAt: a.IssuedAt, From: a.NotBefore,
 		Name: u.Name, User: u.UPN, UPN: u.UPN, ObjectID: u.ObjectID, TenantID: a.TenantID, Nonce: p.nonce, TokenID: a.TokenID,
 	})

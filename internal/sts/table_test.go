@@ -29,7 +29,7 @@ func TestTablesAreWhole(t *testing.T) {
 			t.Errorf("docs/API-COVERAGE.md does not name %s", name)
 		}
 	}
-	announced := (&Server{names: n}).describe(documentKey{set: n.Own()})
+	announced := (&Server{names: n}).describe(documentKey{family: n.Own()})
 	for _, g := range grants {
 		documented(g.name)
 		if !slices.Contains(announced.GrantTypes, g.name) || grantOf(g.name) != g {

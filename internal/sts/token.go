@@ -36,7 +36,7 @@ func (s *Server) bindingToken(w http.ResponseWriter, r *http.Request) error {
 // token answers a token request: it decides, records the decision, and only then signs.
 func (s *Server) token(w http.ResponseWriter, r *http.Request, at endpoint) error {
 	q := &request{endpoint: at}
-	q.set, _ = httpx.Target(r)
+	q.family, _ = httpx.Target(r)
 	who, err := s.decide(r, q)
 	claims, err := s.record(r, q, who, err)
 	if err != nil {
@@ -156,7 +156,7 @@ const backdate = 5 * time.Minute
 // claims are what the token will say.
 func (s *Server) claims(q *request, who subject) *access.Claims {
 	from := s.now().Add(-backdate).Unix()
-	iss := access.TokenIssuer(q.set, s.tenantID)
+	iss := access.TokenIssuer(q.family, s.tenantID)
 	var id [16]byte
 	rand.Read(id[:])
 	c := &access.Claims{

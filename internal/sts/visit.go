@@ -22,13 +22,13 @@ import (
 
 // visit is one request of a browser to our pages.
 type visit struct {
-	s    *Server
-	w    http.ResponseWriter
-	r    *http.Request
-	set  *names.Hosts
-	form url.Values
-	csrf string      // the cookie's value
-	user *model.User // whom the browser remembers, once remembered was asked
+	s      *Server
+	w      http.ResponseWriter
+	r      *http.Request
+	family *names.Hosts
+	form   url.Values
+	csrf   string      // the cookie's value
+	user   *model.User // whom the browser remembers, once remembered was asked
 }
 
 // Cookies of ours. A __Host- cookie is for this host alone, over TLS, and no
@@ -50,7 +50,7 @@ const formsCookieLength = 26 // of rand.Text
 
 func (s *Server) visit(w http.ResponseWriter, r *http.Request) *visit {
 	v := &visit{s: s, w: w, r: r}
-	v.set, _ = httpx.Target(r)
+	v.family, _ = httpx.Target(r)
 	setPageHeader(w.Header())
 	if c, err := r.Cookie(cookieForms); err == nil && len(c.Value) == formsCookieLength {
 		v.csrf = c.Value
@@ -87,7 +87,7 @@ func (v *visit) read() (err error) {
 		return err
 	}
 	from := v.r.Header.Get("Origin")
-	if v.csrf == "" || !hmac.Equal([]byte(v.form.Get("csrf")), []byte(formToken(v.csrf))) || from != "" && from != v.set.LoginURL() {
+	if v.csrf == "" || !hmac.Equal([]byte(v.form.Get("csrf")), []byte(formToken(v.csrf))) || from != "" && from != v.family.LoginURL() {
 		return refuse(codeForgery, "The form was not sent from a page of this server that this browser has open, or cookies are off. Go back, load the page again, and try once more.")
 	}
 	return nil
@@ -193,10 +193,10 @@ const auditSignIn = "user.signin"
 
 // recordSignIn writes the record of a sign-in on our page.
 func (s *Server) recordSignIn(r *http.Request, client signInClient, user *model.User, why string) error {
-	set, _ := httpx.Target(r)
+	family, _ := httpx.Target(r)
 	caller := model.Caller{
 		ObjectID: user.ObjectID, AppID: client.id, TenantID: s.tenantID, Type: "user", Name: user.UPN,
-		Issuer: access.TokenIssuer(set, s.tenantID),
+		Issuer: access.TokenIssuer(family, s.tenantID),
 	}
 	httpx.SetCaller(r, caller)
 	return s.writeRecord(r.Context(), &audit.Record{

@@ -34,7 +34,7 @@ func (c *call) common(item *model.Item, v *model.ItemVersion) common {
 		},
 	}
 	if item.Deleted != nil {
-		out.RecoveryID = c.set.VaultURL(item.Vault) + "/deleted" + string(item.ItemKind) + "/" + item.Name
+		out.RecoveryID = c.family.VaultURL(item.Vault) + "/deleted" + string(item.ItemKind) + "/" + item.Name
 		out.DeletedDate, out.ScheduledPurgeDate = item.Deleted.At.Unix(), item.Deleted.Purge.Unix()
 	}
 	return out
@@ -42,7 +42,7 @@ func (c *call) common(item *model.Item, v *model.ItemVersion) common {
 
 // itemURL is an item's id, with its version when that is meant.
 func (c *call) itemURL(item *model.Item, v *model.ItemVersion, versioned bool) string {
-	url := c.set.VaultURL(item.Vault) + "/" + string(item.ItemKind) + "/" + item.Name
+	url := c.family.VaultURL(item.Vault) + "/" + string(item.ItemKind) + "/" + item.Name
 	if versioned {
 		url += "/" + v.Version
 	}

@@ -232,5 +232,5 @@ func (c *call) taken() error {
 	}
 	noun := c.Kind.Noun()
 	return fail(conflict, "There was a conflict restoring the %s '%s/%s/%s'. A %[1]s with this name exists in the vault.",
-		noun, c.set.VaultURL(c.Vault), c.Kind, c.Name)
+		noun, c.family.VaultURL(c.Vault), c.Kind, c.Name)
 }

@@ -114,8 +114,8 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 // quoted parameters, no equals sign inside a value. The resource must be a
 // parent domain of the vault's host, port included.
 func (s *Server) bearerChallenge(r *http.Request) string {
-	set, _ := httpx.Target(r)
-	return `Bearer authorization="` + set.LoginURL() + "/" + s.challenge + `", resource="` + set.VaultResource() + `"`
+	family, _ := httpx.Target(r)
+	return `Bearer authorization="` + family.LoginURL() + "/" + s.challenge + `", resource="` + family.VaultResource() + `"`
 }
 
 func tokenMessage(r *http.Request, err error) string {
@@ -127,8 +127,8 @@ func tokenMessage(r *http.Request, err error) string {
 	case access.TokenMissing:
 		return "AKV10000: Request is missing a Bearer or PoP token."
 	case access.TokenAudience:
-		set, _ := httpx.Target(r)
-		return fmt.Sprintf("AKV10022: Invalid audience. Expected %s, found: %s.", set.VaultResource(), t.Presented)
+		family, _ := httpx.Target(r)
+		return fmt.Sprintf("AKV10022: Invalid audience. Expected %s, found: %s.", family.VaultResource(), t.Presented)
 	case access.TokenForeign:
 		return fmt.Sprintf("AKV10032: Invalid issuer. Expected one of %s, found %s.", t.Expected, t.Presented)
 	case access.TokenExpired:

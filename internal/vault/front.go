@@ -22,12 +22,12 @@ type handler = func(w http.ResponseWriter, r *http.Request) error
 // call is one request under way. The view and the vault are set once the gate has
 // let the caller through.
 type call struct {
-	s     *Server
-	r     *http.Request
-	op    *operation
-	kind  *kind
-	set   *names.Hosts
-	query url.Values
+	s      *Server
+	r      *http.Request
+	op     *operation
+	kind   *kind
+	family *names.Hosts
+	query  url.Values
 	items.Ref
 	body any  // what the operation's read has made of the body
 	page page // of a listing
@@ -81,7 +81,7 @@ func (s *Server) handle(o *operation) handler {
 // parse reads the URL: the api-version first, then the names in the path.
 func (c *call) parse() error {
 	c.Kind, c.Name, c.Version = c.kind.of, c.r.PathValue("name"), strings.ToLower(c.r.PathValue("version"))
-	c.set, c.Vault = httpx.Target(c.r)
+	c.family, c.Vault = httpx.Target(c.r)
 	c.query = c.r.URL.Query() // some clients percent-encode the keys, so only the parsed query counts
 	for _, name := range [...]string{"api-version", "maxresults", "$skiptoken"} {
 		if len(c.query[name]) > 1 {

@@ -119,7 +119,7 @@ func (c *call) collect(show func(*store.Entry) any) (answer, error) {
 
 // nextLink is the next page's URL: absolute, with the parameters that this page had.
 func (c *call) nextLink(last string) string {
-	link := c.set.VaultURL(c.Vault) + c.page.path +
+	link := c.family.VaultURL(c.Vault) + c.page.path +
 		"?api-version=" + url.QueryEscape(c.query.Get("api-version")) +
 		"&$skiptoken=" + base64.RawURLEncoding.EncodeToString([]byte(last))
 	if m := c.query.Get("maxresults"); m != "" {
