@@ -68,7 +68,7 @@ func (c *call) mayAssign() error {
 			role, _ = p.check()
 		}
 	}
-	return c.s.c.Gate.CheckAssignment(c.r.Context(), c.view, c.caller, access.ActionWriteAssignment, c.op.scope.String(), role)
+	return c.s.gate.CheckAssignment(c.r.Context(), c.view, c.caller, access.ActionWriteAssignment, c.op.scope.String(), role)
 }
 
 func (c *call) mayUnassign() error {
@@ -76,7 +76,7 @@ func (c *call) mayUnassign() error {
 	if a, _, ok := store.Get[*model.RoleAssignment](c.view, c.id.Key()); ok {
 		role = a.RoleID
 	}
-	return c.s.c.Gate.CheckAssignment(c.r.Context(), c.view, c.caller, access.ActionDeleteAssignment, c.op.scope.String(), role)
+	return c.s.gate.CheckAssignment(c.r.Context(), c.view, c.caller, access.ActionDeleteAssignment, c.op.scope.String(), role)
 }
 
 type assignmentInput struct {
@@ -113,7 +113,7 @@ func putAssignment(c *call, in *input) (*change, error) {
 	principal := c.view.First(model.PrincipalIndex(a.PrincipalID))
 	if principal == nil {
 		return nil, fail(principalNotFound, "Principal %s does not exist in the directory %s. Check that you have the correct principal ID.",
-			strings.ReplaceAll(a.PrincipalID, "-", ""), c.s.c.TenantID)
+			strings.ReplaceAll(a.PrincipalID, "-", ""), c.s.tenantID)
 	}
 	is := "ServicePrincipal"
 	if _, ok := principal.Value.(*model.User); ok {
@@ -217,7 +217,7 @@ func (c *call) deleteAssignment() error {
 	if err := c.precondition(e); err != nil {
 		return err
 	}
-	if err := c.s.c.Store.Delete(c.r.Context(), e.Key, e.Rev); err != nil {
+	if err := c.s.store.Delete(c.r.Context(), e.Key, e.Rev); err != nil {
 		return err
 	}
 	return httpx.WriteJSON(c.w, http.StatusOK, c.show(c.row, e))

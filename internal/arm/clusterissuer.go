@@ -14,7 +14,7 @@ import (
 func (c *call) publishIssuer(ch *change, next *model.Cluster, keys []byte) error {
 	if keys == nil {
 		var err error
-		if keys, err = c.s.c.Clusters.Keys(c.r.Context(), next); err != nil {
+		if keys, err = c.s.clusters.Keys(c.r.Context(), next); err != nil {
 			return unusable(err)
 		}
 	}
@@ -38,7 +38,7 @@ func (c *call) publishIssuer(ch *change, next *model.Cluster, keys []byte) error
 		return err
 	}
 	next.Published = true
-	ch.more = append(ch.more, store.Op{Value: &model.Issuer{URL: next.Issuer, Keys: keys, Updated: c.s.c.Now().UTC()}, Rev: rev})
+	ch.more = append(ch.more, store.Op{Value: &model.Issuer{URL: next.Issuer, Keys: keys, Updated: c.s.now().UTC()}, Rev: rev})
 	return nil
 }
 
@@ -53,7 +53,7 @@ func (c *call) setTakeOver(next *model.Cluster, in *bool, attach bool) error {
 		return nil
 	}
 	next.TakesOver = *in
-	return c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, writeIssuers, "/")
+	return c.s.gate.Check(c.r.Context(), c.view, c.caller, writeIssuers, "/")
 }
 
 // mayTakeOver refuses to put the cluster's keys where credentials rest on what the
@@ -116,7 +116,7 @@ func (c *call) mayReadCredential(f *model.FederatedCredential) bool {
 	if ofApplication(f) {
 		action, scope = readApplications, "/"
 	}
-	return c.s.c.Gate.Allowed(c.view, c.caller, action, scope)
+	return c.s.gate.Allowed(c.view, c.caller, action, scope)
 }
 
 // mayChangeKeys asks for the right to write applications when an issuer's keys decide
@@ -125,7 +125,7 @@ func (c *call) mayReadCredential(f *model.FederatedCredential) bool {
 func (c *call) mayChangeKeys(issuer string) error {
 	for f := range c.credentialsOf(issuer) {
 		if ofApplication(f) {
-			return c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, writeApplications, "/")
+			return c.s.gate.Check(c.r.Context(), c.view, c.caller, writeApplications, "/")
 		}
 	}
 	return nil

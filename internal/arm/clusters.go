@@ -44,13 +44,13 @@ const writeIssuers = "Lanyard.Trust/issuers/write"
 // attachCluster fills in a cluster from a kubeconfig, after asking its API
 // server. It returns the keys of the cluster's issuer.
 func (c *call) attachCluster(next, old *model.Cluster, raw []byte) (keys []byte, err error) {
-	if err := c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, writeIssuers, "/"); err != nil {
+	if err := c.s.gate.Check(c.r.Context(), c.view, c.caller, writeIssuers, "/"); err != nil {
 		return nil, err
 	}
-	if keys, err = c.s.c.Clusters.Attach(c.r.Context(), next, raw); err != nil {
+	if keys, err = c.s.clusters.Attach(c.r.Context(), next, raw); err != nil {
 		return nil, unusable(err)
 	}
-	if c.s.c.Names.Issues(next.Issuer) {
+	if c.s.names.Issues(next.Issuer) {
 		return nil, fail(badRequest, "The cluster names the issuer '%s', which is this server's own.", next.Issuer)
 	}
 	if old != nil && old.Published && old.Issuer != next.Issuer {
@@ -69,7 +69,7 @@ func unusable(err error) error {
 
 // detachGroup detaches all clusters of a group that is about to go.
 func (s *Server) detachGroup(ctx context.Context, v *store.View, group *store.Entry) error {
-	if s.c.Clusters == nil {
+	if s.clusters == nil {
 		return nil
 	}
 	for e := range v.Lookup(model.AllClusters) {
@@ -77,7 +77,7 @@ func (s *Server) detachGroup(ctx context.Context, v *store.View, group *store.En
 		if !ok || !strings.HasPrefix(e.Key, group.Key+"/") {
 			continue
 		}
-		if err := s.c.Clusters.Detach(ctx, cluster, false); err != nil {
+		if err := s.clusters.Detach(ctx, cluster, false); err != nil {
 			return err
 		}
 	}
@@ -87,8 +87,8 @@ func (s *Server) detachGroup(ctx context.Context, v *store.View, group *store.En
 // health fills in when the cluster's keys were really read, when its credential
 // ends, and what needs attention. It says whether its tokens are refused.
 func (c *call) health(k *model.Cluster, a *clusterAttachment) (refused bool) {
-	now := c.s.c.Now()
-	end := c.s.c.Clusters.CredentialEnds(k)
+	now := c.s.now()
+	end := c.s.clusters.CredentialEnds(k)
 	a.CredentialEnds = wireTime(end)
 	fix := fmt.Sprintf(" Attach it again with a kubeconfig that is good for longer: lanyard cluster attach %s -g %s --kubeconfig FILE.", k.Name, c.groupOf(k))
 	switch {

@@ -43,7 +43,7 @@ func (c *call) setWebhook(next *model.Cluster, in *webhookInput) error {
 	if next.Webhook == old {
 		return nil
 	}
-	if err := c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, writeIssuers, "/"); err != nil {
+	if err := c.s.gate.Check(c.r.Context(), c.view, c.caller, writeIssuers, "/"); err != nil {
 		return err
 	}
 	return checkWebhook(&next.Webhook)
@@ -84,13 +84,13 @@ const settle = 2 * time.Second
 // askForWork has the cluster follow a change, once that is written. A mode that
 // cannot be served is refused before anything is.
 func (c *call) askForWork(ch *change, next *model.Cluster) error {
-	if _, err := c.s.c.Clusters.Mode(next); err != nil {
+	if _, err := c.s.clusters.Mode(next); err != nil {
 		return fail(badRequest, "Workload identity cannot be enabled: %s.", err)
 	}
 	ch.after = func() {
-		operation, done, err := c.s.c.Clusters.Work(c.r.Context(), next)
+		operation, done, err := c.s.clusters.Work(c.r.Context(), next)
 		if err != nil { // the next tick begins it
-			c.s.c.Log.WarnContext(c.r.Context(), "could not begin the work in a cluster", "cluster", next.ID, "error", err)
+			c.s.log.WarnContext(c.r.Context(), "could not begin the work in a cluster", "cluster", next.ID, "error", err)
 		}
 		if operation != "" {
 			c.awaitWork(next.Key(), operation, done)
@@ -109,7 +109,7 @@ func (c *call) awaitWork(key, operation string, done <-chan struct{}) {
 	case <-wait.C:
 	case <-c.r.Context().Done():
 	}
-	if v, err := c.s.c.Store.Fresh(c.r.Context()); err == nil {
+	if v, err := c.s.store.Fresh(c.r.Context()); err == nil {
 		c.view = v
 	}
 	state := c.clusterState(key)
@@ -131,7 +131,7 @@ func (c *call) clusterState(key string) *model.ClusterState {
 	if state, _, ok := store.Get[*model.ClusterState](c.view, model.ClusterStateKey(key)); ok {
 		return state
 	}
-	return model.NewClusterState(key, c.s.c.Now())
+	return model.NewClusterState(key, c.s.now())
 }
 
 // operationOutput is https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations.
@@ -159,7 +159,7 @@ func (c *call) getClusterOperation() error {
 	if !ok {
 		return c.notFound(c.id)
 	}
-	if err := c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, clusterType+"/read", state.Cluster); err != nil {
+	if err := c.s.gate.Check(c.r.Context(), c.view, c.caller, clusterType+"/read", state.Cluster); err != nil {
 		return err
 	}
 	out := operationOutput{
@@ -202,7 +202,7 @@ func (c *call) showWebhook(k *model.Cluster, state *model.ClusterState) clusterW
 		State: webhookState{Installed: state.Installed != "", Answered: wireTime(state.Answered), Error: state.Error, Note: state.Note},
 	}
 	var err error
-	if out.State.Mode, err = c.s.c.Clusters.Mode(k); err != nil && out.State.Error == "" {
+	if out.State.Mode, err = c.s.clusters.Mode(k); err != nil && out.State.Error == "" {
 		out.State.Error = err.Error()
 	}
 	return out

@@ -23,7 +23,7 @@ const (
 // fillCommon makes the members of every resource: the old one's, changed by the body.
 // The id is spelled as the first PUT spelled its names.
 func (c *call) fillCommon(in *input) error {
-	at, by, kind := c.s.c.Now().UTC(), c.caller.ObjectID, callerKind(&c.caller)
+	at, by, kind := c.s.now().UTC(), c.caller.ObjectID, callerKind(&c.caller)
 	if old, ok := in.old.(interface{ Common() *model.Resource }); ok {
 		in.common = *old.Common()
 	} else {
@@ -205,7 +205,7 @@ const maxOps = 100
 func (s *Server) commitAll(ctx context.Context, ops []store.Op) error {
 	for len(ops) > 0 {
 		n := min(len(ops), maxOps)
-		if _, err := s.c.Store.Commit(ctx, ops[:n]...); err != nil {
+		if _, err := s.store.Commit(ctx, ops[:n]...); err != nil {
 			return err
 		}
 		ops = ops[n:]

@@ -20,7 +20,7 @@ var clusterVersions = []string{"2026-07-01", "2026-05-01", "2025-02-01", "2024-0
 // containerServiceRows is Microsoft.ContainerService: clusters that exist
 // already and were attached. None is made or changed in its own machines here.
 func (s *Server) containerServiceRows() []*row {
-	if s.c.Clusters == nil {
+	if s.clusters == nil {
 		return nil
 	}
 	return []*row{clusterRow(), poolRow(), bindingRow(), {
@@ -229,7 +229,7 @@ func (c *call) deleteCluster() error {
 		return nil
 	}
 	if cluster, ok := e.Value.(*model.Cluster); ok {
-		if err := c.s.c.Clusters.Detach(c.r.Context(), cluster, parameter(c.query, "force") == "true"); err != nil {
+		if err := c.s.clusters.Detach(c.r.Context(), cluster, parameter(c.query, "force") == "true"); err != nil {
 			return err
 		}
 	}
@@ -262,7 +262,7 @@ func (c *call) clusterCredential(user string) error {
 	if !ok {
 		return c.notFound(c.op.scope)
 	}
-	b, err := c.s.c.Clusters.Kubeconfig(cluster, user+"_"+c.groupOf(cluster)+"_"+cluster.Name)
+	b, err := c.s.clusters.Kubeconfig(cluster, user+"_"+c.groupOf(cluster)+"_"+cluster.Name)
 	if err != nil {
 		return err
 	}
@@ -354,7 +354,7 @@ func shapeCluster(c *call, o model.Object, out *resource) {
 	}
 	out.Type = "Microsoft.ContainerService/ManagedClusters" // the provider's own spelling in answers
 	out.SKU = map[string]string{"name": "Base", "tier": "Free"}
-	out.Identity = map[string]string{"type": "SystemAssigned", "principalId": noPrincipal, "tenantId": c.s.c.TenantID}
+	out.Identity = map[string]string{"type": "SystemAssigned", "principalId": noPrincipal, "tenantId": c.s.tenantID}
 	out.Properties = p
 }
 

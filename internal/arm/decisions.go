@@ -35,7 +35,7 @@ func (c *call) answerDecisions(q audit.Query) error {
 	if c.r.Header.Get(headerPeer) == "" {
 		_, token, _ = strings.Cut(c.r.Header.Get("Authorization"), " ")
 	}
-	answer, err := c.s.c.Decisions(c.r.Context(), q, strings.TrimSpace(token))
+	answer, err := c.s.decisions(c.r.Context(), q, strings.TrimSpace(token))
 	if err != nil {
 		return err
 	}

@@ -145,7 +145,7 @@ func (c *call) purgeVault() error {
 // purge deletes a deleted vault, its name and its secrets, all at once: a new
 // vault of that name never sees the old one's.
 func (s *Server) purge(ctx context.Context, v *model.Vault, rev int64) error {
-	_, err := s.c.Store.Commit(ctx,
+	_, err := s.store.Commit(ctx,
 		store.Op{Key: v.Key(), Rev: rev},
 		store.Op{Key: model.VaultNameKey(v.Name), Rev: store.Any},
 		store.Op{Key: model.ContentsKey(v.Name), Rev: store.Any, Tree: true},
@@ -156,11 +156,11 @@ func (s *Server) purge(ctx context.Context, v *model.Vault, rev int64) error {
 // PurgeExpired deletes the vaults that were deleted longer ago than they can be
 // recovered. Every replica may call it; package server does so now and then.
 func (s *Server) PurgeExpired(ctx context.Context) error {
-	view, err := s.c.Store.View()
+	view, err := s.store.View()
 	if err != nil {
 		return err
 	}
-	now := s.c.Now()
+	now := s.now()
 	for e := range view.Prefix(model.DeletedVaultKey(""), "") {
 		v, ok := e.Value.(*model.Vault)
 		if !ok || v.Deleted == nil || now.Before(v.Deleted.Purge) {
@@ -169,7 +169,7 @@ func (s *Server) PurgeExpired(ctx context.Context) error {
 		if err := s.purge(ctx, v, e.Rev); err != nil && !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		s.c.Log.InfoContext(ctx, "purged a deleted vault whose time was up", "vault", v.Name)
+		s.log.InfoContext(ctx, "purged a deleted vault whose time was up", "vault", v.Name)
 	}
 	return nil
 }

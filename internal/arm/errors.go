@@ -101,7 +101,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		c, message = tokenFailure(err)
 		set, _ := httpx.Target(r)
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf(
-			`Bearer authorization_uri="%s/%s", error="invalid_token", error_description="%s"`, set.LoginURL(), s.c.TenantID, message))
+			`Bearer authorization_uri="%s/%s", error="invalid_token", error_description="%s"`, set.LoginURL(), s.tenantID, message))
 	case apierr.Forbidden:
 		if d, ok := errors.AsType[*access.Denied](err); ok {
 			message = denial(d)

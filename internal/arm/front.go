@@ -47,7 +47,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 
-	view, err := s.c.Store.Fresh(r.Context())
+	view, err := s.store.Fresh(r.Context())
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 // client that sent one can lose a race.
 func (c *call) persist() error {
 	anew := false
-	err := c.s.c.Store.Retry(c.r.Context(), c.view, func(view *store.View) error {
+	err := c.s.store.Retry(c.r.Context(), c.view, func(view *store.View) error {
 		if anew {
 			c.view, c.holder = view, nil
 			if err := c.findHolder(); err != nil {
@@ -91,7 +91,7 @@ func (c *call) authorize() error {
 	case c.op.open:
 		return nil
 	}
-	return c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, c.op.action, c.op.scope.String())
+	return c.s.gate.Check(c.r.Context(), c.view, c.caller, c.op.action, c.op.scope.String())
 }
 
 func (c *call) parse() error {
@@ -121,7 +121,7 @@ func (c *call) parse() error {
 	switch {
 	case sub != "" && !model.ValidUUID(sub):
 		return fail(invalidSubscriptionID, "The provided subscription identifier '%s' is malformed or invalid.", sub)
-	case sub != "" && !strings.EqualFold(sub, c.s.c.SubscriptionID):
+	case sub != "" && !strings.EqualFold(sub, c.s.subscriptionID):
 		return fail(subscriptionNotFound, "The subscription '%s' could not be found.", sub)
 	}
 	return nil

@@ -119,13 +119,13 @@ func (s *Server) deleteGroup(ctx context.Context, group *store.Entry) error {
 	if err := s.empty(ctx, group.Key); err != nil {
 		return err
 	}
-	v, err := s.c.Store.Fresh(ctx)
+	v, err := s.store.Fresh(ctx)
 	if err != nil {
 		return err
 	}
 	if now := v.Get(group.Key); now == nil || now.CreateRev != group.CreateRev {
 		return nil // somebody else deleted it
-	} else if err := s.c.Store.Delete(ctx, group.Key, now.Rev); err != nil {
+	} else if err := s.store.Delete(ctx, group.Key, now.Rev); err != nil {
 		if errors.Is(err, store.ErrConflict) {
 			return fail(conflict, "The resource group was changed at the same time. Repeat the request.")
 		}
@@ -140,7 +140,7 @@ const maxSweeps = 20
 // empty deletes all objects below a key, until a look finds none.
 func (s *Server) empty(ctx context.Context, key string) error {
 	for range maxSweeps {
-		v, err := s.c.Store.Fresh(ctx)
+		v, err := s.store.Fresh(ctx)
 		if err != nil {
 			return err
 		}

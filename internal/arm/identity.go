@@ -52,7 +52,7 @@ func putIdentity(c *call, in *input) (*change, error) {
 	if p.Isolation != "" && !strings.EqualFold(p.Isolation, "None") {
 		return nil, fail(badRequest, "The property 'isolationScope' must be 'None': this server does not isolate regions.")
 	}
-	i := &model.Identity{Resource: in.common, TenantID: c.s.c.TenantID}
+	i := &model.Identity{Resource: in.common, TenantID: c.s.tenantID}
 	if old, ok := in.old.(*model.Identity); ok {
 		i.ClientID, i.PrincipalID = old.ClientID, old.PrincipalID
 	} else {
@@ -111,13 +111,13 @@ func (c *call) listAssociated() error {
 	seen := map[string]bool{}
 	for _, b := range entriesOf[*model.IdentityBinding](c.view, groupsKey(c.s.sub)) {
 		k, _, ok := store.Get[*model.Cluster](c.view, b.ClusterKey)
-		if !ok || b.ClientID != i.ClientID || seen[b.ClusterKey] || !c.s.c.Gate.Allowed(c.view, c.caller, clusterType+"/read", b.ClusterKey) {
+		if !ok || b.ClientID != i.ClientID || seen[b.ClusterKey] || !c.s.gate.Allowed(c.view, c.caller, clusterType+"/read", b.ClusterKey) {
 			continue
 		}
 		seen[b.ClusterKey] = true
 		body.Value = append(body.Value, associated{
 			ID: k.ID, Name: k.Name, Type: strings.ToLower(clusterType), Group: c.groupOf(k),
-			SubscriptionID: c.s.c.SubscriptionID, SubscriptionName: c.s.c.SubscriptionName,
+			SubscriptionID: c.s.subscriptionID, SubscriptionName: c.s.subscriptionName,
 		})
 	}
 	body.Total = len(body.Value)
@@ -180,7 +180,7 @@ func (c *call) checkOthers(f *model.FederatedCredential) error {
 			return fail(badRequest, "Issuer and subject combination already exists for this Managed Identity, in the credential '%s'.", g.Name)
 		}
 	}
-	if limit := c.s.c.MaxCredentials; limit > 0 && others >= limit {
+	if limit := c.s.maxCredentials; limit > 0 && others >= limit {
 		return fail(badRequest, "A managed identity may have at most %d federated identity credentials; this one has %d.", limit, others)
 	}
 	return nil

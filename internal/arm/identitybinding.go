@@ -65,7 +65,7 @@ func (c *call) boundIdentity(raw string) (*store.Entry, *model.Identity, error) 
 	if err != nil || id.TypeKey() != "microsoft.managedidentity/userassignedidentities" || id.IsCollection() {
 		return nil, nil, fail(badRequest, "properties.managedIdentity.resourceId must be the resource id of a user-assigned identity, not '%s'.", raw)
 	}
-	if err := c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, writeCredentials, id.String()); err != nil {
+	if err := c.s.gate.Check(c.r.Context(), c.view, c.caller, writeCredentials, id.String()); err != nil {
 		return nil, nil, err
 	}
 	e := c.view.Get(id.Key())
@@ -104,7 +104,7 @@ func (c *call) bindCredential(ch *change, in *input, entry *store.Entry, identit
 			others++
 		}
 	}
-	if limit := c.s.c.MaxCredentials; limit > 0 && others >= limit {
+	if limit := c.s.maxCredentials; limit > 0 && others >= limit {
 		return fail(badRequest, "A managed identity may have at most %d federated identity credentials; this one has %d, and its first identity binding needs one.", limit, others)
 	}
 	// The identity is written with its credential, as by a PUT of the credential.
@@ -113,7 +113,7 @@ func (c *call) bindCredential(ch *change, in *input, entry *store.Entry, identit
 }
 
 func (c *call) bindingIssuer(clientID string) string {
-	return model.BindingIssuer(c.s.c.Names.Own().LoginURL(), c.s.c.TenantID, clientID)
+	return model.BindingIssuer(c.s.names.Own().LoginURL(), c.s.tenantID, clientID)
 }
 
 type bindingProperties struct {
@@ -140,9 +140,9 @@ func shapeBinding(c *call, o model.Object, out *resource) {
 		return
 	}
 	p := bindingProperties{State: "Succeeded"}
-	p.Identity.ID, p.Identity.PrincipalID, p.Identity.ClientID, p.Identity.TenantID = b.IdentityID, b.PrincipalID, b.ClientID, c.s.c.TenantID
+	p.Identity.ID, p.Identity.PrincipalID, p.Identity.ClientID, p.Identity.TenantID = b.IdentityID, b.PrincipalID, b.ClientID, c.s.tenantID
 	p.Issuer.URL = c.bindingIssuer(b.ClientID)
-	p.Proxy.URL, p.Proxy.Audience = c.s.c.Names.Own().LoginURL()+model.BindingPath(b.ClusterKey), model.BindingAudience
+	p.Proxy.URL, p.Proxy.Audience = c.s.names.Own().LoginURL()+model.BindingPath(b.ClusterKey), model.BindingAudience
 	out.Properties = p
 }
 

@@ -42,7 +42,7 @@ func (s *Server) keyVaultRows() []*row {
 			verbs: map[string]verb{"POST": {do: (*call).checkHSMAvailable, as: "Microsoft.KeyVault/checkNameAvailability/read"}},
 		},
 	}
-	if s.c.Sealer != nil {
+	if s.sealer != nil {
 		rows = append(rows, vaultSecretRow())
 	}
 	for _, empty := range []string{"managedHSMs", "deletedManagedHSMs"} {
@@ -95,7 +95,7 @@ func putVault(c *call, in *input) (*change, error) {
 	if p.recovers() && in.old == nil && !in.patch {
 		return c.recoverVault(in)
 	}
-	v := &model.Vault{Resource: in.common, TenantID: c.s.c.TenantID, RetentionDays: maxRetention}
+	v := &model.Vault{Resource: in.common, TenantID: c.s.tenantID, RetentionDays: maxRetention}
 	old, exists := in.old.(*model.Vault)
 	if exists {
 		copied := *old
@@ -133,7 +133,7 @@ func (p *vaultInput) mayChangeModel(c *call, v *model.Vault) error {
 	if p.Roles == nil || *p.Roles == v.Roles {
 		return nil
 	}
-	err := c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, access.ActionWriteAssignment, v.ID)
+	err := c.s.gate.Check(c.r.Context(), c.view, c.caller, access.ActionWriteAssignment, v.ID)
 	if _, denied := errors.AsType[*access.Denied](err); denied {
 		return fail(insufficientPermissions, "Caller is not allowed to change permission model. To change 'enableRbacAuthorization' needs "+
 			"unrestricted permission to assign roles, which Owner and User Access Administrator have. "+
@@ -164,8 +164,8 @@ func (p *vaultInput) check(c *call, v *model.Vault, create, patch bool) error {
 	switch {
 	case create && p.TenantID == nil:
 		return fail(badRequest, "The property 'tenantId' is required.")
-	case p.TenantID != nil && !strings.EqualFold(*p.TenantID, c.s.c.TenantID):
-		return fail(badRequest, "The property 'tenantId' is '%s'. This subscription's tenant is '%s'.", *p.TenantID, c.s.c.TenantID)
+	case p.TenantID != nil && !strings.EqualFold(*p.TenantID, c.s.tenantID):
+		return fail(badRequest, "The property 'tenantId' is '%s'. This subscription's tenant is '%s'.", *p.TenantID, c.s.tenantID)
 	case create && p.SKU == nil:
 		return fail(badRequest, "The property 'sku' is required.")
 	case p.SKU != nil && !strings.EqualFold(p.SKU.Name, "standard") && !strings.EqualFold(p.SKU.Name, "premium"):
@@ -229,7 +229,7 @@ func removeVault(s *Server, _ *store.View, e *store.Entry) []store.Op {
 	if !ok {
 		return nil
 	}
-	now := s.c.Now().UTC()
+	now := s.now().UTC()
 	deleted := *live
 	deleted.Deleted = &model.Deletion{At: now, Purge: now.AddDate(0, 0, live.RetentionDays)}
 	return []store.Op{

@@ -28,13 +28,13 @@ func (s *Server) lanyardRows() []*row {
 			"PUT": {do: (*call).putIssuer}, "DELETE": {do: (*call).deleteIssuer},
 		},
 	}}
-	if s.c.Decisions != nil {
+	if s.decisions != nil {
 		rows = append(rows, &row{
 			name: "decision", typ: "Lanyard.Trust/decisions", versions: lanyardVersions, in: inTenant, listed: inTenant,
 			verbs: map[string]verb{"GET": {do: (*call).getDecisions}, "LIST": {do: (*call).listDecisions}},
 		})
 	}
-	if s.c.Keys != nil {
+	if s.keys != nil {
 		rows = append(rows, &row{
 			name: "signingkey", typ: "Lanyard.Trust/signingKeys", versions: lanyardVersions, in: inTenant, listed: inTenant,
 			verbs: map[string]verb{"LIST": {do: (*call).listSigningKeys}},
@@ -52,8 +52,8 @@ type signingKey struct {
 }
 
 func (c *call) listSigningKeys() error {
-	body, now := listBody{Value: []any{}}, c.s.c.Now()
-	for _, k := range c.s.c.Keys.Status() {
+	body, now := listBody{Value: []any{}}, c.s.now()
+	for _, k := range c.s.keys.Status() {
 		state := "active"
 		switch {
 		case !k.Retired.IsZero() && !now.Before(k.Retired):
@@ -67,7 +67,7 @@ func (c *call) listSigningKeys() error {
 }
 
 func (c *call) rotateSigningKeys() error {
-	if _, err := c.s.c.Keys.Rotate(c.r.Context(), true); err != nil {
+	if _, err := c.s.keys.Rotate(c.r.Context(), true); err != nil {
 		return err
 	}
 	return c.listSigningKeys()
@@ -145,12 +145,12 @@ func (c *call) putIssuer() error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	i := &model.Issuer{URL: p.URL, Keys: p.Keys, Roots: []byte(p.Roots), Updated: c.s.c.Now().UTC()}
+	i := &model.Issuer{URL: p.URL, Keys: p.Keys, Roots: []byte(p.Roots), Updated: c.s.now().UTC()}
 	if i.Key() != issuerKey(c.id) {
 		return fail(badRequest, "The settings of issuer '%s' have the name '%s'.", p.URL, strings.TrimPrefix(i.Key(), "/issuers/"))
 	}
 
-	if c.s.c.Names.Issues(i.URL) {
+	if c.s.names.Issues(i.URL) {
 		return fail(badRequest, "The issuer '%s' is this server's own: its tokens are no assertions.", i.URL)
 	}
 	if err := c.checkOwnIssuer(i.URL); err != nil {
@@ -163,7 +163,7 @@ func (c *call) putIssuer() error {
 	if err := c.precondition(old); err != nil {
 		return err
 	}
-	if _, err := c.s.c.Store.Put(c.r.Context(), i, revision(old)); err != nil {
+	if _, err := c.s.store.Put(c.r.Context(), i, revision(old)); err != nil {
 		return err
 	}
 	status := http.StatusOK
@@ -235,7 +235,7 @@ func (c *call) deleteIssuer() error {
 	if err := c.precondition(e); err != nil {
 		return err
 	}
-	if err := c.s.c.Store.Delete(c.r.Context(), e.Key, e.Rev); err != nil {
+	if err := c.s.store.Delete(c.r.Context(), e.Key, e.Rev); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusOK)

@@ -75,16 +75,16 @@ func (c *call) listAll(rows []*row, keep func(*row, *store.Entry) bool, show fun
 		return err
 	}
 	scope := c.op.scope
-	all := c.s.c.Gate.Allowed(c.view, c.caller, c.op.action, scope.String())
+	all := c.s.gate.Allowed(c.view, c.caller, c.op.action, scope.String())
 	if all {
-		if err := c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, c.op.action, scope.String()); err != nil {
+		if err := c.s.gate.Check(c.r.Context(), c.view, c.caller, c.op.action, scope.String()); err != nil {
 			return err
 		}
 	}
 
 	body, last := listBody{Value: []any{}}, ""
 	for r, e := range c.walk(rows, p.after) {
-		if keep != nil && !keep(r, e) || !all && !c.s.c.Gate.Allowed(c.view, c.caller, r.typ+"/read", e.Key) {
+		if keep != nil && !keep(r, e) || !all && !c.s.gate.Allowed(c.view, c.caller, r.typ+"/read", e.Key) {
 			continue
 		}
 		if len(body.Value) == p.top {
@@ -92,7 +92,7 @@ func (c *call) listAll(rows []*row, keep func(*row, *store.Entry) bool, show fun
 			break
 		}
 		if !all {
-			if err := c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, r.typ+"/read", e.Key); err != nil {
+			if err := c.s.gate.Check(c.r.Context(), c.view, c.caller, r.typ+"/read", e.Key); err != nil {
 				return err
 			}
 		}
@@ -100,7 +100,7 @@ func (c *call) listAll(rows []*row, keep func(*row, *store.Entry) bool, show fun
 	}
 
 	if !all && len(body.Value) == 0 && !c.row.filtered {
-		if err := c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, c.op.action, scope.String()); err != nil {
+		if err := c.s.gate.Check(c.r.Context(), c.view, c.caller, c.op.action, scope.String()); err != nil {
 			return err
 		}
 	}

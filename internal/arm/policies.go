@@ -56,14 +56,14 @@ func (c *call) readPolicies(in []policyInput) ([]model.AccessPolicy, error) {
 	out := make([]model.AccessPolicy, 0, len(in))
 	for i, p := range in {
 		switch {
-		case !strings.EqualFold(p.TenantID, c.s.c.TenantID):
-			return nil, fail(badRequest, "accessPolicies[%d].tenantId must be '%s'.", i, c.s.c.TenantID)
+		case !strings.EqualFold(p.TenantID, c.s.tenantID):
+			return nil, fail(badRequest, "accessPolicies[%d].tenantId must be '%s'.", i, c.s.tenantID)
 		case !model.ValidUUID(p.ObjectID):
 			return nil, fail(badRequest, "accessPolicies[%d].objectId must be a GUID: the object id of a user, group or service principal.", i)
 		case p.ApplicationID != "" && !model.ValidUUID(p.ApplicationID):
 			return nil, fail(badRequest, "accessPolicies[%d].applicationId must be a GUID.", i)
 		}
-		policy := model.AccessPolicy{TenantID: c.s.c.TenantID, ObjectID: strings.ToLower(p.ObjectID), ApplicationID: strings.ToLower(p.ApplicationID)}
+		policy := model.AccessPolicy{TenantID: c.s.tenantID, ObjectID: strings.ToLower(p.ObjectID), ApplicationID: strings.ToLower(p.ApplicationID)}
 		for _, list := range []struct {
 			to    *[]string
 			from  []string
@@ -220,8 +220,8 @@ func (c *call) putPolicies() error {
 	if len(v.Policies) > maxPolicies {
 		return tooManyPolicies()
 	}
-	v.System.ModifiedAt, v.System.ModifiedBy, v.System.ModifiedByType = c.s.c.Now().UTC(), c.caller.ObjectID, callerKind(&c.caller)
-	if _, err := c.s.c.Store.Put(c.r.Context(), &v, c.holder.Rev); err != nil {
+	v.System.ModifiedAt, v.System.ModifiedBy, v.System.ModifiedByType = c.s.now().UTC(), c.caller.ObjectID, callerKind(&c.caller)
+	if _, err := c.s.store.Put(c.r.Context(), &v, c.holder.Rev); err != nil {
 		return err
 	}
 	return httpx.WriteJSON(c.w, http.StatusOK, &resource{

@@ -191,8 +191,8 @@ func (c *call) changeProvider(registered bool) error {
 // remember stores a registration. There is nothing to lose in a race of two:
 // both want it, or the later one wins.
 func (c *call) remember(reg *model.Registration, registered bool) error {
-	reg.Registered, reg.Changed = registered, c.s.c.Now().UTC()
-	_, err := c.s.c.Store.Put(c.r.Context(), reg, store.Any)
+	reg.Registered, reg.Changed = registered, c.s.now().UTC()
+	_, err := c.s.store.Put(c.r.Context(), reg, store.Any)
 	return err
 }
 

@@ -181,7 +181,7 @@ func (c *call) write() error {
 // commit writes a change at the revision that it was decided on.
 func (c *call) commit(ch *change, old *store.Entry) (int64, error) {
 	ops := append([]store.Op{{Value: ch.object, Rev: revision(old)}}, ch.more...)
-	rev, err := c.s.c.Store.Commit(c.r.Context(), ops...)
+	rev, err := c.s.store.Commit(c.r.Context(), ops...)
 	if err != nil {
 		return 0, err
 	}
@@ -194,7 +194,7 @@ func (c *call) commit(ch *change, old *store.Entry) (int64, error) {
 // confirm takes the change back if its holder was deleted at the same time: that
 // deletion may have swept before the write came.
 func (c *call) confirm(ch *change, ops []store.Op, rev int64) error {
-	v, err := c.s.c.Store.View()
+	v, err := c.s.store.View()
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (c *call) confirm(ch *change, ops []store.Op, rev int64) error {
 	if ch.undo != nil {
 		undo = ch.undo(rev)
 	}
-	if _, err := c.s.c.Store.Commit(c.r.Context(), undo...); err != nil && !errors.Is(err, store.ErrConflict) {
+	if _, err := c.s.store.Commit(c.r.Context(), undo...); err != nil && !errors.Is(err, store.ErrConflict) {
 		return err
 	}
 	return refused

@@ -61,9 +61,9 @@ type tenant struct {
 }
 
 func (c *call) listTenants() error {
-	domain := c.s.c.Names.Own().Domain
+	domain := c.s.names.Own().Domain
 	return httpx.WriteJSON(c.w, http.StatusOK, listBody{Value: []any{tenant{
-		ID: "/tenants/" + c.s.c.TenantID, TenantID: c.s.c.TenantID, DisplayName: c.s.c.SubscriptionName,
+		ID: "/tenants/" + c.s.tenantID, TenantID: c.s.tenantID, DisplayName: c.s.subscriptionName,
 		DefaultDomain: domain, Domains: []string{domain}, TenantCategory: "Home", TenantType: "AAD",
 	}}})
 }
@@ -88,8 +88,8 @@ type policies struct {
 
 func (c *call) theSubscription() subscription {
 	return subscription{
-		ID: c.s.sub, SubscriptionID: c.s.c.SubscriptionID, TenantID: c.s.c.TenantID,
-		DisplayName: c.s.c.SubscriptionName, State: "Enabled", AuthorizationSource: "RoleBased",
+		ID: c.s.sub, SubscriptionID: c.s.subscriptionID, TenantID: c.s.tenantID,
+		DisplayName: c.s.subscriptionName, State: "Enabled", AuthorizationSource: "RoleBased",
 		ManagedByTenants: []any{}, SubscriptionPolicies: policies{"Public_2014-09-01", "PayAsYouGo_2014-09-01", "Off"},
 	}
 }
@@ -97,7 +97,7 @@ func (c *call) theSubscription() subscription {
 // seesSubscription says whether the caller holds any role in the subscription:
 // as in Azure, that is enough to know of it, and nothing else is shown.
 func (c *call) seesSubscription() bool {
-	if c.s.c.Gate.Allowed(c.view, c.caller, "Microsoft.Resources/subscriptions/read", c.s.sub) {
+	if c.s.gate.Allowed(c.view, c.caller, "Microsoft.Resources/subscriptions/read", c.s.sub) {
 		return true
 	}
 	sub, err := resid.Parse(c.s.sub)
@@ -131,7 +131,7 @@ func (c *call) listSubscriptions() error {
 
 func (c *call) getSubscription() error {
 	if !c.seesSubscription() {
-		return c.s.c.Gate.Check(c.r.Context(), c.view, c.caller, c.op.action, c.op.scope.String())
+		return c.s.gate.Check(c.r.Context(), c.view, c.caller, c.op.action, c.op.scope.String())
 	}
 	return httpx.WriteJSON(c.w, http.StatusOK, c.theSubscription())
 }

@@ -54,7 +54,21 @@ type Config struct {
 
 // Server answers Resource Manager's requests.
 type Server struct {
-	c     Config
+	store            *store.Store
+	gate             *access.Gate
+	names            *names.Names
+	tenantID         string
+	subscriptionID   string
+	subscriptionName string
+	authenticate     func(*http.Request, names.Surface) (model.Caller, error)
+	maxCredentials   int
+	decisions        func(ctx context.Context, q audit.Query, token string) (audit.Answer, error)
+	keys             *signing.Keys
+	sealer           *seal.Sealer
+	clusters         Clusters
+	now              func() time.Time
+	log              *slog.Logger
+
 	table map[string]*row // by lower-case type
 	rows  []*row          // in the order of the table, for lists of types
 	sub   string          // the subscription's id: /subscriptions/…
@@ -82,7 +96,12 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{c: c, sub: "/subscriptions/" + c.SubscriptionID, wheel: sync.OnceValues(buildWheel)}
+	s := &Server{
+		store: c.Store, gate: c.Gate, names: c.Names, tenantID: c.TenantID, subscriptionID: c.SubscriptionID, subscriptionName: c.SubscriptionName,
+		authenticate: c.Authenticate, maxCredentials: c.MaxCredentials, decisions: c.Decisions, keys: c.Keys, sealer: c.Sealer, clusters: c.Clusters,
+		now: c.Now, log: c.Log,
+		sub: "/subscriptions/" + c.SubscriptionID, wheel: sync.OnceValues(buildWheel),
+	}
 	return s, s.fillTable()
 }
 
@@ -107,7 +126,7 @@ func (s *Server) Surface() httpx.Surface {
 			{Pattern: "POST /", Op: "resource.post", Auth: true, MaxBody: maxBody, Timeout: timeout, Handle: s.serve},
 			{Pattern: "DELETE /", Op: "resource.delete", Auth: true, MaxBody: httpx.NoBody, Timeout: timeout, Handle: s.serve},
 		}...),
-		Authenticate: func(r *http.Request) (model.Caller, error) { return s.c.Authenticate(r, names.Management) },
+		Authenticate: func(r *http.Request) (model.Caller, error) { return s.authenticate(r, names.Management) },
 		WriteError:   s.writeError,
 		Header:       s.header,
 	}
@@ -123,7 +142,7 @@ func (s *Server) header(h http.Header, r *http.Request) {
 	}
 	h.Set("x-ms-request-id", q.ID)
 	h.Set("x-ms-correlation-request-id", correlation)
-	h.Set("x-ms-routing-request-id", "LANYARD:"+s.c.Now().UTC().Format("20060102T150405Z")+":"+q.ID)
+	h.Set("x-ms-routing-request-id", "LANYARD:"+s.now().UTC().Format("20060102T150405Z")+":"+q.ID)
 	if sent := r.Header.Get("x-ms-client-request-id"); sent != "" && sent == q.Correlation {
 		h.Set("x-ms-client-request-id", sent)
 	}

@@ -63,7 +63,7 @@ func secretIn(vault *model.Vault, name string) items.Ref {
 	return items.Ref{Kind: model.Secrets, Vault: strings.ToLower(vault.Name), Name: name}
 }
 
-func (c *call) items() items.Items { return items.Items{Store: c.s.c.Store, Sealer: c.s.c.Sealer} }
+func (c *call) items() items.Items { return items.Items{Store: c.s.store, Sealer: c.s.sealer} }
 
 func (c *call) getVaultSecret() error {
 	vault, err := c.vaultOfSecret()
@@ -170,7 +170,7 @@ func (c *call) putVaultSecret() error {
 // addVaultSecret makes a version. With a PATCH it has the attributes of the version
 // before where the request names none.
 func (c *call) addVaultSecret(vault *model.Vault, in *items.Secret, old *model.ItemVersion, status int) error {
-	now := c.s.c.Now().Unix()
+	now := c.s.now().Unix()
 	secret := secretIn(vault, c.id.Name())
 	v := secret.NewVersion(now)
 	if c.r.Method == http.MethodPatch {
@@ -196,7 +196,7 @@ func (c *call) addVaultSecret(vault *model.Vault, in *items.Secret, old *model.I
 func (c *call) updateVaultSecret(vault *model.Vault, in *items.Secret) error {
 	secret := secretIn(vault, c.id.Name())
 	item, v, err := c.items().Update(c.r.Context(), c.view, &secret, func(v *model.ItemVersion) error {
-		return in.Apply(v, c.s.c.Now().Unix())
+		return in.Apply(v, c.s.now().Unix())
 	})
 	if errors.Is(err, items.ErrMissing) {
 		return c.notFound(c.id)
