@@ -41,10 +41,10 @@ func (c DialConfig) dialError(err error) string {
 		return fmt.Sprintf("%s: %s: correct --etcd-endpoints", errNotEtcd, text)
 	case has("first record does not look like a TLS handshake"):
 		return "it does not speak TLS: write http:// in --etcd-endpoints"
-	case !tls && has("EOF", "connection reset", "malformed HTTP response", "frame too large"):
+	case !tls && has("EOF", "connection reset", "broken pipe", "malformed HTTP response", "frame too large"):
 		return "it is no etcd, or wants TLS: then write https:// in --etcd-endpoints"
-	case tls && has("EOF", "connection reset"):
-		return "it hangs up: it is no etcd, or does not speak TLS: then write http:// in --etcd-endpoints"
+	case tls && has("EOF", "connection reset", "broken pipe"): // before or in place of an alert of TLS
+		return "it hangs up: it wants the client certificate of --etcd-cert and --etcd-key, or is no etcd with TLS: then correct --etcd-endpoints"
 	case has("unknown authority"):
 		return text + ": name the file with its CA with --etcd-ca"
 	case has("certificate is valid for", "doesn't contain any IP SANs", "not valid for any names"):

@@ -176,7 +176,7 @@ func TestDialWithoutTheCertificateThatEtcdWants(t *testing.T) {
 	etcd := secureEtcd(t, dir, "127.0.0.1:0")
 	defer etcd.Close()
 	_, err := store.Dial(store.DialConfig{Endpoints: []string{"https://" + etcd.Clients[0].Addr().String()}, CAFile: filepath.Join(dir, "ca.pem")})
-	if want := "it refuses the client certificate of --etcd-cert and --etcd-key"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "the client certificate of --etcd-cert and --etcd-key"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Dial = %v, want %q in it", err, want)
 	}
 }
