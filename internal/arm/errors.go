@@ -99,9 +99,9 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	switch kind {
 	case apierr.Unauthenticated:
 		c, message = tokenFailure(err)
-		set, _ := httpx.Target(r)
+		family, _ := httpx.Target(r)
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf(
-			`Bearer authorization_uri="%s/%s", error="invalid_token", error_description="%s"`, set.LoginURL(), s.tenantID, message))
+			`Bearer authorization_uri="%s/%s", error="invalid_token", error_description="%s"`, family.LoginURL(), s.tenantID, message))
 	case apierr.Forbidden:
 		if d, ok := errors.AsType[*access.Denied](err); ok {
 			message = denial(d)

@@ -60,13 +60,13 @@ func (s *Server) extensionIndex(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	set, _ := httpx.Target(r)
+	family, _ := httpx.Target(r)
 	sum := sha256.Sum256(wheel)
 	metadata := extensionMetadata{MinVersion: minAZ, Name: extensionName, Version: extensionVersion, Summary: extensionSummary}
 	return httpx.WriteJSON(w, http.StatusOK, extensionIndex{
 		Format: "1",
 		Extensions: map[string][]extensionRef{extensionName: {{
-			URL: set.ManagementURL() + "/extensions/" + extensionFile, File: extensionFile,
+			URL: family.ManagementURL() + "/extensions/" + extensionFile, File: extensionFile,
 			SHA256: hex.EncodeToString(sum[:]), Metadata: metadata,
 		}}},
 	})

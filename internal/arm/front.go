@@ -26,7 +26,7 @@ type call struct {
 	version string // api-version
 	view    *store.View
 	caller  model.Caller
-	set     *names.Hosts // the name family that was asked: answers stay in it
+	family  *names.Hosts // the name family that was asked: answers stay in it
 	// holder is the resource's parent, scope or resource group; nil at
 	// subscription level and above.
 	holder *store.Entry
@@ -42,7 +42,7 @@ type call struct {
 // says whether a thing exists.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	c := &call{s: s, w: w, r: r, caller: httpx.Caller(r)}
-	c.set, _ = httpx.Target(r)
+	c.family, _ = httpx.Target(r)
 	if err := c.parse(); err != nil {
 		return err
 	}
@@ -218,5 +218,5 @@ func (c *call) url(path string, q url.Values) string {
 	}
 	q.Set("api-version", c.version)
 	u := url.URL{Path: path, RawQuery: q.Encode()}
-	return c.set.ManagementURL() + u.String()
+	return c.family.ManagementURL() + u.String()
 }

@@ -275,7 +275,7 @@ func shapeVault(c *call, o model.Object, out *resource) {
 		TenantID: v.TenantID, SKU: vaultSKU{"A", v.SKU}, Policies: showPolicies(v.Policies),
 		Deployment: v.Deployment, DiskEncryption: v.DiskEncryption, TemplateDeployment: v.TemplateDeployment,
 		SoftDelete: true, RetentionDays: v.RetentionDays, Roles: v.Roles, PurgeProtection: v.PurgeProtected,
-		URI: c.set.VaultURL(strings.ToLower(v.Name)) + "/", State: "Succeeded", PublicAccess: access,
+		URI: c.family.VaultURL(strings.ToLower(v.Name)) + "/", State: "Succeeded", PublicAccess: access,
 		Network: showNetwork(v.Network),
 	}
 }

@@ -85,8 +85,8 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 	if err := checkVersion(version); err != nil {
 		return err
 	}
-	set, _ := httpx.Target(r)
-	c := cloudOf(set)
+	family, _ := httpx.Target(r)
+	c := cloudOf(family)
 	switch {
 	case version >= metadataObject:
 		return httpx.WriteJSON(w, http.StatusOK, c)
@@ -101,36 +101,36 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 // cloudOf lists a family's endpoints. Every resource among them is one that the
 // token service issues tokens for. The services that Lanyard does not have get names
 // in our own domain: clients want every field, and must not be sent to somebody else.
-func cloudOf(set *names.Hosts) cloud {
-	name, audiences, services := "Lanyard", []string{set.ManagementURL() + "/"}, &set.Services
-	suffix := suffixesOf(set)
-	if set.Azure {
+func cloudOf(family *names.Hosts) cloud {
+	name, audiences, services := "Lanyard", []string{family.ManagementURL() + "/"}, &family.Services
+	suffix := suffixesOf(family)
+	if family.Azure {
 		name, suffix = "AzureCloud", azureSuffixes
 		audiences = []string{"https://management.core.windows.net/", "https://management.azure.com/"}
 	}
-	suffix.KeyVault = set.HostPort(set.Host(names.Vault))
-	portal := "https://" + set.HostPort("portal."+set.Domain) + "/"
+	suffix.KeyVault = family.HostPort(family.Host(names.Vault))
+	portal := "https://" + family.HostPort("portal."+family.Domain) + "/"
 	return cloud{
 		Name: name, Portal: portal,
 		Authentication: authentication{
-			LoginEndpoint: set.LoginURL() + "/", Audiences: audiences, Tenant: "common", Provider: "AAD",
+			LoginEndpoint: family.LoginURL() + "/", Audiences: audiences, Tenant: "common", Provider: "AAD",
 		},
-		ResourceManager: set.ManagementURL() + "/",
-		Graph:           set.GraphURL() + "/", GraphAudience: set.GraphURL() + "/", MicrosoftGraph: set.GraphURL() + "/",
+		ResourceManager: family.ManagementURL() + "/",
+		Graph:           family.GraphURL() + "/", GraphAudience: family.GraphURL() + "/", MicrosoftGraph: family.GraphURL() + "/",
 		Batch: services.Batch, Gallery: services.Gallery, Media: services.Media, SQLManagement: services.SQLManagement,
 		ImageAliases: portal + "aliases.json", DataLake: services.DataLake,
 		AppInsights: services.AppInsights, LogAnalytics: services.LogAnalytics,
 		Databases: services.Databases, Synapse: services.Synapse, Attestation: services.Attestation,
-		Extensions: set.ManagementURL(), Suffixes: suffix,
+		Extensions: family.ManagementURL(), Suffixes: suffix,
 	}
 }
 
 // suffixesOf has the ends of resources' host names. A storage account's has the kind
 // of service in front: ACCOUNT.blob.DOMAIN.
-func suffixesOf(set *names.Hosts) suffixes {
-	host := func(service string) string { return set.HostPort(service + "." + set.Domain) }
+func suffixesOf(family *names.Hosts) suffixes {
+	host := func(service string) string { return family.HostPort(service + "." + family.Domain) }
 	return suffixes{
-		Storage: set.HostPort(set.Domain), HSM: host("managedhsm"),
+		Storage: family.HostPort(family.Domain), HSM: host("managedhsm"),
 		Registry: host("azurecr"), SQL: host("database"), MySQL: host("mysql"), MariaDB: host("mariadb"),
 		PostgreSQL: host("postgres"), DataLakeStore: host("datalakestore"), DataLakeCatalog: host("datalakeanalytics"),
 		Synapse: host("synapse"), Attestation: host("attest"),

@@ -92,7 +92,7 @@ func (c *call) showVaultSecret(vault *model.Vault, item *model.Item, v *model.It
 	var p vaultSecretProperties
 	p.Attributes.Enabled, p.Attributes.NotBefore, p.Attributes.Expires = !v.Disabled, v.NotBefore, v.Expires
 	p.Attributes.Created, p.Attributes.Updated = v.Created, v.Updated
-	p.ContentType, p.URI = v.ContentType, c.set.VaultURL(item.Vault)+"/secrets/"+item.Name
+	p.ContentType, p.URI = v.ContentType, c.family.VaultURL(item.Vault)+"/secrets/"+item.Name
 	p.VersionURI = p.URI + "/" + v.Version
 	out := &resource{
 		ID: vault.ID + "/secrets/" + item.Name, Name: item.Name, Type: vaultSecretType, Location: vault.Location, Properties: p,

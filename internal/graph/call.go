@@ -19,7 +19,7 @@ type call struct {
 	s      *Server
 	w      http.ResponseWriter
 	r      *http.Request
-	set    *names.Hosts
+	family *names.Hosts
 	caller model.Caller
 	view   *store.View // shows every finished write
 	op     *operation
@@ -31,7 +31,7 @@ type call struct {
 // learn whether an object exists.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	c := &call{s: s, w: w, r: r, caller: httpx.Caller(r), query: r.URL.Query()}
-	c.set, _ = httpx.Target(r)
+	c.family, _ = httpx.Target(r)
 	var err error
 	if err = c.route(); err != nil {
 		return err
@@ -175,4 +175,4 @@ func (c *call) done() error {
 }
 
 // context is an answer's @odata.context.
-func (c *call) context(of string) string { return c.set.GraphURL() + "/v1.0/$metadata#" + of }
+func (c *call) context(of string) string { return c.family.GraphURL() + "/v1.0/$metadata#" + of }

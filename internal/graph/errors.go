@@ -84,8 +84,8 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	c, message := apierr.CodeOf(err, plain), apierr.Detail(err)
 	switch apierr.KindOf(err) {
 	case apierr.Unauthenticated:
-		set, _ := httpx.Target(r)
-		w.Header().Set("WWW-Authenticate", `Bearer realm="", authorization_uri="`+set.LoginURL()+"/"+s.tenantID+`/oauth2/v2.0/authorize"`)
+		family, _ := httpx.Target(r)
+		w.Header().Set("WWW-Authenticate", `Bearer realm="", authorization_uri="`+family.LoginURL()+"/"+s.tenantID+`/oauth2/v2.0/authorize"`)
 		message = tokenMessage(err)
 	case apierr.Forbidden:
 		if d, ok := errors.AsType[*access.Denied](err); ok {

@@ -120,5 +120,5 @@ func readToken(s string) (string, error) {
 // nextLink is this request's URL, going on after a key.
 func (c *call) nextLink(last string) string {
 	c.query.Set("$skiptoken", base64.RawURLEncoding.EncodeToString([]byte(last)))
-	return c.set.GraphURL() + c.r.URL.EscapedPath() + "?" + c.query.Encode()
+	return c.family.GraphURL() + c.r.URL.EscapedPath() + "?" + c.query.Encode()
 }
