@@ -14,6 +14,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/doctor"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/table"
+	"github.com/lanyard-io/lanyard/internal/verdict"
 )
 
 func newDoctorCmd(a *app) *cobra.Command {
@@ -140,7 +141,7 @@ func (a *app) diagnosis(r *doctor.Report) error {
 		r.Print(a.Out, ok && term.IsTerminal(int(f.Fd())) && a.Getenv("NO_COLOR") == "")
 	}
 	if l, ok := r.FirstBroken(); ok {
-		return fault.WithHint(fmt.Errorf("broken: %s: %s", l.Name, sentence(doctor.OneLine(l.Detail))), doctor.OneLine(l.Fix))
+		return fault.WithHint(fmt.Errorf("broken: %s: %s", l.Name, verdict.Sentence(doctor.OneLine(l.Detail))), doctor.OneLine(l.Fix))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/obs"
 	"github.com/lanyard-io/lanyard/internal/table"
+	"github.com/lanyard-io/lanyard/internal/verdict"
 )
 
 // stdio is what a command may touch of the process.
@@ -44,11 +45,11 @@ func run(ctx context.Context, args []string, io stdio) int {
 	if err == nil {
 		return 0
 	}
-	if hintFor(err) == "" && (!a.ran || client.IsBadRequest(err)) {
+	if verdict.Hint(err) == "" && (!a.ran || client.IsBadRequest(err)) {
 		err = fault.WithHint(err, cmd.CommandPath()+" --help")
 	}
-	printError(io.Err, err)
-	return exitCode(err, a.ran)
+	verdict.Print(io.Err, err)
+	return verdict.ExitCode(err, a.ran)
 }
 
 // whole says whether the user asked for the value itself.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lanyard-io/lanyard/internal/verdict"
 )
 
 // startLimit is longer than any start that fails may take.
@@ -179,7 +181,7 @@ func TestStartsThatFail(t *testing.T) {
 
 func wantRefusal(t *testing.T, code int, stderr, says string) {
 	t.Helper()
-	if code != exitError && code != exitUsage { // the latter: the configuration cannot be read
+	if code != verdict.ExitError && code != verdict.ExitUsage { // the latter: the configuration cannot be read
 		t.Errorf("exit code %d", code)
 	}
 	if !regexp.MustCompile(`\A(error: [^\n]+\n)+(hint: [^\n]+\n)?\z`).MatchString(stderr) || strings.Contains(stderr, "goroutine") {

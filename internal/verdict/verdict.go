@@ -1,4 +1,4 @@
-package main
+package verdict
 
 import (
 	"cmp"
@@ -20,15 +20,15 @@ import (
 
 // Exit codes, which scripts may rely on.
 const (
-	exitError     = 1 // anything else
-	exitUsage     = 2 // the command line, or a setting, cannot be read
-	exitAbsent    = 3 // something that was named is not there
-	exitForbidden = 4 // the sign-in failed, or it may not do that
+	ExitError     = 1 // anything else
+	ExitUsage     = 2 // the command line, or a setting, cannot be read
+	ExitAbsent    = 3 // something that was named is not there
+	ExitForbidden = 4 // the sign-in failed, or it may not do that
 )
 
-// exitCode is what a program can tell from an error. ran says whether the command's
+// ExitCode is what a program can tell from an error. ran says whether the command's
 // work had begun.
-func exitCode(err error, ran bool) int {
+func ExitCode(err error, ran bool) int {
 	status := 0
 	if e, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		status = e.StatusCode
@@ -39,21 +39,21 @@ func exitCode(err error, ran bool) int {
 	_, _, refused := refusal(err)
 	switch {
 	case !ran:
-		return exitUsage
+		return ExitUsage
 	case fault.IsAbsent(err) || status == 404:
-		return exitAbsent
+		return ExitAbsent
 	case refused || status == 401 || status == 403:
-		return exitForbidden
+		return ExitForbidden
 	}
-	return exitError
+	return ExitError
 }
 
-// printError writes one line for each fault and one for the hint.
-func printError(w io.Writer, err error) {
+// Print writes one line for each fault and one for the hint.
+func Print(w io.Writer, err error) {
 	for _, part := range fault.Parts(err) {
 		fmt.Fprintf(w, "error: %s\n", message(part))
 	}
-	if hint := hintFor(err); hint != "" {
+	if hint := Hint(err); hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", hint)
 	}
 }
@@ -61,10 +61,10 @@ func printError(w io.Writer, err error) {
 // message words an error for a person, on one line; the SDK's are pages long.
 func message(err error) string {
 	if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.RawResponse != nil {
-		return sentence(client.ParseError(e.RawResponse).Error())
+		return Sentence(client.ParseError(e.RawResponse).Error())
 	}
 	if _, ok := errors.AsType[*client.Error](err); ok {
-		return sentence(err.Error())
+		return Sentence(err.Error())
 	}
 	if said, _, ok := refusal(err); ok {
 		return "signing in: " + strings.TrimSuffix(said, ".")
@@ -102,8 +102,8 @@ func unknownHost(err error) string {
 	return ""
 }
 
-// sentence fits the server's into ours: no capital at its head, no period at its end.
-func sentence(s string) string {
+// Sentence fits the server's into ours: no capital at its head, no period at its end.
+func Sentence(s string) string {
 	s = strings.TrimSuffix(strings.Join(strings.Fields(s), " "), ".")
 	if first, rest, ok := strings.Cut(s, " "); ok && strings.ToLower(first[1:]) == first[1:] {
 		return strings.ToLower(first) + " " + rest
@@ -148,7 +148,8 @@ func refusal(err error) (sentence, correlation string, ok bool) {
 	return sentence, correlation, true
 }
 
-func hintFor(err error) string {
+// Hint is the next thing to try; it may be empty.
+func Hint(err error) string {
 	if hint := fault.Hint(err); hint != "" {
 		return hint
 	}
