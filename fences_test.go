@@ -116,7 +116,7 @@ var onlyImporter = map[string][]string{
 	"github.com/spf13":                       {"cmd/lanyard"},
 	"github.com/KimMachineGun":               {"cmd/lanyard"},
 	"github.com/go-jose":                     {"internal/trust", "internal/devissuer"},
-	"github.com/Azure":                       {"internal/client", "internal/manage", "internal/verdict", "internal/quickstart", "internal/demo", "internal/publish", "cmd/lanyard", "lanyardtest"},
+	"github.com/Azure":                       {"internal/client", "internal/manage", "internal/verdict", "internal/quickstart", "internal/demo", "internal/publish", "lanyardtest"},
 	"github.com/minio":                       {"internal/publish"},
 	"k8s.io/klog":                            {"internal/quickstart", "internal/kube"},
 	"github.com/google/go-containerregistry": {"deploy/images"},
