@@ -44,24 +44,20 @@ func newVaultCmd(a *app) *cobra.Command {
 
 func newVaultListCmd(a *app, all *things[manage.Vault]) *cobra.Command {
 	var deleted bool
-	list := listVerb(a, all, words{"list", "List all vaults, or those of the group that -g names", `  lanyard vault list
+	list := a.verb(words{"list", "List all vaults, or those of the group that -g names", `  lanyard vault list
   lanyard vault list -g lab
-  lanyard vault list --deleted`})
+  lanyard vault list --deleted`},
+		func(cmd *cobra.Command, c *manage.Client, _ []string) error {
+			if !deleted {
+				return all.list(a, cmd, c)
+			}
+			found, err := c.DeletedVaults(cmd.Context(), namedGroup(cmd))
+			if err != nil {
+				return err
+			}
+			return a.print(found, deletedVaults().table(manage.Parts(found)...))
+		})
 	list.Flags().BoolVar(&deleted, "deleted", false, "list deleted vaults that can be recovered")
-	there := list.RunE
-	gone := a.verb(words{use: "list"}, func(cmd *cobra.Command, c *manage.Client, _ []string) error {
-		found, err := c.DeletedVaults(cmd.Context(), namedGroup(cmd))
-		if err != nil {
-			return err
-		}
-		return a.print(found, deletedVaults().table(manage.Parts(found)...))
-	}).RunE
-	list.RunE = func(cmd *cobra.Command, args []string) error {
-		if deleted {
-			return gone(cmd, args)
-		}
-		return there(cmd, args)
-	}
 	return list
 }
 

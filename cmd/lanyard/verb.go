@@ -58,6 +58,15 @@ func (n *things[T]) table(all ...T) table.Table {
 // print shows one.
 func (n *things[T]) print(a *app, got manage.Whole[T]) error { return a.print(got, n.table(got.Is)) }
 
+// list shows all there are, or those of the group that was named.
+func (n *things[T]) list(a *app, cmd *cobra.Command, c *manage.Client) error {
+	all, err := n.in(c, namedGroup(cmd)).List(cmd.Context())
+	if err != nil {
+		return err
+	}
+	return a.print(all, n.table(manage.Parts(all)...))
+}
+
 // created shows what a create has made or found. When it was found, differ says what
 // was asked for and is otherwise, if anything is.
 func (n *things[T]) created(a *app, name string, got manage.Whole[T], made bool, differ func(T) error) error {
@@ -80,15 +89,8 @@ func showVerb[T any](a *app, n *things[T], w words) *cobra.Command {
 	}, n.checks...)
 }
 
-// listVerb lists all there are, or those of the group that was named.
 func listVerb[T any](a *app, n *things[T], w words) *cobra.Command {
-	return a.verb(w, func(cmd *cobra.Command, c *manage.Client, _ []string) error {
-		all, err := n.in(c, namedGroup(cmd)).List(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return a.print(all, n.table(manage.Parts(all)...))
-	}, n.checks...)
+	return a.verb(w, func(cmd *cobra.Command, c *manage.Client, _ []string) error { return n.list(a, cmd, c) }, n.checks...)
 }
 
 func deleteVerb[T any](a *app, n *things[T], w words) *cobra.Command {
