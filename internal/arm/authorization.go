@@ -126,11 +126,11 @@ func putAssignment(c *call, in *input) (*change, error) {
 		return nil, fail(unmatchedPrincipalType, "The PrincipalId '%s' has type '%s', which is different from the specified PrincipalType '%s'.",
 			strings.ReplaceAll(a.PrincipalID, "-", ""), is, a.PrincipalType)
 	}
-	if err := refuseTwin(c.view, a, 0); err != nil {
+	if err := refuseDuplicate(c.view, a, 0); err != nil {
 		return nil, err
 	}
 	// When two are made at once, the later one yields.
-	return &change{object: a, confirm: func(v *store.View, rev int64) error { return refuseTwin(v, a, rev) }}, nil
+	return &change{object: a, confirm: func(v *store.View, rev int64) error { return refuseDuplicate(v, a, rev) }}, nil
 }
 
 // maxDescription is the most characters of an assignment's description.
@@ -165,10 +165,10 @@ func (p *assignmentInput) check() (string, error) {
 	return role, nil
 }
 
-// refuseTwin looks for another assignment of the same role to the same
+// refuseDuplicate looks for another assignment of the same role to the same
 // principal at the same scope, made before a revision (0: at all). Two may be
 // made at one revision: then the order of their keys decides.
-func refuseTwin(v *store.View, a *model.RoleAssignment, before int64) error {
+func refuseDuplicate(v *store.View, a *model.RoleAssignment, before int64) error {
 	for e := range v.Lookup(model.RoleIndex(a.PrincipalID)) {
 		b, ok := e.Value.(*model.RoleAssignment)
 		if !ok || b.RoleID != a.RoleID || !strings.EqualFold(b.Scope, a.Scope) || b.Key() == a.Key() {

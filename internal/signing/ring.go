@@ -37,7 +37,7 @@ func (k *Keys) newRing(e *store.Entry, before *ring) (*ring, error) {
 			return nil, fmt.Errorf("signing key %s is stored twice", key.id)
 		}
 		if s.Retired.IsZero() {
-			k.arm(key, s, before)
+			k.addPrivate(key, s, before)
 		}
 		if s.Retired.IsZero() && !s.Active.IsZero() {
 			if other := r.signers[key.alg]; other != nil {
@@ -58,9 +58,9 @@ func (k *Keys) newRing(e *store.Entry, before *ring) (*ring, error) {
 	return r, err
 }
 
-// arm gives a key its private part: that of the ring before, or unsealed anew,
+// addPrivate gives a key its private part: that of the ring before, or unsealed anew,
 // which for RSA takes longer than a signature.
-func (k *Keys) arm(key *key, s model.SigningKey, before *ring) {
+func (k *Keys) addPrivate(key *key, s model.SigningKey, before *ring) {
 	if before != nil {
 		if old := before.keys[key.id]; old != nil && old.private != nil {
 			key.private = old.private

@@ -146,7 +146,7 @@ func TestWatchThatStandsStill(t *testing.T) {
 		{0, hedge - 1, false}, {0, hedge, true},
 		{0, 2*hedge - 1, false}, {0, 2 * hedge, true},
 		{0, 3 * hedge, false}, {0, 4 * hedge, true},
-		{2 * calm, hedge - 1, false}, {0, hedge, true},
+		{2 * calmAfter, hedge - 1, false}, {0, hedge, true},
 	} {
 		now += c.pause
 		ctx, stop := context.WithCancelCause(t.Context())

@@ -117,14 +117,14 @@ var (
 	errHungUp      = fmt.Errorf("%w: the connection to this one ended", errMove)
 )
 
-// calm is the time without a move after which a watch is as impatient as at first.
-const calm = 10 * time.Second
+// calmAfter is the time without a move after which a watch is as impatient as at first.
+const calmAfter = 10 * time.Second
 
 func (w *watching) begin(now time.Duration, stop context.CancelCauseFunc) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.began, w.stop = now, stop
-	if w.patience == 0 || now-w.moved >= calm {
+	if w.patience == 0 || now-w.moved >= calmAfter {
 		w.patience = hedge
 	}
 }
