@@ -27,7 +27,8 @@ func newEnvCmd(a *app) *cobra.Command {
 		Long: `Print the lines that point this shell's Azure clients at the server: the proxy
 through which they find its names, its CA in every runtime's own variable, and the
 ARM_ variables of Terraform's azurerm provider. NO_PROXY is set so that private
-addresses are still reached directly.
+addresses are still reached directly. Later lanyard commands in that shell use the
+same data directory.
 
 Java reads none of these. With --java the same is in JDK_JAVA_OPTIONS, which java
 heeds (since version 9) and mentions on its standard error; for other programs that

@@ -36,6 +36,7 @@ func Variables(c Config) ([]shell.Variable, error) {
 		set = n.Azure()
 	}
 	var vars list
+	vars.add(string(c.Dir), "LANYARD_DATA_DIR") // later commands ask the same server
 	vars.reach(c)
 	if state.AzureNames {
 		// The built-in cloud says nothing of where extensions are; ours does.
@@ -100,7 +101,7 @@ func browser(dir server.Dir) string {
 // Names are all that Variables may set.
 func Names() []string {
 	return []string{
-		"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
+		"LANYARD_DATA_DIR", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
 		"AZURE_EXTENSION_INDEX_URL", "JDK_JAVA_OPTIONS", wi.AuthorityEnv, wi.TenantIDEnv, "ARM_METADATA_HOSTNAME", "ARM_TENANT_ID",
 		"ARM_SUBSCRIPTION_ID", wi.ClientIDEnv, "AZURE_CLIENT_SECRET", "ARM_CLIENT_ID", "ARM_CLIENT_SECRET", "BROWSER",
 	}

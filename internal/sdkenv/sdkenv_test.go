@@ -60,7 +60,7 @@ ARM_SUBSCRIPTION_ID=subscription`
 		t.Run(name, func(t *testing.T) {
 			test.state.Address, test.state.TenantID, test.state.SubscriptionID = "lanyard.example", "tenant", "subscription"
 			test.c.Dir, test.c.State = "/d", &test.state
-			if diff := cmp.Diff(test.want, strings.Join(variables(t, test.c), "\n")); diff != "" {
+			if diff := cmp.Diff("LANYARD_DATA_DIR=/d\n"+test.want, strings.Join(variables(t, test.c), "\n")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
