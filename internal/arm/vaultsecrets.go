@@ -198,6 +198,9 @@ func (c *call) updateVaultSecret(vault *model.Vault, in *items.Secret) error {
 	item, v, err := c.items().Update(c.r.Context(), c.view, &secret, func(v *model.ItemVersion) error {
 		return in.Apply(v, c.s.now().Unix())
 	})
+	if errors.Is(err, items.ErrNoVault) {
+		return c.notFound(c.id.Parent())
+	}
 	if errors.Is(err, items.ErrMissing) {
 		return c.notFound(c.id)
 	}

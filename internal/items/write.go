@@ -146,8 +146,18 @@ func (i Items) Update(ctx context.Context, view *store.View, r *Ref, change func
 
 // Retry makes a change of an item by compare-and-swap, and makes it anew when
 // another writer was first: a PUT adds a version of its own, so losing is no answer.
+//
+// It gives ErrNoVault when the vault is not the view's any more. The caller was let into
+// that one, and a purged vault's name can be another's by the time of the turn.
 func (i Items) Retry(ctx context.Context, view *store.View, r *Ref, change func(*store.View) error) error {
-	err := i.Store.InTurn(ctx, model.ItemKey(r.Kind, r.Vault, r.Name), view, change)
+	entered := view.First(model.VaultIndex(r.Vault))
+	err := i.Store.InTurn(ctx, model.ItemKey(r.Kind, r.Vault, r.Name), view, func(view *store.View) error {
+		now := view.First(model.VaultIndex(r.Vault))
+		if entered == nil || now == nil || now.CreateRev != entered.CreateRev {
+			return ErrNoVault
+		}
+		return change(view)
+	})
 	if errors.Is(err, store.ErrConflict) {
 		return apierr.New(apierr.Throttled, "Too many requests change this %s at the same time.", r.Kind.Noun())
 	}

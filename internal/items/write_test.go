@@ -2,6 +2,7 @@ package items_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -67,5 +68,61 @@ func TestWritersTakeTurns(t *testing.T) {
 	}
 	if versions != writers {
 		t.Errorf("%d versions, want %d", versions, writers)
+	}
+}
+
+// Who was let into a vault writes nothing into the next one of its name, neither a new
+// version nor a change of what that one has.
+func TestWriterStaysOutOfTheNextVault(t *testing.T) {
+	s := storetest.With(t, store.Config{Client: storetest.Etcd(t)})
+	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := seal.New(kek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, secret := items.Items{Store: s, Sealer: sealer}, items.Ref{Kind: model.Secrets, Vault: "v", Name: "a"}
+	vault := &model.Vault{Resource: model.Resource{ID: "/vaults/v", Name: "v"}}
+	fill := func() *store.View {
+		t.Helper()
+		if _, err := s.Put(t.Context(), vault, 0); err != nil {
+			t.Fatal(err)
+		}
+		view, err := s.Fresh(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := all.Add(t.Context(), view, vault, secret.NewVersion(1), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if view, err = s.Fresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return view
+	}
+	entered := fill()
+	_, err = s.Commit(t.Context(), store.Op{Key: vault.Key(), Rev: store.Any}, store.Op{Key: model.ContentsKey("v"), Rev: store.Any, Tree: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := fill()
+
+	if _, err := all.Add(t.Context(), entered, vault, secret.NewVersion(2), []byte("y")); !errors.Is(err, items.ErrNoVault) {
+		t.Errorf("a new version: %v, want %v", err, items.ErrNoVault)
+	}
+	if _, _, err := all.Update(t.Context(), entered, &secret, func(v *model.ItemVersion) error {
+		v.Disabled = true
+		return nil
+	}); !errors.Is(err, items.ErrNoVault) {
+		t.Errorf("a change: %v, want %v", err, items.ErrNoVault)
+	}
+	after, err := s.Fresh(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Rev() != before.Rev() {
+		t.Error("something was written")
 	}
 }
