@@ -71,6 +71,21 @@ func TestEndOfACredentialIsKept(t *testing.T) {
 	}
 }
 
+// A token may say a time that RFC 3339 has no words for, such as milliseconds where seconds
+// belong. That keeps nobody from storing the cluster.
+func TestEndThatCannotBeWritten(t *testing.T) {
+	f := newFixture(t)
+	k := f.attached(ending(t, time.Date(58000, 1, 1, 0, 0, 0, 0, time.UTC)), nil)
+	a, log := f.watched(time.Now())
+	a.Refresh(t.Context())
+	if k = f.stored(k.Key()); k.CredentialEnds == nil || !a.CredentialEnds(k).IsZero() {
+		t.Errorf("kept as %v, want that it does not say", k.CredentialEnds)
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged %s", log)
+	}
+}
+
 // It is kept as well that a credential says nothing.
 func TestCredentialWithoutAnEnd(t *testing.T) {
 	f := newFixture(t)

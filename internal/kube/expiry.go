@@ -41,8 +41,11 @@ func certificateEnd(chain []byte) time.Time {
 	return cert.NotAfter
 }
 
-// tokenEnd reads a JWT's exp without checking anything. Not every token is one: then
-// it is zero.
+// lastExpiry is the last second that RFC 3339, and so JSON, can write: the end of 9999.
+const lastExpiry = 253402300799
+
+// tokenEnd reads a JWT's exp without checking anything. Not every token is one, and an
+// exp may be no time that can be written: then it is zero.
 func tokenEnd(token string) time.Time {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -55,7 +58,7 @@ func tokenEnd(token string) time.Time {
 	var claims struct {
 		Exp float64 `json:"exp"`
 	}
-	if json.Unmarshal(body, &claims) != nil || claims.Exp <= 0 {
+	if json.Unmarshal(body, &claims) != nil || claims.Exp <= 0 || claims.Exp > lastExpiry {
 		return time.Time{}
 	}
 	return time.Unix(int64(claims.Exp), 0).UTC()
