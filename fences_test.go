@@ -113,7 +113,7 @@ var onlyImporter = map[string][]string{
 	"go.etcd.io/bbolt":                       {"internal/store/embedded"},
 	"k8s.io/utils":                           {"internal/store"},
 	"github.com/tink-crypto":                 {"internal/seal"},
-	"github.com/spf13":                       {"cmd/lanyard"},
+	"github.com/spf13":                       {"cmd/lanyard", "internal/settings"},
 	"github.com/KimMachineGun":               {"cmd/lanyard"},
 	"github.com/go-jose":                     {"internal/trust", "internal/devissuer"},
 	"github.com/Azure":                       {"internal/client", "internal/manage", "internal/verdict", "internal/quickstart", "internal/demo", "internal/publish", "lanyardtest"},

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/obs"
+	"github.com/lanyard-io/lanyard/internal/settings"
 	"github.com/lanyard-io/lanyard/internal/table"
 	"github.com/lanyard-io/lanyard/internal/verdict"
 )
@@ -161,4 +164,26 @@ func noun(use, short string, aliases []string, verbs ...*cobra.Command) *cobra.C
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	cmd.AddCommand(verbs...)
 	return cmd
+}
+
+// fillFlags sets what the command line left open: from the environment, then
+// from the configuration file.
+func (a *app) fillFlags(cmd *cobra.Command) error {
+	if strings.HasPrefix(cmd.Name(), cobra.ShellCompRequestCmd) {
+		return nil // a shell asks, nobody reads
+	}
+	c := settings.Of(cmd)
+	c.Getenv, c.Environ, c.Warn = a.Getenv, a.Environ, a.say
+	s := settings.New(c)
+	faults := []error{s.FromEnvironment()}
+	if a.config != "" {
+		faults = append(faults, s.FromFile(a.config))
+	}
+	if dir, err := filepath.Abs(a.dataDir); err == nil {
+		a.dataDir = dir // what is printed of it must hold in other directories too
+	}
+	if !slices.Contains(table.Formats(), a.output) {
+		faults = append(faults, fmt.Errorf("output format %q: want one of %s", a.output, strings.Join(table.Formats(), ", ")))
+	}
+	return errors.Join(faults...)
 }

@@ -1,18 +1,20 @@
-package main
+package settings
 
 import (
-	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/lanyard-io/lanyard/internal/settings"
-	"github.com/lanyard-io/lanyard/internal/table"
 )
+
+// Of is the Config of a command that is about to run, without its surroundings: where
+// the environment is, and whom to warn.
+func Of(cmd *cobra.Command) Config {
+	return Config{
+		Command: topOf(cmd), Flags: settingsOf(cmd), Known: knownSettings(cmd.Root()), Others: allFlags(cmd.Root()), Nearest: nearest,
+	}
+}
 
 // noSetting are flags that only the command line has.
 var noSetting = []string{"help", "version"}
@@ -21,8 +23,8 @@ var noSetting = []string{"help", "version"}
 // and of the commands that work on its store, which mean the same there; and those of
 // the other programs that run long, with the program's name before them. What one
 // command's flag is called by chance in another is no setting.
-func settingsOf(cmd *cobra.Command) []*settings.Flag {
-	var all []*settings.Flag
+func settingsOf(cmd *cobra.Command) []*Flag {
+	var all []*Flag
 	top := topOf(cmd)
 	server := serverFlags(cmd.Root())
 	global := cmd.Root().PersistentFlags()
@@ -42,8 +44,8 @@ func settingsOf(cmd *cobra.Command) []*settings.Flag {
 	return all
 }
 
-func flagOf(cmd *cobra.Command, f *pflag.Flag, key string) *settings.Flag {
-	return &settings.Flag{
+func flagOf(cmd *cobra.Command, f *pflag.Flag, key string) *Flag {
+	return &Flag{
 		Name: f.Name, Keys: []string{key}, Given: f.Changed,
 		Set: func(value string) error { return cmd.Flags().Set(f.Name, value) },
 	}
@@ -98,29 +100,6 @@ func allFlags(cmd *cobra.Command) []string {
 		names = append(names, allFlags(sub)...)
 	}
 	return names
-}
-
-// fillFlags sets what the command line left open: from the environment, then
-// from the configuration file.
-func (a *app) fillFlags(cmd *cobra.Command) error {
-	if strings.HasPrefix(cmd.Name(), cobra.ShellCompRequestCmd) {
-		return nil // a shell asks, nobody reads
-	}
-	s := settings.New(settings.Config{
-		Command: topOf(cmd), Flags: settingsOf(cmd), Known: knownSettings(cmd.Root()), Others: allFlags(cmd.Root()),
-		Getenv: a.Getenv, Environ: a.Environ, Nearest: nearest, Warn: a.say,
-	})
-	faults := []error{s.FromEnvironment()}
-	if a.config != "" {
-		faults = append(faults, s.FromFile(a.config))
-	}
-	if dir, err := filepath.Abs(a.dataDir); err == nil {
-		a.dataDir = dir // what is printed of it must hold in other directories too
-	}
-	if !slices.Contains(table.Formats(), a.output) {
-		faults = append(faults, fmt.Errorf("output format %q: want one of %s", a.output, strings.Join(table.Formats(), ", ")))
-	}
-	return errors.Join(faults...)
 }
 
 // nearest is the known name that another was probably meant for.
