@@ -79,11 +79,11 @@ func TestOpen(t *testing.T) {
 
 // Whoever listens there with another certificate is not opened.
 func TestAnotherServer(t *testing.T) {
-	c, _, out := newConfig(t, "lanyard.example")
+	c, _, _ := newConfig(t, "lanyard.example")
 	if err := browser.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "x509") {
 		t.Errorf("a certificate for other names: %v", err)
 	}
-	c, _, out = newConfig(t, "example.com")
+	c, _, out := newConfig(t, "example.com")
 	c.Roots = x509.NewCertPool()
 	if err := browser.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "x509") || out.Len() > 0 {
 		t.Errorf("a certificate of nobody's: %v", err)
