@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/lanyard-io/lanyard/internal/fault"
-	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/sdkenv"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/shell"
@@ -127,7 +124,7 @@ vault. With DNS, point *.vault.DOMAIN and *.login.DOMAIN at the server instead.`
 			if err != nil {
 				return err
 			}
-			things, err := zoned(n, args)
+			things, err := n.Zoned(args)
 			if err != nil {
 				return err
 			}
@@ -140,20 +137,4 @@ vault. With DNS, point *.vault.DOMAIN and *.login.DOMAIN at the server instead.`
 	cmd.Flags().StringVar(&ip, "ip", "127.0.0.1", "the server's `address`")
 	cmd.Flags().StringSliceVar(&regions, "region", nil, "a `region` that clients put before the login host")
 	return cmd
-}
-
-// zoned reads ZONE=NAME; a NAME alone is a vault's.
-func zoned(n *names.Names, args []string) (map[names.Surface][]string, error) {
-	things := map[names.Surface][]string{}
-	for _, arg := range args {
-		surface, name := names.Vault, arg
-		if zone, rest, ok := strings.Cut(arg, "="); ok {
-			surface, name = names.Surface(zone), rest
-		}
-		if !slices.ContainsFunc(n.Zones(), func(z names.Zone) bool { return z.Surface == surface }) {
-			return nil, fmt.Errorf("%q: no zone %q", arg, surface)
-		}
-		things[surface] = append(things[surface], name)
-	}
-	return things, nil
 }
