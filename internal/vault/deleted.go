@@ -80,18 +80,27 @@ func currentVersion(view *store.View, item *model.Item) *model.ItemVersion {
 	return v
 }
 
-// purge removes a deleted item and all its versions for good.
+// purge removes a deleted item and all its versions for good, unless the vault protects
+// them by now: a purge may have waited for its turn.
 func (c *call) purge() (answer, error) {
 	err := c.s.items.Retry(c.r.Context(), c.view, &c.Ref, func(view *store.View) error {
 		item, rev := c.Find(view)
 		if err := c.recoverable(item); err != nil {
 			return err
 		}
-		if c.vault.PurgeProtected {
-			return fail(purgeProtected, `Operation "purge" is not allowed because purge protection is enabled for this vault. `+
-				"Key Vault service will automatically purge it after the retention period has passed. Vault: %s;location=%s", c.vault.Name, c.vault.Location)
+		now, _, ok := store.Get[*model.Vault](view, c.vault.Key())
+		if !ok {
+			return items.ErrNoVault
 		}
-		_, err := c.s.store.Commit(c.r.Context(), erase(item, rev)...)
+		if now.PurgeProtected {
+			return fail(purgeProtected, `Operation "purge" is not allowed because purge protection is enabled for this vault. `+
+				"Key Vault service will automatically purge it after the retention period has passed. Vault: %s;location=%s", now.Name, now.Location)
+		}
+		unchanged, err := items.VaultUnchanged(view, now)
+		if err != nil {
+			return err
+		}
+		_, err = c.s.store.Commit(c.r.Context(), append(erase(item, rev), unchanged)...)
 		return err
 	})
 	return answer{status: http.StatusNoContent}, err

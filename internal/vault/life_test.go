@@ -2,8 +2,10 @@ package vault_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +137,19 @@ func TestMovedValueDoesNotOpen(t *testing.T) {
 }
 
 // Every operation leaves a record, and none holds a value.
+// records is the whole audit log.
+func (e *env) records(t testing.TB) (all string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(e.Dir, "*"))
+	must(t, err)
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		must(t, err)
+		all += string(b)
+	}
+	return all
+}
+
 func TestAuditedWithoutValues(t *testing.T) {
 	e := newEnv(t)
 	const secret = "do-not-write-this-down"
@@ -142,14 +157,7 @@ func TestAuditedWithoutValues(t *testing.T) {
 	e.do(t, "GET", kv1+"/secrets/audited/?"+api, "")
 	e.do(t, "POST", kv1+"/secrets/audited/backup?"+api, "")
 
-	var records string
-	files, err := filepath.Glob(filepath.Join(e.Dir, "*"))
-	must(t, err)
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		must(t, err)
-		records += string(b)
-	}
+	records := e.records(t)
 	for _, action := range []string{"setSecret", "getSecret", "backup"} {
 		if !strings.Contains(records, "Microsoft.KeyVault/vaults/secrets/"+action) {
 			t.Errorf("no record of %s", action)
@@ -157,6 +165,33 @@ func TestAuditedWithoutValues(t *testing.T) {
 	}
 	if strings.Contains(records, secret) {
 		t.Error("the audit log holds the value")
+	}
+}
+
+// A purge that waits for its turn heeds a protection that was switched on meanwhile.
+func TestPurgeHeedsProtectionThatCameMeanwhile(t *testing.T) {
+	e := newEnv(t)
+	e.set(t, kv1, "kept", "v")
+	if a := e.do(t, "DELETE", kv1+"/secrets/kept?"+api, ""); a.Status != http.StatusOK {
+		t.Fatalf("delete: %d", a.Status)
+	}
+	purged := make(chan answer, 1)
+	must(t, e.Store.InTurn(t.Context(), model.ItemKey(model.Secrets, "kv1", "kept"), e.View(t), func(view *store.View) error {
+		go func() {
+			a, _ := e.try(t.Context(), "DELETE", kv1+"/deletedsecrets/kept?"+api, "")
+			purged <- a
+		}()
+		for len(purged) == 0 && !strings.Contains(e.records(t), "secrets/purge") { // the gate has let it in
+			runtime.Gosched()
+		}
+		v, _, _ := store.Get[*model.Vault](view, (&model.Vault{Resource: resource("kv1")}).Key())
+		protected := *v
+		protected.PurgeProtected = true
+		_, err := e.Store.Put(t.Context(), &protected, store.Any)
+		return err
+	}))
+	if a := <-purged; a.Status != http.StatusForbidden {
+		t.Errorf("the purge of a secret that is protected by now: %d, want 403", a.Status)
 	}
 }
 
