@@ -106,7 +106,7 @@ var surface = []string{
 
 // onlyImporter lists outside modules that one package alone may import.
 var onlyImporter = map[string][]string{
-	"go.etcd.io/etcd/server":                 {"internal/store/embedded"},
+	"go.etcd.io/etcd/server":                 {"internal/store/embedded", "internal/store/storetest"},
 	"go.etcd.io/etcd/client":                 {"internal/store", "internal/store/embedded"},
 	"go.etcd.io/etcd/api":                    {"internal/store", "internal/store/embedded"},
 	"go.etcd.io/etcd/etcdutl":                {"internal/store/embedded"},

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,9 +19,9 @@ import (
 	"unicode/utf16"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/lanyard-io/lanyard/internal/devissuer"
+	"github.com/lanyard-io/lanyard/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) {
@@ -187,18 +186,10 @@ func startIssuer(ts *testscript.TestScript, _ bool, _ []string) {
 
 // etcd: run an etcd as an operator's own; $ETCD is its endpoint.
 func startEtcd(ts *testscript.TestScript, _ bool, _ []string) {
-	free := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
-	c := embed.NewConfig()
-	c.Dir, c.LogLevel, c.LogOutputs = ts.MkAbs("etcd"), "panic", []string{"/dev/null"}
-	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{free}, []url.URL{free}
-	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{free}, []url.URL{{Scheme: "http", Host: "lanyard.invalid:2380"}}
-	c.InitialCluster = c.InitialClusterFromName(c.Name)
-	c.TickMs, c.ElectionMs, c.UnsafeNoFsync = 10, 50, true
-	etcd, err := embed.StartEtcd(c)
+	endpoint, stop, err := storetest.StartExternal(ts.MkAbs("etcd"))
 	ts.Check(err)
-	ts.Defer(etcd.Close)
-	<-etcd.Server.ReadyNotify()
-	ts.Setenv("ETCD", "http://"+etcd.Clients[0].Addr().String())
+	ts.Defer(stop)
+	ts.Setenv("ETCD", endpoint)
 }
 
 // satoken NAMESPACE ACCOUNT FILE: write a service account's token, as the kubelet would.

@@ -4,42 +4,21 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
-
-	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/devissuer"
 	"github.com/lanyard-io/lanyard/internal/peers"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/store/storetest"
 )
-
-// externalEtcd is an etcd that listens on TCP, as an operator's own would.
-func externalEtcd(t *testing.T) (endpoint string) {
-	t.Helper()
-	free := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
-	c := embed.NewConfig()
-	c.Dir, c.LogLevel, c.LogOutputs = t.TempDir(), "panic", []string{"/dev/null"}
-	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{free}, []url.URL{free}
-	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{free}, []url.URL{{Scheme: "http", Host: "lanyard.invalid:2380"}}
-	c.InitialCluster = c.InitialClusterFromName(c.Name)
-	c.TickMs, c.ElectionMs, c.UnsafeNoFsync = 10, 50, true
-	etcd, err := embed.StartEtcd(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(etcd.Close)
-	<-etcd.Server.ReadyNotify()
-	return "http://" + etcd.Clients[0].Addr().String()
-}
 
 // replicas are two servers on one etcd, the second with a copy of the key file.
 func replicas(t *testing.T) (a, b *running) {
 	t.Helper()
-	endpoint := externalEtcd(t)
+	endpoint := storetest.External(t)
 	on := func(dir string) *running {
 		c := local(dir)
 		c.Etcd.Endpoints = []string{endpoint}
@@ -149,7 +128,7 @@ func TestReplicas(t *testing.T) {
 // A second server without the key file must not make one of its own.
 func TestReplicaWithoutKeyFile(t *testing.T) {
 	t.Parallel()
-	endpoint := externalEtcd(t)
+	endpoint := storetest.External(t)
 	c := local(t.TempDir())
 	c.Etcd.Endpoints = []string{endpoint}
 	start(t, c)

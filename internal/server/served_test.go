@@ -12,6 +12,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/store"
+	"github.com/lanyard-io/lanyard/internal/store/storetest"
 )
 
 // on is a server's configuration with an external etcd.
@@ -58,7 +59,7 @@ func keys(t *testing.T, endpoint string) int64 {
 // The page "From the embedded to an external etcd" of docs/OPERATE.md, with every mistake on the way.
 func TestMoveToExternalEtcd(t *testing.T) {
 	t.Parallel()
-	dir, endpoint := t.TempDir(), externalEtcd(t)
+	dir, endpoint := t.TempDir(), storetest.External(t)
 	first := start(t, local(dir))
 	set(t, first.vault("kv-dev"), "one", "before the move")
 	early := filepath.Join(t.TempDir(), "early.db")
@@ -111,7 +112,7 @@ func TestMoveToExternalEtcd(t *testing.T) {
 // Another store, of another tenant or of the same, never gets at this one's credentials.
 func TestOtherStoreIsRefused(t *testing.T) {
 	t.Parallel()
-	endpoint := externalEtcd(t)
+	endpoint := storetest.External(t)
 	tenant := "11111111-2222-3333-4444-555555555555"
 	config := func(dir, prefix, tenant string) server.Config {
 		c := on(dir, endpoint, prefix)
@@ -160,7 +161,7 @@ func TestOtherStoreIsRefused(t *testing.T) {
 // What a program of before left says its tenant and no more.
 func TestServedBefore(t *testing.T) {
 	t.Parallel()
-	dir, endpoint := t.TempDir(), externalEtcd(t)
+	dir, endpoint := t.TempDir(), storetest.External(t)
 	start(t, local(dir)).stop()
 	if err := os.Remove(filepath.Join(dir, "store.json")); err != nil {
 		t.Fatal(err)
@@ -184,7 +185,7 @@ func copyTree(t *testing.T, from, to string) {
 // etcd; with an embedded one it is a store that went its own way.
 func TestCopiedDataDirectory(t *testing.T) {
 	t.Parallel()
-	endpoint, dir := externalEtcd(t), t.TempDir()
+	endpoint, dir := storetest.External(t), t.TempDir()
 	start(t, on(dir, endpoint, "")).stop()
 	twin := filepath.Join(t.TempDir(), "twin")
 	copyTree(t, dir, twin)
@@ -243,7 +244,7 @@ func TestOlderSnapshotIsRefused(t *testing.T) {
 
 func TestLaterReplica(t *testing.T) {
 	t.Parallel()
-	endpoint := externalEtcd(t)
+	endpoint := storetest.External(t)
 	for _, name := range []string{"lanyard-1", "lanyard-10", "a-2"} {
 		c := local(filepath.Join(t.TempDir(), "new"))
 		c.PodName = name

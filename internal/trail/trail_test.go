@@ -3,45 +3,24 @@ package trail_test
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/server/v3/embed"
-
 	"github.com/lanyard-io/lanyard/internal/audit"
 	"github.com/lanyard-io/lanyard/internal/manage"
 	"github.com/lanyard-io/lanyard/internal/manage/managetest"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/store/storetest"
 	"github.com/lanyard-io/lanyard/internal/trail"
 )
-
-// startEtcd runs an etcd as an operator's own until the test ends.
-func startEtcd(t *testing.T) (endpoint string) {
-	t.Helper()
-	free := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
-	c := embed.NewConfig()
-	c.Dir, c.LogLevel, c.LogOutputs = t.TempDir(), "panic", []string{"/dev/null"}
-	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{free}, []url.URL{free}
-	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{free}, []url.URL{{Scheme: "http", Host: "lanyard.invalid:2380"}}
-	c.InitialCluster = c.InitialClusterFromName(c.Name)
-	c.TickMs, c.ElectionMs, c.UnsafeNoFsync = 10, 50, true
-	etcd, err := embed.StartEtcd(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(etcd.Close)
-	<-etcd.Server.ReadyNotify()
-	return "http://" + etcd.Clients[0].Addr().String()
-}
 
 // Two servers share a store. What one decides is followed at the other: what was there
 // at the start, what comes after, each record once, until the context ends.
 func TestFollowOverTwoServers(t *testing.T) {
-	etcd := startEtcd(t)
+	etcd := storetest.External(t)
 	first, second := server.Dir(t.TempDir()), server.Dir(t.TempDir())
 	one := managetest.Start(t, managetest.Config{Dir: first, Etcd: []string{etcd}})
 	key, err := os.ReadFile(first.KeyFile())
