@@ -8,10 +8,11 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/kube"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/store"
 )
 
 // connection is kept for the questions about service accounts, which come with every
-// exchange, until its cluster gets new credentials.
+// exchange, until its cluster gets new credentials or is detached.
 type connection struct {
 	sum [sha256.Size]byte // of the sealed kubeconfig
 	api *kube.Cluster
@@ -60,4 +61,17 @@ func (a *Attached) connect(c *model.Cluster) (*kube.Cluster, error) {
 	}
 	a.open[c.Key()] = connection{sum, api}
 	return api, nil
+}
+
+// forget closes the connections to clusters that are attached no more, so that no
+// credential is kept open for them.
+func (a *Attached) forget(view *store.View) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key, conn := range a.open {
+		if view.Get(key) == nil {
+			conn.api.Close()
+			delete(a.open, key)
+		}
+	}
 }

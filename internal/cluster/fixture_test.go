@@ -56,13 +56,16 @@ func (f *fixture) attached(kubeconfig []byte, change func(*model.Cluster)) *mode
 }
 
 // apiServer answers JSON as it is told, and gives a kubeconfig for itself.
-func apiServer(t testing.TB, answer http.HandlerFunc) (kubeconfig []byte) {
+func apiServer(t testing.TB, answer http.HandlerFunc, change ...func(*http.Server)) (kubeconfig []byte) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		answer(w, r)
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for _, f := range change {
+		f(s.Config)
+	}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	b, err := json.Marshal(map[string]any{

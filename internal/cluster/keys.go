@@ -146,6 +146,7 @@ func (a *Attached) Refresh(ctx context.Context) {
 	if err != nil {
 		return // nothing can be written either
 	}
+	a.forget(view)
 	a.warnOfEnds(ctx, view)
 	var g errgroup.Group
 	g.SetLimit(maxParallel)
