@@ -167,6 +167,23 @@ func TestFreshInASharedEtcd(t *testing.T) {
 	}
 }
 
+// Before Run has begun, who waits follows etcd by itself: then, too, another program's
+// write is no change that the watch tells of.
+func TestFreshInASharedEtcdWithoutRun(t *testing.T) {
+	etcd := storetest.Etcd(t)
+	s, err := store.Open(t.Context(), store.Config{Client: etcd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := etcd.Put(t.Context(), "/another/program", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := fresh(t, s); v.Rev() < resp.Header.Revision {
+		t.Errorf("Fresh is at revision %d, want %d", v.Rev(), resp.Header.Revision)
+	}
+}
+
 func TestViewEndsWhenOutOfTouch(t *testing.T) {
 	f := newFaulty(storetest.Etcd(t))
 	var offset atomic.Int64

@@ -83,18 +83,41 @@ func (s *Store) wait(ctx context.Context, rev int64) error {
 			return ctx.Err()
 		case <-ask.C:
 			ask.Reset(nextAsk)
-			if !s.members.local {
-				s.watching.move(began, s.clock())
-			}
-			select {
-			case s.ask <- struct{}{}:
-			default:
-			}
+			s.hurry(began)
 		case s.follower <- struct{}{}:
+			own, stop := context.WithCancel(ctx)
+			go s.keepHurrying(own, began)
 			err := s.follow(ctx, rev)
+			stop()
 			<-s.follower
 			s.waiters.leave(reached)
 			return err
+		}
+	}
+}
+
+// hurry asks how far the watch is, and takes it to another member when it tells nothing.
+func (s *Store) hurry(began time.Duration) {
+	if !s.members.local {
+		s.watching.move(began, s.clock())
+	}
+	select {
+	case s.ask <- struct{}{}:
+	default:
+	}
+}
+
+// keepHurrying does for a waiter that follows etcd by itself what others do while they
+// wait.
+func (s *Store) keepHurrying(ctx context.Context, began time.Duration) {
+	ask := time.NewTicker(nextAsk)
+	defer ask.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ask.C:
+			s.hurry(began)
 		}
 	}
 }
