@@ -96,7 +96,8 @@ var mayImport = map[string][]string{
 	"lanyardtest":              anything,
 	"deploy/images":            std,
 
-	"internal/manage/managetest": {"internal/client", "internal/manage", "internal/server"},
+	"internal/manage/asadmin":    {"internal/client", "internal/names", "internal/server"},
+	"internal/manage/managetest": {"internal/client", "internal/manage", "internal/manage/asadmin", "internal/server", "internal/textfile"},
 }
 
 var surface = []string{

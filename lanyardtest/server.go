@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -19,8 +18,10 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/manage/asadmin"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // Config for New. The zero value is a server that suits most tests.
@@ -102,21 +103,16 @@ func New(t testing.TB, c Config) *Server {
 
 func (s *Server) signIn() {
 	s.t.Helper()
-	pem, err := os.ReadFile(s.dir.CA())
-	if err != nil {
+	var err error
+	if s.roots, err = textfile.Roots(s.dir.CA()); err != nil {
 		s.t.Fatalf("reading lanyard's CA: %v", err)
 	}
-	s.roots = x509.NewCertPool()
-	s.roots.AppendCertsFromPEM(pem)
 	adm, err := server.ReadAdmin(s.dir.AdminFile())
 	if err != nil {
 		s.t.Fatalf("reading the admin's credentials: %v", err)
 	}
 	s.Admin = Application{ClientID: adm.ClientID, ClientSecret: adm.ClientSecret, PrincipalID: adm.PrincipalID}
-	c, err := client.New(client.Config{
-		Names: s.names, Roots: s.roots, Dial: s.state.Listen, TenantID: s.TenantID,
-		SubscriptionID: s.SubscriptionID, ClientID: adm.ClientID, ClientSecret: adm.ClientSecret,
-	})
+	c, err := client.New(asadmin.Config(adm, s.names, s.roots, s.state.Listen))
 	if err != nil {
 		s.t.Fatalf("making a client: %v", err)
 	}

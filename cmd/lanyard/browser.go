@@ -9,6 +9,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/browser"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 func newBrowserCmd(a *app) *cobra.Command {
@@ -56,7 +57,7 @@ func (a *app) browse(ctx context.Context, c browser.Config) error {
 		return err
 	}
 	if state.OwnCA {
-		if c.Roots, err = readRoots(server.Dir(a.dataDir).CA()); err != nil {
+		if c.Roots, err = textfile.Roots(server.Dir(a.dataDir).CA()); err != nil {
 			return err
 		}
 	}

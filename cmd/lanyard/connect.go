@@ -11,6 +11,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/manage/asadmin"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/textfile"
@@ -18,14 +19,14 @@ import (
 
 // connect signs in: to the data directory's server, or to --server.
 func (a *app) connect() (*manage.Client, error) {
-	c := client.Config{}
+	var dial string
 	address, caFile := a.server, a.caFile
 	if address == "" {
 		state, err := a.state()
 		if err != nil {
 			return nil, err
 		}
-		address, c.Dial = state.Address, state.Listen
+		address, dial = state.Address, state.Listen
 		if state.OwnCA && caFile == "" {
 			caFile = server.Dir(a.dataDir).CA()
 		}
@@ -34,9 +35,9 @@ func (a *app) connect() (*manage.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Names = n.Own()
+	var roots *x509.CertPool
 	if caFile != "" {
-		if c.Roots, err = readRoots(caFile); err != nil {
+		if roots, err = textfile.Roots(caFile); err != nil {
 			return nil, err
 		}
 	}
@@ -48,9 +49,7 @@ func (a *app) connect() (*manage.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.TenantID, c.SubscriptionID = adm.TenantID, adm.SubscriptionID
-	c.ClientID, c.ClientSecret = adm.ClientID, adm.ClientSecret
-	signedIn, err := client.New(c)
+	signedIn, err := client.New(asadmin.Config(adm, n.Own(), roots, dial))
 	return manage.New(signedIn), err
 }
 
@@ -60,18 +59,6 @@ func (a *app) credentialsPath() string {
 		return a.credentials
 	}
 	return server.Dir(a.dataDir).AdminFile()
-}
-
-func readRoots(path string) (*x509.CertPool, error) {
-	pem, err := textfile.Read(path)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s: no PEM certificate in it", path)
-	}
-	return pool, nil
 }
 
 // target is where a resource goes: the flags that its commands share.

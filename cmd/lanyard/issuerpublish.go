@@ -16,6 +16,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/publish"
 	"github.com/lanyard-io/lanyard/internal/table"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // publication is what `issuer publish` was asked for.
@@ -130,7 +131,7 @@ func (a *app) afterPublishing(ctx context.Context, p *publication, plan *publish
 	}
 	client := &http.Client{Timeout: 10 * time.Second}
 	if p.caFile != "" {
-		roots, err := readRoots(p.caFile)
+		roots, err := textfile.Roots(p.caFile)
 		if err != nil {
 			return err
 		}

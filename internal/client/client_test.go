@@ -1,12 +1,10 @@
 package client_test
 
 import (
-	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -14,41 +12,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lanyard-io/lanyard/internal/client"
-	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/manage/managetest"
 )
 
 // start runs a server until the test ends; the configuration signs in as its admin.
 func start(t *testing.T) client.Config {
 	t.Helper()
-	dir := server.Dir(t.TempDir())
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := server.New(ctx, server.Config{DataDir: string(dir), Listen: "127.0.0.1:0", Proxy: "off", Debug: "off"})
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	admin, err := server.ReadAdmin(dir.AdminFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := os.ReadFile(dir.CA())
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	return client.Config{
-		Names: s.Names().Own(), Roots: roots, Dial: s.State().Listen, TenantID: admin.TenantID,
-		SubscriptionID: admin.SubscriptionID, ClientID: admin.ClientID, ClientSecret: admin.ClientSecret,
-	}
+	return managetest.Run(t, managetest.Config{})
 }
 
 func connect(t *testing.T, c client.Config) *client.Client {

@@ -3,7 +3,6 @@ package demo
 import (
 	"bytes"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +18,10 @@ import (
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/devissuer"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/manage/asadmin"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
@@ -145,20 +146,15 @@ func (d *demo) connect() error {
 	}
 	d.names = n.Own()
 	dir := server.Dir(filepath.Join(d.dir, "data"))
-	ca, err := os.ReadFile(dir.CA())
+	roots, err := textfile.Roots(dir.CA())
 	if err != nil {
 		return err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
 	adm, err := server.ReadAdmin(dir.AdminFile())
 	if err != nil {
 		return err
 	}
-	c, err := client.New(client.Config{
-		Names: d.names, Roots: roots, Dial: state.Listen, TenantID: adm.TenantID,
-		SubscriptionID: adm.SubscriptionID, ClientID: adm.ClientID, ClientSecret: adm.ClientSecret,
-	})
+	c, err := client.New(asadmin.Config(adm, d.names, roots, state.Listen))
 	d.manage = manage.New(c)
 	return err
 }

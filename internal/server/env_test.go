@@ -18,8 +18,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/manage/asadmin"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // local is a server of its own on free ports of loopback, in dir.
@@ -76,28 +78,20 @@ func (r *running) signIn(adminFile string) {
 	if r.admin, err = server.ReadAdmin(adminFile); err != nil {
 		r.t.Fatal(err)
 	}
-	cfg := client.Config{
-		Names: r.Names().Own(), Roots: roots(r.t, r.c.DataDir), Dial: r.State().Listen,
-		TenantID: r.admin.TenantID, SubscriptionID: r.admin.SubscriptionID,
-		ClientID: r.admin.ClientID, ClientSecret: r.admin.ClientSecret,
-	}
+	hosts := r.Names().Own()
 	if r.c.AzureNames {
-		cfg.Names = r.Names().Azure()
+		hosts = r.Names().Azure()
 	}
-	if r.client, err = client.New(cfg); err != nil {
+	if r.client, err = client.New(asadmin.Config(r.admin, hosts, roots(r.t, r.c.DataDir), r.State().Listen)); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
 func roots(t testing.TB, dataDir string) *x509.CertPool {
 	t.Helper()
-	pem, err := os.ReadFile(server.Dir(dataDir).CA())
+	pool, err := textfile.Roots(server.Dir(dataDir).CA())
 	if err != nil {
 		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		t.Fatal("no certificate in the CA's file")
 	}
 	return pool
 }

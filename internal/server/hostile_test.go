@@ -11,6 +11,7 @@ import (
 
 	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/client"
+	"github.com/lanyard-io/lanyard/internal/manage/asadmin"
 	"github.com/lanyard-io/lanyard/internal/model"
 )
 
@@ -121,10 +122,9 @@ func newHostile(t *testing.T, r *running) *hostile {
 				"roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/" + definition.ID, "principalId": principal.ID,
 			}}, nil)
 		}
-		c, err := client.New(client.Config{
-			Names: r.Names().Own(), Roots: roots(t, r.c.DataDir), Dial: r.State().Listen,
-			TenantID: r.admin.TenantID, SubscriptionID: r.admin.SubscriptionID, ClientID: app.AppID, ClientSecret: secret.SecretText,
-		})
+		is := *r.admin
+		is.ClientID, is.ClientSecret = app.AppID, secret.SecretText
+		c, err := client.New(asadmin.Config(&is, r.Names().Own(), roots(t, r.c.DataDir), r.State().Listen))
 		if err != nil {
 			t.Fatal(err)
 		}

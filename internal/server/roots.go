@@ -19,13 +19,9 @@ type rootsFile struct {
 }
 
 func (r *rootsFile) read() error {
-	pem, err := textfile.Read(r.path)
+	roots, err := textfile.Roots(r.path)
 	if err != nil {
 		return fmt.Errorf("reading the issuers' CAs: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s: no PEM certificate in it", r.path)
 	}
 	r.last = roots
 	return nil

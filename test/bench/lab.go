@@ -19,10 +19,12 @@ import (
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/devissuer"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/manage/asadmin"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/server"
 	"github.com/lanyard-io/lanyard/internal/store"
 	"github.com/lanyard-io/lanyard/internal/store/embedded"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 	"github.com/lanyard-io/lanyard/internal/wi"
 )
 
@@ -141,21 +143,16 @@ func runServer(ctx context.Context, c server.Config) (s *server.Server, stop fun
 }
 
 func (l *lab) furnish(ctx context.Context, s *server.Server, dir server.Dir) (*subject, error) {
-	ca, err := os.ReadFile(dir.CA())
+	roots, err := textfile.Roots(dir.CA())
 	if err != nil {
 		return nil, err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
 	adm, err := server.ReadAdmin(dir.AdminFile())
 	if err != nil {
 		return nil, err
 	}
 	set, listen := s.Names().Own(), s.State().Listen
-	c, err := client.New(client.Config{
-		Names: set, Roots: roots, Dial: listen, TenantID: adm.TenantID, SubscriptionID: adm.SubscriptionID,
-		ClientID: adm.ClientID, ClientSecret: adm.ClientSecret,
-	})
+	c, err := client.New(asadmin.Config(adm, set, roots, listen))
 	if err != nil {
 		return nil, err
 	}

@@ -4,13 +4,13 @@ package managetest
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
-	"os"
 	"testing"
 
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/manage"
+	"github.com/lanyard-io/lanyard/internal/manage/asadmin"
 	"github.com/lanyard-io/lanyard/internal/server"
+	"github.com/lanyard-io/lanyard/internal/textfile"
 )
 
 // Config for Start; the zero value is a server with a directory of its own.
@@ -24,6 +24,16 @@ type Config struct {
 
 // Start runs a server until the test ends, and signs in as its admin.
 func Start(t testing.TB, c Config) *manage.Client {
+	t.Helper()
+	signedIn, err := client.New(Run(t, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manage.New(signedIn)
+}
+
+// Run is Start without the signing in: for the tests of that.
+func Run(t testing.TB, c Config) client.Config {
 	t.Helper()
 	dir := cmp.Or(c.Dir, server.Dir(t.TempDir()))
 	sc := server.Config{DataDir: string(dir), Listen: "127.0.0.1:0", Proxy: "off", Debug: "off"}
@@ -46,18 +56,9 @@ func Start(t testing.TB, c Config) *manage.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pem, err := os.ReadFile(dir.CA())
+	roots, err := textfile.Roots(dir.CA())
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	signedIn, err := client.New(client.Config{
-		Names: s.Names().Own(), Roots: roots, Dial: s.State().Listen, TenantID: admin.TenantID, SubscriptionID: admin.SubscriptionID,
-		ClientID: admin.ClientID, ClientSecret: admin.ClientSecret,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return manage.New(signedIn)
+	return asadmin.Config(admin, s.Names().Own(), roots, s.State().Listen)
 }
