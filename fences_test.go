@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 	"internal/vault":           surface,
 	"internal/items":           {"internal/apierr", "internal/model", "internal/seal", "internal/store"},
 	"internal/client":          {"internal/fault", "internal/names", "internal/textfile"},
-	"internal/manage":          {"internal/access", "internal/audit", "internal/client", "internal/fault", "internal/model", "internal/shell", "internal/wi"},
+	"internal/manage":          {"internal/access", "internal/audit", "internal/client", "internal/fault", "internal/model", "internal/odata", "internal/shell", "internal/wi"},
 	"internal/cluster":         {"deploy", "internal/admission", "internal/apierr", "internal/egress", "internal/kube", "internal/model", "internal/pki", "internal/seal", "internal/store", "internal/strictjson", "internal/trust", "internal/wi"},
 	"internal/azcli":           {"internal/fault", "internal/names", "internal/shell"},
 	"internal/browser":         {"internal/fault", "internal/names"},

@@ -12,6 +12,7 @@ import (
 	"github.com/lanyard-io/lanyard/internal/client"
 	"github.com/lanyard-io/lanyard/internal/fault"
 	"github.com/lanyard-io/lanyard/internal/model"
+	"github.com/lanyard-io/lanyard/internal/odata"
 )
 
 // Assignment is a role that a principal has at a scope.
@@ -102,7 +103,7 @@ func (c *Client) FindRole(ctx context.Context, scope, name string) (string, erro
 	if model.ValidUUID(name) {
 		return c.RoleID(name), nil
 	}
-	filter := "roleName eq '" + strings.ReplaceAll(name, "'", "''") + "'"
+	filter := "roleName eq " + odata.Quote(name)
 	all, err := Collection[Entry]{api: c.ResourceManager(roleVersion), path: scope + rolesPath + "?$filter=" + url.QueryEscape(filter)}.List(ctx)
 	if err != nil {
 		return "", err
