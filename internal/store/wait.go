@@ -74,6 +74,9 @@ func (s *Store) wait(ctx context.Context, rev int64) error {
 	began := s.clock()
 	ask := time.NewTimer(firstAsk)
 	defer ask.Stop()
+	own, stop := context.WithCancel(ctx)
+	defer stop()
+	slot, followed := s.follower, make(chan error, 1)
 	for {
 		select {
 		case <-reached:
@@ -83,41 +86,22 @@ func (s *Store) wait(ctx context.Context, rev int64) error {
 			return ctx.Err()
 		case <-ask.C:
 			ask.Reset(nextAsk)
-			s.hurry(began)
-		case s.follower <- struct{}{}:
-			own, stop := context.WithCancel(ctx)
-			go s.keepHurrying(own, began)
-			err := s.follow(ctx, rev)
-			stop()
-			<-s.follower
+			if !s.members.local {
+				s.watching.move(began, s.clock())
+			}
+			select {
+			case s.ask <- struct{}{}:
+			default:
+			}
+		case slot <- struct{}{}:
+			slot = nil
+			go func() {
+				defer func() { <-s.follower }()
+				followed <- s.follow(own, rev)
+			}()
+		case err := <-followed:
 			s.waiters.leave(reached)
 			return err
-		}
-	}
-}
-
-// hurry asks how far the watch is, and takes it to another member when it tells nothing.
-func (s *Store) hurry(began time.Duration) {
-	if !s.members.local {
-		s.watching.move(began, s.clock())
-	}
-	select {
-	case s.ask <- struct{}{}:
-	default:
-	}
-}
-
-// keepHurrying does for a waiter that follows etcd by itself what others do while they
-// wait.
-func (s *Store) keepHurrying(ctx context.Context, began time.Duration) {
-	ask := time.NewTicker(nextAsk)
-	defer ask.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ask.C:
-			s.hurry(began)
 		}
 	}
 }
