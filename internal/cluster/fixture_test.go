@@ -1,8 +1,6 @@
 package cluster_test
 
 import (
-	"encoding/json"
-	"encoding/pem"
 	"io"
 	"log"
 	"net/http"
@@ -10,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/seal"
 	"github.com/lanyard-io/lanyard/internal/store"
@@ -68,17 +67,5 @@ func apiServer(t testing.TB, answer http.HandlerFunc, change ...func(*http.Serve
 	}
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	b, err := json.Marshal(map[string]any{
-		"apiVersion": "v1", "kind": "Config", "current-context": "c",
-		"contexts": []any{map[string]any{"name": "c", "context": map[string]string{"cluster": "c", "user": "u"}}},
-		"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{
-			"server":                     s.URL,
-			"certificate-authority-data": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
-		}}},
-		"users": []any{map[string]any{"name": "u", "user": map[string]string{"token": "t"}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return kubetest.KubeconfigOf(t, s.URL, s.Certificate(), "t")
 }

@@ -16,6 +16,20 @@ import (
 	"github.com/lanyard-io/lanyard/internal/store/storetest"
 )
 
+// newItems is Items on a store, with a key file of its own.
+func newItems(t *testing.T, s *store.Store) items.Items {
+	t.Helper()
+	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := seal.New(kek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return items.Items{Store: s, Sealer: sealer}
+}
+
 // Many who write one secret at the same time do not lose to each other: each needs
 // about one commit. Without turns, forty need some eight hundred.
 func TestWritersTakeTurns(t *testing.T) {
@@ -32,19 +46,11 @@ func TestWritersTakeTurns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealer, err := seal.New(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
 	commits.Store(0)
 	const writers = 40
 	secret := items.Ref{Kind: model.Secrets, Vault: "v", Name: "hot"}
 	start := make(chan struct{})
-	all, wait := items.Items{Store: s, Sealer: sealer}, sync.WaitGroup{}
+	all, wait := newItems(t, s), sync.WaitGroup{}
 	for i := range writers {
 		wait.Go(func() {
 			<-start
@@ -75,15 +81,7 @@ func TestWritersTakeTurns(t *testing.T) {
 // version nor a change of what that one has.
 func TestWriterStaysOutOfTheNextVault(t *testing.T) {
 	s := storetest.With(t, store.Config{Client: storetest.Etcd(t)})
-	kek, err := seal.CreateKeyFile(filepath.Join(t.TempDir(), "seal.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealer, err := seal.New(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, secret := items.Items{Store: s, Sealer: sealer}, items.Ref{Kind: model.Secrets, Vault: "v", Name: "a"}
+	all, secret := newItems(t, s), items.Ref{Kind: model.Secrets, Vault: "v", Name: "a"}
 	vault := &model.Vault{Resource: model.Resource{ID: "/vaults/v", Name: "v"}}
 	fill := func() *store.View {
 		t.Helper()
@@ -103,7 +101,7 @@ func TestWriterStaysOutOfTheNextVault(t *testing.T) {
 		return view
 	}
 	entered := fill()
-	_, err = s.Commit(t.Context(), store.Op{Key: vault.Key(), Rev: store.Any}, store.Op{Key: model.ContentsKey("v"), Rev: store.Any, Tree: true})
+	_, err := s.Commit(t.Context(), store.Op{Key: vault.Key(), Rev: store.Any}, store.Op{Key: model.ContentsKey("v"), Rev: store.Any, Tree: true})
 	if err != nil {
 		t.Fatal(err)
 	}

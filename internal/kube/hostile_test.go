@@ -1,8 +1,6 @@
 package kube_test
 
 import (
-	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/lanyard-io/lanyard/internal/kube"
+	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
 )
 
 // hostile is a cluster whose API server is not one: it may be anybody's, because
@@ -21,19 +20,7 @@ func hostile(t *testing.T, serve http.HandlerFunc) *kube.Cluster {
 	t.Helper()
 	s := httptest.NewTLSServer(serve)
 	t.Cleanup(s.Close)
-	kubeconfig, err := json.Marshal(map[string]any{
-		"apiVersion": "v1", "kind": "Config", "current-context": "c",
-		"contexts": []any{map[string]any{"name": "c", "context": map[string]string{"cluster": "c", "user": "u"}}},
-		"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{
-			"server":                     s.URL,
-			"certificate-authority-data": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
-		}}},
-		"users": []any{map[string]any{"name": "u", "user": map[string]string{"token": "the-token"}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return connect(t, kubeconfig)
+	return connect(t, kubetest.KubeconfigOf(t, s.URL, s.Certificate(), "the-token"))
 }
 
 // calls is one call of each kind.

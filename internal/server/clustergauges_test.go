@@ -2,8 +2,6 @@ package server_test
 
 import (
 	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lanyard-io/lanyard/internal/kube/kubetest"
 )
 
 // credulous is an API server that takes every credential, and a kubeconfig for it with
@@ -29,19 +29,7 @@ func credulous(t *testing.T, end time.Time) (kubeconfig []byte) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
 	}
 	token := "e30." + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"exp":%d}`, end.Unix())) + ".c2ln"
-	b, err := json.Marshal(map[string]any{
-		"apiVersion": "v1", "kind": "Config", "current-context": "c",
-		"contexts": []any{map[string]any{"name": "c", "context": map[string]string{"cluster": "c", "user": "u"}}},
-		"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{
-			"server":                     s.URL,
-			"certificate-authority-data": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}),
-		}}},
-		"users": []any{map[string]any{"name": "u", "user": map[string]string{"token": token}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return kubetest.KubeconfigOf(t, s.URL, s.Certificate(), token)
 }
 
 func TestGaugesOfAClusterWhoseCredentialEnded(t *testing.T) {
@@ -52,22 +40,10 @@ func TestGaugesOfAClusterWhoseCredentialEnded(t *testing.T) {
 	end := time.Now().Add(-time.Hour)
 	r.cluster("aks", attach(credulous(t, end), nil))
 
-	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+r.State().Metrics+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, page := answer(t, r.State().Metrics, "/metrics")
 	value := func(metric string) (v float64) {
 		t.Helper()
-		_, after, _ := strings.Cut(string(b), "\n"+metric+" ")
+		_, after, _ := strings.Cut(page, "\n"+metric+" ")
 		if _, err := fmt.Sscan(after, &v); err != nil {
 			t.Errorf("%s: %v", metric, err)
 		}

@@ -68,6 +68,12 @@ func (s *Server) KubeconfigWithToken(t TB, token string) []byte {
 	return kubeconfig(t, s.URL, s.ca.pem(), map[string]any{"token": token})
 }
 
+// KubeconfigOf is a kubeconfig for a played API server, and for whoever has a token.
+func KubeconfigOf(t TB, url string, cert *x509.Certificate, token string) []byte {
+	t.Helper()
+	return kubeconfig(t, url, encode("CERTIFICATE", cert.Raw), map[string]any{"token": token})
+}
+
 func kubeconfig(t TB, server string, ca []byte, user map[string]any) []byte {
 	t.Helper()
 	b, err := json.Marshal(map[string]any{
