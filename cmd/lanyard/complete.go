@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/lanyard-io/lanyard/internal/access"
 	"github.com/lanyard-io/lanyard/internal/manage"
 )
 
@@ -44,7 +43,7 @@ func (a *app) names(noun, word string) source {
 	case "resource-group":
 		return namesIn(groups(), func(g manage.Group) string { return g.Name })
 	case "ROLE":
-		return roleNames
+		return func(*completion) ([]string, error) { return roleNames(), nil }
 	case "NAME":
 		switch noun {
 		case "group":
@@ -147,13 +146,6 @@ func namesIn[T any](n *things[T], name func(T) string) source {
 
 func userNames(p *completion) ([]string, error) {
 	return namesIn(users(), func(u manage.User) string { return strings.TrimSuffix(u.UPN, "@"+p.c.Domain()) })(p)
-}
-
-func roleNames(*completion) (names []string, err error) {
-	for _, r := range access.Roles() {
-		names = append(names, r.Name)
-	}
-	return names, nil
 }
 
 func credentialNames(p *completion) ([]string, error) {

@@ -65,6 +65,13 @@ func newRoleAssignCmd(a *app) *cobra.Command {
 	return assign
 }
 
+func roleNames() (names []string) {
+	for _, r := range access.Roles() {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
 // findRole takes a role's name or its id.
 func findRole(s string) (access.Role, error) {
 	if r, ok := access.RoleByName(s); ok {
@@ -73,11 +80,7 @@ func findRole(s string) (access.Role, error) {
 	if r, ok := access.RoleByID(s); ok {
 		return r, nil
 	}
-	var names []string
-	for _, r := range access.Roles() {
-		names = append(names, r.Name)
-	}
-	return access.Role{}, fault.WithHint(fmt.Errorf("no such role %q", s), "one of: "+strings.Join(names, ", "))
+	return access.Role{}, fault.WithHint(fmt.Errorf("no such role %q", s), "one of: "+strings.Join(roleNames(), ", "))
 }
 
 func newRoleListCmd(a *app) *cobra.Command {
