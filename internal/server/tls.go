@@ -40,36 +40,49 @@ func (s *Server) openTLS(ctx context.Context) error {
 // for and no others; when the names have grown, a new one takes over and the old
 // one stays in the bundle.
 func (s *Server) authority(ctx context.Context) (*pki.CA, [][]byte, error) {
-	st := s.backend.Store
+	fits := func(ca *pki.CA) bool {
+		now := s.c.Now()
+		if ca.Covers(s.names.Certificate()) && now.Before(ca.NotAfter()) && !now.Before(ca.NotBefore()) {
+			return true
+		}
+		s.c.Log.WarnContext(ctx, "made a new CA, because the old one may not sign for the new names or is not valid now; clients must read the CA's file again")
+		return false
+	}
+	return s.storedCA(ctx, model.CA{}, maxPrevious, fits, func() (*pki.CA, error) { return pki.NewCA(s.names.Domains(), s.c.Now()) })
+}
+
+// storedCA loads a CA from the store. One that is not there, or does not fit, is made;
+// so many of those before it stay in the bundle.
+func (s *Server) storedCA(ctx context.Context, which model.CA, keep int, fits func(*pki.CA) bool, create func() (*pki.CA, error)) (*pki.CA, [][]byte, error) {
+	st, key := s.backend.Store, which.Key()
 	for {
 		v, err := st.Fresh(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		stored, rev, ok := store.Get[*model.CA](v, model.CAKey)
+		stored, rev, ok := store.Get[*model.CA](v, key)
 		var previous [][]byte
 		if ok {
 			ca, err := s.openCA(stored)
 			if err != nil {
 				return nil, nil, err
 			}
-			now := s.c.Now()
-			if ca.Covers(s.names.Certificate()) && now.Before(ca.NotAfter()) && !now.Before(ca.NotBefore()) {
+			if fits(ca) {
 				return ca, stored.Previous, nil
 			}
 			previous = append([][]byte{stored.Certificate}, stored.Previous...)
-			previous = previous[:min(len(previous), maxPrevious)]
-			s.c.Log.WarnContext(ctx, "made a new CA, because the old one may not sign for the new names or is not valid now; clients must read the CA's file again")
+			previous = previous[:min(len(previous), keep)]
 		}
-		ca, err := pki.NewCA(s.names.Domains(), s.c.Now())
+		ca, err := create()
 		if err != nil {
 			return nil, nil, err
 		}
-		sealed, err := s.backend.Sealer.Seal(ca.PKCS8(), model.CAKey)
-		if err != nil {
+		next := which
+		next.Certificate, next.Previous = ca.DER(), previous
+		if next.SealedKey, err = s.backend.Sealer.Seal(ca.PKCS8(), key); err != nil {
 			return nil, nil, err
 		}
-		_, err = st.Put(ctx, &model.CA{Certificate: ca.DER(), SealedKey: sealed, Previous: previous}, rev)
+		_, err = st.Put(ctx, &next, rev)
 		if !errors.Is(err, store.ErrConflict) { // else another replica was first
 			return ca, previous, err
 		}

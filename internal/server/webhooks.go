@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net"
 	"strings"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/lanyard-io/lanyard/internal/model"
 	"github.com/lanyard-io/lanyard/internal/names"
 	"github.com/lanyard-io/lanyard/internal/pki"
-	"github.com/lanyard-io/lanyard/internal/store"
 )
 
 // openWebhooks prepares to put the webhook into attached clusters, and to serve
@@ -74,35 +72,6 @@ func (s *Server) hostNames() []string {
 // webhookAuthority loads the CA that API servers trust for their webhook alone,
 // or makes it. One that ends takes its time to be followed everywhere.
 func (s *Server) webhookAuthority(ctx context.Context) (*pki.CA, [][]byte, error) {
-	st := s.backend.Store
-	for {
-		v, err := st.Fresh(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		stored, rev, ok := store.Get[*model.CA](v, model.WebhookCAKey)
-		var previous [][]byte
-		if ok {
-			ca, err := s.openCA(stored)
-			if err != nil {
-				return nil, nil, err
-			}
-			if s.c.Now().Before(ca.NotAfter()) {
-				return ca, stored.Previous, nil
-			}
-			previous = [][]byte{stored.Certificate}
-		}
-		ca, err := pki.NewPrivateCA(s.c.Now())
-		if err != nil {
-			return nil, nil, err
-		}
-		sealed, err := s.backend.Sealer.Seal(ca.PKCS8(), model.WebhookCAKey)
-		if err != nil {
-			return nil, nil, err
-		}
-		_, err = st.Put(ctx, &model.CA{Webhook: true, Certificate: ca.DER(), SealedKey: sealed, Previous: previous}, rev)
-		if !errors.Is(err, store.ErrConflict) { // else another replica was first
-			return ca, previous, err
-		}
-	}
+	fits := func(ca *pki.CA) bool { return s.c.Now().Before(ca.NotAfter()) }
+	return s.storedCA(ctx, model.CA{Webhook: true}, 1, fits, func() (*pki.CA, error) { return pki.NewPrivateCA(s.c.Now()) })
 }
