@@ -119,7 +119,7 @@ func (r *run) deleteCredential(ctx context.Context) error {
 		return nil
 	}
 	if !r.DryRun {
-		if err := r.credentials().Delete(ctx, all[at].Name); err != nil && !fault.IsAbsent(err) {
+		if _, err := r.credentials().Remove(ctx, all[at].Name); err != nil {
 			return err
 		}
 	}

@@ -68,7 +68,7 @@ func (r *run) deleteIdentity(ctx context.Context) error {
 		return nil
 	}
 	if !r.DryRun {
-		if err := r.Server.Identities(r.Group).Delete(ctx, r.Identity); err != nil && !fault.IsAbsent(err) {
+		if _, err := r.Server.Identities(r.Group).Remove(ctx, r.Identity); err != nil {
 			return err
 		}
 	}

@@ -82,7 +82,7 @@ func (r *run) deleteRoles(ctx context.Context) error {
 			continue
 		}
 		if !r.DryRun {
-			if err := r.Server.Assignments("", "").Delete(ctx, given.ID); err != nil && !fault.IsAbsent(err) {
+			if _, err := r.Server.Assignments("", "").Remove(ctx, given.ID); err != nil {
 				return err
 			}
 		}

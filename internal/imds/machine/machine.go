@@ -106,12 +106,9 @@ func (m *Machine) Distrust(ctx context.Context) error {
 		if there.Is.Properties.Subject != m.issuer.Subject {
 			return nil
 		}
-		err = m.credentials().Delete(ctx, m.credential)
+		_, err = m.credentials().Remove(ctx, m.credential)
 	}
-	_, known, gone := m.c.Server.Issuers().Lookup(ctx, m.issuer.URL)
-	if gone == nil && known {
-		gone = m.c.Server.Issuers().Delete(ctx, m.issuer.URL)
-	}
+	_, gone := m.c.Server.Issuers().Remove(ctx, m.issuer.URL)
 	return fault.WithHint(errors.Join(err, gone), "the key is gone, so what is left is of no use to anybody; the next run replaces it")
 }
 
